@@ -1,0 +1,83 @@
+# scope.py: what an event may know of the request it happened in.
+#
+# Rule 1: the middleware sets CURRENT to two references and nothing else; describing a request costs only once it failed.
+# Rule 2: breadcrumbs live in the request's own environ, so they go when it goes and never show in another request's event.
+"""The context of the current request, shared by the middleware, the raven plugin and the logging handler."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+# Keys that this package leaves in a WSGI environ.
+REPORTED_KEY = "heka_raven.reported"  # list of (exception, traceback) that were reported in this request
+EVENT_ID_KEY = "heka_raven.event_id"  # id of the request's last event, for error pages and logs
+BREADCRUMBS_KEY = "heka_raven.breadcrumbs"  # deque, made by the first log record of the request
+
+MAX_BREADCRUMBS = 100  # as Sentry keeps
+
+
+@dataclass(slots=True)
+class RequestFacts:
+    """One request as an event shows it.
+
+    Nothing here is scrubbed: the scrubber runs over the finished event.
+
+    Attributes:
+        request: Sentry's request interface: method, url, query_string, headers, cookies, data, env.
+        transaction: ``METHOD route``.
+        user: Sentry's user interface.
+        tags: merged under the tags of the call.
+        extra: merged under the extra of the call.
+        contexts: Sentry contexts, by name.
+        fingerprint: how the server is to group the event.
+        trace: ``trace_id``, ``span_id`` and perhaps ``parent_span_id`` of the caller's trace.
+        fields: what the heka message carries: request_method, request_path, status, remote_addr.
+    """
+
+    request: dict[str, Any] = field(default_factory=dict)
+    transaction: str = ""
+    user: dict[str, Any] | None = None
+    tags: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    contexts: dict[str, Any] = field(default_factory=dict)
+    fingerprint: list[str] | None = None
+    trace: dict[str, str] | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+Environ = dict[str, Any]
+Describe = Callable[[Environ], RequestFacts]
+
+CURRENT: ContextVar[tuple[Describe, Environ] | None] = ContextVar("heka_raven_request", default=None)
+"""``(describe, environ)`` while a request runs; ``None`` outside one."""
+
+
+def current_environ() -> Environ | None:
+    """The environ of the running request, or ``None`` outside one."""
+    current = CURRENT.get()
+    return None if current is None else current[1]
+
+
+def describe_current() -> RequestFacts | None:
+    """What the middleware knows of the running request; ``None`` outside one, or if it cannot be described."""
+    current = CURRENT.get()
+    if current is None:
+        return None
+    describe, environ = current
+    try:
+        return describe(environ)
+    except Exception:
+        # A request that cannot be described must not cost the error that it ended in.
+        return None
+
+
+def breadcrumbs(environ: Environ, create: bool = False) -> deque[dict[str, Any]] | None:
+    """The breadcrumbs of the request of *environ*, oldest first."""
+    found = environ.get(BREADCRUMBS_KEY)
+    if found is None and create:
+        found = environ[BREADCRUMBS_KEY] = deque(maxlen=MAX_BREADCRUMBS)
+    return found if type(found) is deque else None
