@@ -1,0 +1,102 @@
+"""Presses every button of the demo's page and reads every event back from the inbox."""
+
+import http.client
+import json
+import re
+import time
+import urllib.request
+from urllib.parse import urlsplit
+
+ARRIVE_S = 2.0  # an event is in the inbox this soon, or the check fails
+SETTLE_S = 1.0  # how long a second copy gets to show itself, after the last button
+QUEUE_S = 6.0  # uWSGI looks at its listen queue once a second, and the crowd needs a moment to gather
+
+
+class Expected:
+    """What one press must bring: the events whose *field* holds *text*."""
+
+    def __init__(self, what, path, method, text, *, wait_s=ARRIVE_S, at_least_once=False):
+        self.what, self.path, self.method, self.text = what, path, method, text
+        self.wait_s, self.at_least_once = wait_s, at_least_once
+
+    def count(self, events):
+        return [e for e in events if self.text in json.dumps(e)]
+
+
+EXPECTED = [
+    Expected("the server starts (hook)", None, None, "the server is ready, and takes requests"),
+    Expected("an exception", "/exception", "GET", "division by zero"),
+    Expected("an exception in a stream", "/stream", "GET", "the stream broke after 2 chunks"),
+    Expected("an exception in close()", "/close", "GET", "the export file could not be closed"),
+    Expected("a view under capture_stack", "/capture-stack", "GET", "KeyError"),
+    Expected("an exception nobody wrapped", "/bare", "GET", "nobody wrapped this app"),
+    Expected("a log line", "/log-line", "GET", "the disk is nearly full"),
+    Expected("a PUT", "/upload", "PUT", "PUT /upload"),
+    Expected("a segfault", "/segfault", "GET", "segfault"),
+    Expected("a full listen queue", "/full-queue", "GET", "listen queue", wait_s=QUEUE_S, at_least_once=True),
+]
+
+
+def run(app_url, inbox_url):
+    """Returns the exit code: 0 only if every event arrived, once each where once is promised."""
+    check_page(app_url)
+    took = {}
+    for expected in EXPECTED:
+        started = time.monotonic()
+        if expected.path:
+            press(app_url, expected.method, expected.path)
+        while not expected.count(read_inbox(inbox_url)):
+            if time.monotonic() - started > expected.wait_s:
+                break
+            time.sleep(0.02)
+        else:
+            took[expected.what] = time.monotonic() - started
+    time.sleep(SETTLE_S)
+    return report(read_inbox(inbox_url), took)
+
+
+def check_page(app_url):
+    """Every button of the page has a line in EXPECTED, and the other way round."""
+    with urllib.request.urlopen(app_url, timeout=5) as response:
+        page = response.read().decode()
+    buttons = set(re.findall(r'data-method="(\w+)" data-path="([^"]+)"', page))
+    expected = {(e.method, e.path) for e in EXPECTED if e.path}
+    if buttons != expected:
+        raise SystemExit(f"demo: the page's buttons and the check differ: {sorted(buttons ^ expected)}")
+
+
+def press(app_url, method, path):
+    """What the page's script does; a response may break off, or never come."""
+    parts = urlsplit(app_url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    try:
+        connection.request(method, path, body=b"a small file" if method == "PUT" else None)
+        connection.getresponse().read()
+    except (http.client.HTTPException, OSError):
+        pass
+    finally:
+        connection.close()
+
+
+def read_inbox(inbox_url):
+    with urllib.request.urlopen(inbox_url + "api/events", timeout=5) as response:
+        return json.load(response)
+
+
+def report(events, took):
+    failed = 0
+    print(f"\n{'what was done':32}{'what arrived':56}{'after':>8}")
+    for expected in EXPECTED:
+        found = expected.count(events)
+        ok = bool(found) and expected.what in took and (expected.at_least_once or len(found) == 1)
+        failed += not ok
+        title = f"{len(found)} x {found[0]['title']}" if found else "nothing"
+        seconds = f"{took[expected.what]:.2f} s" if expected.what in took else "-"
+        print(f"{expected.what:32}{title[:54]:56}{seconds:>8}{'' if ok else '   <- FAILED'}")
+    known = {e["event_id"] for expected in EXPECTED for e in expected.count(events)}
+    for event in events:
+        if event["event_id"] not in known:
+            failed += 1
+            print(f"{'(nothing that was done)':32}{event['title'][:54]:56}{'':>8}   <- FAILED")
+    print(f"\n{len(EXPECTED) - failed} passed, {failed} failed" if failed <= len(EXPECTED) else f"\n{failed} failed")
+    return 1 if failed else 0
