@@ -19,6 +19,9 @@ def read_version() -> str:
 EXTRAS = {
     "amqp": ["pika>=1.3"],
     "cli": ["rich>=13"],
+    "docs": ["mozilla-sphinx-theme", "Sphinx>=7"],
+    # What only `./run test full` runs: browsers, frameworks, servers that nobody here wrote.
+    "full": ["bottle", "Django", "falcon", "Flask", "gevent", "gunicorn", "pyramid", "selenium>=4"],
     "inbox": ["Jinja2>=3.1", "waitress>=3"],
     "paste": ["Paste>=3.10", "PasteDeploy>=3.1"],
     # Empty: the install line that heka-py-raven's documentation prints names it.

@@ -1,0 +1,29 @@
+"""Sphinx settings. Build with `./run docs`, or `./run docs --theme mozilla`."""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from heka_raven import __version__
+
+project = "heka-raven"
+author = "the heka-raven project"
+version = release = __version__
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+root_doc = "index"
+html_title = "heka-raven"
+html_copy_source = False
+
+if os.environ.get("DOCS_THEME") == "mozilla":
+    # As the theme's own instructions say: its path and its name, and no pygments_style.
+    import mozilla_sphinx_theme
+
+    html_theme_path = [os.path.dirname(mozilla_sphinx_theme.__file__)]
+    html_theme = "mozilla"
+else:
+    pygments_style = "friendly"
+    html_theme = "alabaster"
+    html_theme_options = {"description": "Error reporting for Python web apps under uWSGI", "page_width": "1100px"}

@@ -1,0 +1,43 @@
+"""The other Pythons: the unit tests, in an environment of each."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
+
+
+def find_python(version):
+    """A Python of that version: of pyenv, else of the PATH; None if there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [str(p / "bin" / "python") for p in sorted(pyenv.glob(f"{version}.*"))] + [f"python{version}"]
+    for candidate in candidates:
+        try:
+            ran = subprocess.run([candidate, "-c", "import sys, venv; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True)
+        except OSError:
+            continue
+        if ran.stdout.strip() == version:
+            return candidate
+    return None
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("version", [v for v in VERSIONS if v != "%d.%d" % sys.version_info[:2]])
+def test_the_unit_tests_pass_on_every_python(version):
+    """3.10 to 3.13: the unit tests pass, in an environment that holds what setup.py asks for."""
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    venv = ROOT / "build" / f"venv-{version}"
+    if not (venv / "bin" / "pytest").exists():
+        subprocess.run([python, "-m", "venv", str(venv)], check=True)
+    subprocess.run([venv / "bin" / "pip", "install", "-q", "-e", f"{ROOT}[amqp,cli,inbox,paste,test]"], check=True)
+    ran = subprocess.run(
+        [venv / "bin" / "python", "-m", "pytest", "-q", "-m", "not full", "tests/unit", "-k", "not uwsgi"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert 0 == ran.returncode, ran.stdout[-6000:] + ran.stderr[-2000:]
