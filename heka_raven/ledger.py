@@ -1,0 +1,308 @@
+# ledger.py: where every event ended, in counters that survive the death of their process.
+#
+# One file per writer, state/ledger/<pid>-<start time>-<tag>: 512 bytes, the counters of tests/data/ledger.tsv. A writer keeps
+# its own values in memory and writes the absolute value, so a write that failed (disk full) is made good by the next. A
+# written page survives SIGKILL. Nobody else writes to the file, so no lock is shared between processes; the tag keeps the C
+# plugin, sub-interpreters and an exec'ed image of the same process out of it.
+#
+# `fold` (the sender alone) adds the files of dead processes to state/ledger/total, which names them: a reader skips a file
+# that total names, so each is counted exactly once whatever dies in between.
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+MAGIC = b"HKLEDG01"
+SIZE = 512  # bytes; the rest after the last counter is zero and reserved
+OFFSETS = {
+    "captured": 8,
+    "delivered": 16,
+    "discarded.queue_overflow": 24,
+    "discarded.cache_overflow": 32,
+    "discarded.ratelimit_backoff": 40,
+    "discarded.network_error": 48,
+    "discarded.sample_rate": 56,
+    "discarded.before_send": 64,
+    "discarded.event_processor": 72,
+    "discarded.send_error": 80,
+    "discarded.internal_sdk_error": 88,
+    "discarded.throttled": 96,
+    "discarded.client_disconnect": 104,
+    "spooled.count": 112,
+    "spooled.bytes": 120,
+    "removed.count": 128,
+    "removed.bytes": 136,
+    "scrub_failed": 144,
+    "write_failed": 152,
+}
+DISCARDED = tuple(name for name in OFFSETS if name.startswith("discarded."))
+TOTAL = "total"
+MASK = (1 << 64) - 1  # counters wrap as u64 do in C
+SNAPSHOT_TRIES = 20  # a reader that meets a fold in each of them takes the last as it is
+
+_COUNT = (SIZE - 8) // 8
+_LAYOUT = struct.Struct(f"<8s{_COUNT}Q")
+_ONE = struct.Struct("<Q")
+_FILE = re.compile(r"([0-9]+)-([0-9]+)(?:-[A-Za-z0-9]+)?", re.ASCII)
+_OPEN_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The sum over every process, living and dead."""
+
+    counts: dict[str, int]
+
+    def __getitem__(self, name: str) -> int:
+        return self.counts[name]
+
+    @property
+    def pending(self) -> int:
+        """Files in ``new/`` as the counters have it; the sender corrects the drift that killed processes leave."""
+        return _signed(self.counts["spooled.count"] - self.counts["removed.count"])
+
+    @property
+    def pending_bytes(self) -> int:
+        return _signed(self.counts["spooled.bytes"] - self.counts["removed.bytes"])
+
+    @property
+    def discarded(self) -> dict[str, int]:
+        return {name.partition(".")[2]: self.counts[name] for name in DISCARDED}
+
+    @property
+    def missing(self) -> int:
+        """``captured - delivered - pending - discarded``: 0, or at most one per killed process."""
+        ends = self.counts["delivered"] + self.pending + sum(self.discarded.values())
+        return _signed(self.counts["captured"] - ends)
+
+
+class Ledger:
+    """The counters of one writer. Safe between threads, across forks, and on a disk that is full or gone."""
+
+    def __init__(self, spool_path: str) -> None:
+        self.directory = os.path.join(spool_path, "state", "ledger")
+        self._reset()
+
+    def _reset(self) -> None:
+        """Begin anew: at first, and in a forked child, whose parent keeps the old file (and maybe held the old lock)."""
+        self._lock = threading.RLock()  # re-entrant: a signal handler may report while its own thread counts
+        self._fd = -1
+        self._dirty = False
+        self._values = [0] * _COUNT
+        self._pid = os.getpid()
+
+    def add(self, name: str, n: int = 1) -> None:
+        """Count. Never raises: what cannot be written now is written with the next count."""
+        self.add_many(((name, n),))
+
+    def add_many(self, changes: tuple[tuple[str, int], ...]) -> None:
+        """Count several names; a kill between them may leave the first without the last."""
+        if self._pid != os.getpid():
+            self.after_fork()
+        with self._lock:
+            for name, n in changes:
+                offset = OFFSETS[name]
+                index = offset // 8 - 1
+                self._values[index] = (self._values[index] + n) & MASK
+                try:
+                    if self._fd < 0:
+                        self._open()
+                    elif self._dirty:
+                        os.pwrite(self._fd, self._image(), 0)
+                    else:
+                        os.pwrite(self._fd, _ONE.pack(self._values[index]), offset)
+                    self._dirty = False
+                except OSError:
+                    self._dirty = True
+
+    def own(self, name: str) -> int:
+        """What this writer has counted itself (its process, since its last fork)."""
+        return 0 if self._pid != os.getpid() else self._values[OFFSETS[name] // 8 - 1]
+
+    def renew(self) -> None:
+        """Write a new file with the same values if ours was deleted (with the whole spool, as a rule)."""
+        if self._pid != os.getpid():
+            return
+        with self._lock:
+            try:
+                if self._fd >= 0 and os.fstat(self._fd).st_nlink == 0:
+                    self._close()
+                    self._open()
+            except OSError:
+                self._dirty = True
+
+    def after_fork(self) -> None:
+        """Leave the parent's file to the parent."""
+        fd = self._fd
+        self._reset()
+        if fd >= 0:
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # closed already by whoever daemonised
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def __del__(self) -> None:
+        try:
+            self._close()
+        except Exception:
+            pass  # half-built, or the interpreter is going down
+
+    def _image(self) -> bytes:
+        return _LAYOUT.pack(MAGIC, *self._values)
+
+    def _open(self) -> None:
+        name = f"{self._pid}-{start_time(self._pid)}-{secrets.token_hex(4)}"
+        path = os.path.join(self.directory, name)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            if os.write(fd, self._image()) != SIZE:
+                raise OSError("short write")
+        except OSError:
+            os.close(fd)
+            os.unlink(path)
+            raise
+        self._fd = fd
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def start_time(pid: int) -> str:
+    """Field 22 of ``/proc/<pid>/stat``; "0" where there is none: then the pid alone tells whether the process lives."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The second field is the program's name in parentheses and may hold anything.
+            return file.read().rpartition(b") ")[2].split(b" ")[19].decode("ascii")
+    except (OSError, IndexError):
+        return "0"
+
+
+def is_alive(pid: int, start: str) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's: it lives
+    now = start_time(pid)
+    return now == start or "0" in (now, start)
+
+
+def read_snapshot(spool_path: str) -> Snapshot:
+    """Sum every ledger file; consistent also while a sender folds."""
+    directory = os.path.join(spool_path, "state", "ledger")
+    values = [0] * _COUNT
+    for _ in range(SNAPSHOT_TRIES):
+        version, values, folded = _read_total(directory)
+        complete = True
+        for name in _files(directory):
+            if name in folded:
+                continue
+            path = os.path.join(directory, name)
+            counts = _read_values(path)
+            if counts is None:
+                complete = complete and os.path.lexists(path)  # gone: folded since we listed; there: no ledger
+            else:
+                values = [(a + b) & MASK for a, b in zip(values, counts, strict=True)]
+        if complete and version == _read_total(directory)[0]:
+            break
+    return Snapshot({name: values[offset // 8 - 1] for name, offset in OFFSETS.items()})
+
+
+def fold(spool_path: str) -> int:
+    """Add the ledgers of dead processes to ``total`` and remove them; for the holder of the sender's lock only.
+
+    Returns:
+        How many were added.
+    """
+    directory = os.path.join(spool_path, "state", "ledger")
+    _, values, folded = _read_total(directory)
+    left = {name for name in folded if _remove(os.path.join(directory, name))}
+    added = []
+    for name in _files(directory):
+        found = _FILE.fullmatch(name)
+        if name in left or found is None or is_alive(int(found.group(1)), found.group(2)):
+            continue
+        # One that is no ledger (a kill within its creation) counts nothing; it is taken away all the same.
+        counts = _read_values(os.path.join(directory, name)) or [0] * _COUNT
+        values = [(a + b) & MASK for a, b in zip(values, counts, strict=True)]
+        added.append(name)
+    if not added and left == folded:
+        return 0
+    names = "".join(f"{name}\n" for name in sorted(left.union(added)))
+    temporary = os.path.join(directory, f".{TOTAL}-{os.getpid()}")
+    with open(temporary, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(_LAYOUT.pack(MAGIC, *values) + names.encode("ascii"))
+    os.rename(temporary, os.path.join(directory, TOTAL))
+    for name in added:
+        _remove(os.path.join(directory, name))
+    return len(added)
+
+
+def _remove(path: str) -> bool:
+    """Unlink; whether it is still there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _files(directory: str) -> Iterator[str]:
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return iter(())
+    return (name for name in names if _FILE.fullmatch(name))
+
+
+def _read(path: str, limit: int) -> tuple[tuple[int, int, int], bytes] | None:
+    try:
+        fd = os.open(path, _OPEN_READ)
+    except OSError:
+        return None
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            return None
+        return (info.st_ino, info.st_mtime_ns, info.st_size), os.read(fd, limit)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _read_values(path: str) -> list[int] | None:
+    found = _read(path, SIZE)
+    if found is None or len(found[1]) != SIZE or found[1][:8] != MAGIC:
+        return None
+    return list(_LAYOUT.unpack(found[1])[1:])
+
+
+def _read_total(directory: str) -> tuple[object, list[int], set[str]]:
+    found = _read(os.path.join(directory, TOTAL), 64 * 1024 * 1024)
+    if found is None or found[1][:8] != MAGIC or len(found[1]) < SIZE:
+        return None, [0] * _COUNT, set()
+    values = list(_LAYOUT.unpack(found[1][:SIZE])[1:])
+    return found[0], values, set(found[1][SIZE:].decode("ascii", "replace").split())
+
+
+def _signed(value: int) -> int:
+    value &= MASK
+    return value - (1 << 64) if value >> 63 else value

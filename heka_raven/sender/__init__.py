@@ -1,0 +1,1 @@
+"""Delivery: from the spool to a Sentry-compatible server."""

@@ -1,0 +1,295 @@
+# spool.py: the directory in which events wait, one file each, maildir style.
+#
+#   new/    <unix_ns, 20 digits>-<pid>-<event_id>.env    waiting; stays until delivered or discarded
+#   tmp/    being written; swept after an hour
+#   dead/   copies of what a server refused, capped
+#   state/  sender.lock limits.json ledger/
+#
+# A file appears in new/ by rename, whole: it survives the death of its writer at any moment. No lock is taken: any
+# number of processes, of both languages, write at once. `put` never raises and never waits.
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from heka.exceptions import ConfigError
+from heka_raven import ledger as ledger_module
+from heka_raven.ledger import Ledger
+from heka_raven.spool_path import SpoolError, check_directory, make_spool, resolve_spool_path
+
+__all__ = ["Entry", "Spool", "SpoolError", "parse_name", "resolve_spool_path"]
+
+DEFAULT_MAX_BYTES = 256 * 1024 * 1024
+DEFAULT_MAX_COUNT = 50_000
+DEAD_MAX_BYTES = 16 * 1024 * 1024
+DEAD_MAX_COUNT = 1_000
+TMP_MAX_AGE_S = 3600.0  # a file in tmp/ this old has lost its writer
+LOG_EVERY_S = 60.0
+# The level of the spool is the sum of the ledger files. It is read again after a second when the spool is more than half
+# full, after ten otherwise; in between our own writes are added to it. So a write costs the same however many wait.
+LEVEL_FAR_S = 10.0
+LEVEL_NEAR_S = 1.0
+LEVEL_FULL_S = 0.1
+DURABILITIES = ("process", "power")
+
+_NAME = re.compile(r"([0-9]{20})-([0-9]+)-([0-9a-f]{32})\.env", re.ASCII)
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+logger = logging.getLogger("heka_raven")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a file's name says."""
+
+    name: str
+    timestamp_ns: int
+    pid: int
+    event_id: str
+
+
+def parse_name(name: str) -> Entry | None:
+    """The parts of a file name of ``new/``; None for a foreign file."""
+    found = _NAME.fullmatch(name)
+    return None if found is None else Entry(name, int(found.group(1)), int(found.group(2)), found.group(3))
+
+
+class Spool:
+    """The spool of one directory: what writers and the sender do with its files."""
+
+    def __init__(
+        self,
+        path: str | None = None,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        max_count: int = DEFAULT_MAX_COUNT,
+        durability: str = "process",
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Make the directories, or refuse.
+
+        Args:
+            durability: ``process`` survives the death of the process; ``power`` fsyncs file and directory as well.
+            ledger: where to count; default: one of its own.
+
+        Raises:
+            SpoolError: when the directory cannot be made or must not be trusted.
+            ConfigError: for a value outside its limits.
+        """
+        if durability not in DURABILITIES:
+            raise ConfigError(f"durability: {durability!r} is none of {', '.join(DURABILITIES)}")
+        for key, value in (("max_bytes", max_bytes), ("max_count", max_count)):
+            if value < 1:
+                raise ConfigError(f"{key}: {value} is less than 1")
+        self.path, self.reason = resolve_spool_path(path)
+        self.max_bytes = max_bytes
+        self.max_count = max_count
+        self.durability = durability
+        make_spool(self.path)
+        self.ledger = Ledger(self.path) if ledger is None else ledger
+        self._new = os.path.join(self.path, "new")
+        self._tmp = os.path.join(self.path, "tmp")
+        self._dead = os.path.join(self.path, "dead")
+        self._level_count = self._level_bytes = 0
+        self._level_read_at = float("-inf")
+        self._logged_at: dict[str, float] = {}
+
+    def put(self, event_id: str, envelope: bytes) -> bool:
+        """Take an event in. Never raises; what cannot be kept is counted as ``cache_overflow``.
+
+        Returns:
+            True once the event survives the death of this process.
+        """
+        try:
+            if not self._has_room(len(envelope)):
+                self.ledger.add("discarded.cache_overflow")
+                self.log_sparingly("full", "spool %s is full (%d events, %d bytes): events are discarded",
+                                   self.path, self._level_count, self._level_bytes)  # fmt: skip
+                return False
+            try:
+                self._write(event_id, envelope)
+            except FileNotFoundError:
+                # Deleted under us (a cleaner of /tmp, as a rule): make it anew, once for this event.
+                make_spool(self.path)
+                self.ledger.renew()
+                self._write(event_id, envelope)
+        except Exception as error:
+            self.ledger.add_many((("discarded.cache_overflow", 1), ("write_failed", 1)))
+            self.log_sparingly("write", "spool %s: an event could not be written and is lost: %s", self.path, error)
+            return False
+        self.ledger.add_many((("spooled.count", 1), ("spooled.bytes", len(envelope))))
+        self._level_count += 1
+        self._level_bytes += len(envelope)
+        return True
+
+    def _write(self, event_id: str, envelope: bytes) -> None:
+        name = f"{time.time_ns():020d}-{os.getpid()}-{event_id}.env"
+        temporary = f"{self._tmp}/{name}"
+        fd = os.open(temporary, _FLAGS, 0o600)
+        try:
+            try:
+                view = memoryview(envelope)
+                while view:
+                    view = view[os.write(fd, view) :]
+                if self.durability == "power":
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.rename(temporary, f"{self._new}/{name}")
+        except BaseException:
+            _unlink(temporary)
+            raise
+        if self.durability == "power":
+            _fsync_directory(self._new)
+
+    def _has_room(self, size: int) -> bool:
+        now = time.monotonic()
+        age_s = now - self._level_read_at
+        near = 2 * self._level_count > self.max_count or 2 * self._level_bytes > self.max_bytes
+        if age_s >= (LEVEL_NEAR_S if near else LEVEL_FAR_S) or (not self._fits(size) and age_s >= LEVEL_FULL_S):
+            snapshot = ledger_module.read_snapshot(self.path)
+            self._level_count, self._level_bytes = max(0, snapshot.pending), max(0, snapshot.pending_bytes)
+            self._level_read_at = now
+        return self._fits(size)
+
+    def _fits(self, size: int) -> bool:
+        return self._level_count < self.max_count and self._level_bytes + size <= self.max_bytes
+
+    def names(self) -> list[str]:
+        """The names in ``new/``, oldest first; foreign files are left out."""
+        try:
+            with os.scandir(self._new) as found:
+                return sorted(entry.name for entry in found if _NAME.fullmatch(entry.name))
+        except FileNotFoundError:
+            return []
+
+    def new_mtime_ns(self) -> int:
+        """When ``new/`` changed last; 0 when it is gone."""
+        try:
+            return os.stat(self._new).st_mtime_ns
+        except OSError:
+            return 0
+
+    def read(self, name: str, directory: str = "new") -> bytes | None:
+        """The bytes of a file; None when it vanished (somebody else delivered it) or is no regular file of ours."""
+        return read_file(os.path.join(self.path, directory, name))
+
+    def remove(self, name: str, counter: str, size: int) -> bool:
+        """Take a file out of ``new/`` and count its end. Only who really unlinked it counts.
+
+        The file goes first: a kill in between leaves the ledger one short and sends nothing twice.
+        """
+        try:
+            os.unlink(f"{self._new}/{name}")
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                self.log_sparingly("remove", "spool %s: a finished event cannot be removed: %s", self.path, error)
+            return False
+        self.ledger.add_many(((counter, 1), ("removed.count", 1), ("removed.bytes", size)))
+        return True
+
+    def bury(self, name: str, counter: str, size: int) -> bool:
+        """Take a file out of ``new/``, count its end, and keep it in ``dead/`` for a person to look at."""
+        try:
+            os.link(f"{self._new}/{name}", f"{self._dead}/{name}")
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                self.log_sparingly("bury", "spool %s: no copy in dead/: %s", self.path, error)
+        return self.remove(name, counter, size)
+
+    def dead_names(self) -> list[str]:
+        try:
+            return sorted(name for name in os.listdir(self._dead) if _NAME.fullmatch(name))
+        except OSError:
+            return []
+
+    def retry_dead(self, name: str) -> bool:
+        """Capture a dead event anew, under its old event id; it counts as captured a second time."""
+        entry = parse_name(name)
+        envelope = None if entry is None else self.read(name, "dead")
+        if entry is None or envelope is None:
+            return False
+        self.ledger.add("captured")
+        if not self.put(entry.event_id, envelope):
+            return False
+        _unlink(f"{self._dead}/{name}")
+        return True
+
+    def sweep(self, now: float) -> None:
+        """Housekeeping of the lock's holder: orphans in ``tmp/``, and the oldest of ``dead/`` over its caps."""
+        for path, info in _stat_files(self._tmp):
+            if now - info.st_mtime > TMP_MAX_AGE_S:
+                _unlink(path)
+        dead = sorted(_stat_files(self._dead), reverse=True)  # newest first: names begin with the time
+        kept = size = 0
+        for path, info in dead:
+            kept += 1
+            size += info.st_size
+            if kept > DEAD_MAX_COUNT or size > DEAD_MAX_BYTES:
+                _unlink(path)
+
+    def log_sparingly(self, kind: str, message: str, *args: object) -> None:
+        """Log a trouble of this kind, at most once a minute."""
+        now = time.monotonic()
+        if now - self._logged_at.get(kind, float("-inf")) >= LOG_EVERY_S:
+            self._logged_at[kind] = now
+            try:
+                logger.error(message, *args)
+            except Exception:
+                pass  # a broken log handler of the app must not reach its request
+
+    def check(self) -> None:
+        """Raise SpoolError if the directory is no longer ours."""
+        check_directory(self.path)
+
+
+def read_file(path: str) -> bytes | None:
+    """The bytes of a regular file, without following a link or waiting for a pipe."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        size = os.fstat(fd).st_size
+        parts = []
+        while part := os.read(fd, size + 1):
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _stat_files(directory: str) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        with os.scandir(directory) as found:
+            entries = list(found)
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            yield entry.path, entry.stat(follow_symlinks=False)
+        except OSError:
+            pass  # gone in between
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # gone, or not ours to remove; the sweep tries again
+
+
+def _fsync_directory(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

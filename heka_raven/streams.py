@@ -1,0 +1,156 @@
+# streams.py: the heka stream that writes events into the spool.
+#
+# The raven plugin hands the finished event over directly (`write_event`): no protobuf on this path. What a request pays is one
+# file and three counters; delivery is somebody else's work: the uWSGI plugin's gateway, `heka-raven send`, or the thread
+# that starts here at the first event of a process.
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from heka_raven.envelope import encode_spool_envelope
+from heka_raven.ledger import Ledger
+from heka_raven.sender.options import sender_options, to_choice, to_int, to_size
+from heka_raven.spool import DEFAULT_MAX_BYTES, DEFAULT_MAX_COUNT, DURABILITIES, Spool
+
+if TYPE_CHECKING:
+    from heka_raven.sender.thread import SenderThread
+
+SENDER_ENVIRONMENT = "HEKA_RAVEN_SENDER"
+SENDERS = ("auto", "thread", "off")
+MAX_CAP = 1 << 50
+
+logger = logging.getLogger("heka_raven")
+
+
+class SpoolStream:
+    """Events to the spool. In INI every keyword is a key ``stream_<keyword>`` and may be text."""
+
+    def __init__(
+        self,
+        path: str | None = None,
+        sender: str = "auto",
+        durability: str = "process",
+        max_bytes: int | str = DEFAULT_MAX_BYTES,
+        max_count: int | str = DEFAULT_MAX_COUNT,
+        **options: Any,
+    ) -> None:
+        """Open the spool, or refuse.
+
+        Args:
+            path: default: ``$HEKA_RAVEN_SPOOL``, ``/var/spool/heka-raven/UID`` or ``/tmp/heka-raven-UID``.
+            sender: ``thread`` delivers from a thread of this process, ``off`` leaves it to others, ``auto`` is a thread
+                unless uWSGI runs with the plugin. ``$HEKA_RAVEN_SENDER`` speaks where this says ``auto``.
+            durability: ``process`` or ``power`` (fsync).
+            max_bytes, max_count: the spool's caps; text may end in K, M, G.
+            options: see :class:`heka_raven.sender.options.SenderOptions`.
+
+        Raises:
+            ConfigError: naming the option that is wrong; ``SpoolError`` if the directory cannot be used.
+        """
+        self.sender = to_choice("sender", sender, choices=SENDERS)
+        if self.sender == "auto" and os.environ.get(SENDER_ENVIRONMENT):
+            self.sender = to_choice(f"${SENDER_ENVIRONMENT}", os.environ[SENDER_ENVIRONMENT], choices=SENDERS)
+        self.options = sender_options(options)
+        self.spool = Spool(
+            path,
+            max_bytes=to_size("max_bytes", max_bytes, low=1, high=MAX_CAP),
+            max_count=to_int("max_count", max_count, low=1, high=MAX_CAP),
+            durability=to_choice("durability", durability, choices=DURABILITIES),
+        )
+        self.ledger: Ledger = self.spool.ledger
+        self._thread: SenderThread | None = None
+        self._sends = self.sender != "off"
+
+    def write_event(
+        self,
+        event_id: str,
+        dsn_text: str,
+        payload: bytes,
+        item_type: str = "event",
+        hk: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Take one finished event. Never raises.
+
+        Args:
+            dsn_text: the full DSN, with its secret if it has one.
+            item_type: ``event`` (v7 JSON) or ``raven`` (v3: base64 of zlib of JSON).
+            hk: what the sender must know: ``no_verify timeout_s debug api``.
+
+        Returns:
+            True once the event is in the spool. The caller counted it as ``captured`` before.
+        """
+        try:
+            envelope = encode_spool_envelope(event_id, dsn_text, item_type, payload, hk)
+        except Exception as error:
+            self.ledger.add("discarded.internal_sdk_error")
+            self.spool.log_sparingly("encode", "an event could not be put into an envelope: %s", error)
+            return False
+        stored = self.spool.put(event_id, envelope)
+        if self._sends:
+            try:
+                self._start_sender()
+            except Exception as error:
+                self.spool.log_sparingly("start", "the sender did not start, events wait in the spool: %s", error)
+        return stored
+
+    def write(self, data: bytes) -> None:
+        """Refuse a heka record: the spool carries events only. Counted by the client, told once a minute."""
+        self.spool.log_sparingly(
+            "record", "SpoolStream carries error events only: a heka message of another type (%d bytes) was refused", len(data)
+        )
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+    def close(self, wait_s: float | None = None) -> None:
+        """End the thread of this process, waiting (default: the option ``exit_wait_s``) for what is in flight."""
+        if self._thread is not None:
+            self._thread.stop(self.options.exit_wait_s if wait_s is None else wait_s)
+
+    def _start_sender(self) -> None:
+        thread = self._thread
+        if thread is not None and thread.running():
+            thread.wake()
+            return
+        if self.sender == "auto" and not self._auto_starts():
+            self._sends = False
+            return
+        if thread is None:
+            from heka_raven.sender.thread import SenderThread  # at the first event: an app without errors needs none
+
+            thread = self._thread = SenderThread(self.spool, self.options)
+        thread.start()
+
+    def _auto_starts(self) -> bool:
+        """Whether ``auto`` means a thread in this process."""
+        uwsgi = sys.modules.get("uwsgi")
+        if uwsgi is None:
+            return True
+        from heka_raven import uwsgi_bridge
+
+        if uwsgi_bridge.plugin_loaded():
+            return False
+        if threads_run(getattr(uwsgi, "opt", {})):
+            return True
+        logger.warning(
+            "uWSGI runs without enable-threads and without the plugin: nothing delivers from %s. Either load the plugin "
+            "(heka-raven build-plugin; plugin = sentry) or set enable-threads = true; `heka-raven send` delivers as well",
+            self.spool.path,
+        )
+        return False
+
+
+def threads_run(opt: Mapping[Any, Any]) -> bool:
+    """Whether uWSGI lets Python threads run: ``enable-threads``, or ``threads`` over 1 (which switches it on)."""
+    for name in ("enable-threads", "threads", "gevent"):
+        value = opt.get(name, opt.get(name.encode()))
+        if isinstance(value, bytes):
+            value = value.decode("latin-1")
+        if value is not None and value is not False and str(value).strip().lower() not in ("0", "false", "no", "off"):
+            return True
+    return False
