@@ -1,0 +1,24 @@
+"""What can go wrong before a message is sent: the errors a program sees when it configures a client wrongly."""
+
+import configparser
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used. The text names the section, the key, the value and what is allowed."""
+
+
+class EnvironmentNotFoundError(ConfigError, configparser.Error):
+    """``${NAME}`` in a configuration value, and no such environment variable."""
+
+    def __init__(self, varname: str, where: str = "") -> None:
+        prefix = f"{where}: " if where else ""
+        configparser.Error.__init__(self, f"{prefix}environment variable {varname!r} is not set")
+        self.varname = varname
+
+
+class MethodNameTakenError(ConfigError, SyntaxError):
+    """A plugin's method has the name of something the client has already, and ``override`` was not given."""
+
+
+class MethodNotFoundError(configparser.Error):
+    """A method that no plugin has added. heka-py 0.30.3 never raised it; kept for code that catches it."""

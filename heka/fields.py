@@ -1,0 +1,117 @@
+"""From the values a program gives to the parts of a Message.
+
+A wrong *type* is a mistake in the program: TypeError or ValueError, naming the argument. Wrong *data* (a lone
+surrogate, bytes that are no UTF-8, an integer over 64 bits) can come from any request, so it is mended, never raised.
+"""
+
+import datetime
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from heka.message import Field, Message
+from heka.text import as_text, mend_text
+
+MAX_FIELD_DEPTH = 32  # levels of nested dicts; a dict that holds itself ends here
+_INT32 = range(-(2**31), 2**31)
+_INT64 = range(-(2**63), 2**63)
+_STRING, _BYTES, _INTEGER, _DOUBLE, _BOOL = Field.STRING, Field.BYTES, Field.INTEGER, Field.DOUBLE, Field.BOOL
+
+
+def as_severity(value: object) -> int:
+    """*value* as a severity.
+
+    Raises:
+        TypeError: if it is no integer.
+        ValueError: if it does not fit 32 bits.
+    """
+    if not isinstance(value, int):
+        raise TypeError(f"severity: {value!r} has type {type(value).__name__}, allowed: int, 0 to 7")
+    if value not in _INT32:
+        raise ValueError(f"severity: {value} is out of range, allowed: 0 to 7")
+    return int(value)
+
+
+def as_timestamp_ns(value: float | datetime.datetime | None) -> int:
+    """Nanoseconds since the epoch of *value*: seconds, a datetime, or nothing, which means now.
+
+    A naive datetime is local time cut to whole seconds, as heka-py 0.30.3 sent it (equal bytes); an aware one is exact.
+
+    Raises:
+        ValueError: if it is neither a number nor a datetime, or no time that 64 bits can hold.
+    """
+    try:
+        if isinstance(value, datetime.datetime):
+            seconds = time.mktime(value.timetuple()) if value.tzinfo is None else value.timestamp()
+            timestamp = round(seconds * 1e6) * 1000
+        elif isinstance(value, str):
+            raise ValueError
+        else:
+            timestamp = int((value or time.time()) * 1000000000)
+        if timestamp in _INT64:
+            return timestamp
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"timestamp: {value!r} is not a time, allowed: seconds since the epoch, datetime")
+
+
+def add_fields(msg: Message, fields: Mapping[str, Any], prefix: str = "", depth: int = 0) -> None:
+    """Append *fields* to *msg*, in their order; a nested mapping becomes dotted names, an empty one nothing.
+
+    Raises:
+        ValueError: for a value no field can hold; the message names the field.
+        TypeError: for a name that is no text.
+    """
+    add = msg.fields.add
+    for key, value in fields.items():
+        name = prefix + key if key.__class__ is str else prefix + as_text("field name", key)
+        if isinstance(value, Mapping):
+            if depth >= MAX_FIELD_DEPTH:
+                raise ValueError(f"field {name!r}: nested more than {MAX_FIELD_DEPTH} levels deep")
+            add_fields(msg, value, name + ".", depth + 1)
+            continue
+        field = add()
+        field.representation = ""
+        try:
+            field.name = name
+        except UnicodeError:
+            field.name = mend_text(name)
+        _set_value(field, name, value)
+
+
+def _set_value(field: Field, name: str, value: object) -> None:
+    if isinstance(value, str):
+        field.value_type = _STRING
+        try:
+            field.value_string.append(value)
+        except UnicodeError:
+            field.value_string.append(mend_text(value))
+    elif isinstance(value, bool):
+        field.value_type = _BOOL
+        field.value_bool.append(value)
+    elif isinstance(value, int):
+        if value in _INT64:
+            field.value_type = _INTEGER
+            field.value_integer.append(int(value))
+        else:
+            field.value_type = _STRING
+            field.value_string.append(_decimal(value))
+    elif isinstance(value, float):
+        field.value_type = _DOUBLE
+        field.value_double.append(value)
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        field.value_type = _BYTES
+        field.value_bytes.append(bytes(value))
+    elif value is None:
+        raise ValueError(f"field {name!r}: None is not allowed for field values. [{name}]")
+    else:
+        raise ValueError(
+            f"field {name!r}: unexpected value type {type(value).__name__}, allowed: str, bytes, int, float, bool, dict"
+        )
+
+
+def _decimal(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:  # Python refuses to print more than 4,300 digits
+        return hex(value)

@@ -1,0 +1,110 @@
+"""Reads the INI form of a configuration into its dict form."""
+
+import configparser
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from heka.exceptions import ConfigError, EnvironmentNotFoundError
+
+_INTEGER = re.compile(r"-?[0-9]+")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_TRUE = frozenset(("true", "t", "on", "yes"))
+_FALSE = frozenset(("false", "f", "off", "no"))
+
+
+def nest_prefixes(
+    config_dict: dict[str, Any], prefixes: Iterable[str] | None = None, separator: str = "_"
+) -> dict[str, Any]:
+    """Copy each ``prefix_key`` into a dict at ``prefix``; what is there already is overwritten by it.
+
+    Args:
+        config_dict: is changed, and returned.
+        prefixes: None: ``stream`` only.
+        separator: what stands between the prefix and the key.
+    """
+    for prefix in ("stream",) if prefixes is None else prefixes:
+        start = prefix + separator
+        nested = {key[len(start) :]: value for key, value in config_dict.items() if key.startswith(start)}
+        if nested:
+            config_dict[prefix] = {**config_dict.get(prefix, {}), **nested}
+    return config_dict
+
+
+def dict_from_stream_config(stream: Iterable[str] | Iterable[bytes], section: str) -> dict[str, Any]:
+    """The dict form of the INI configuration in *stream*, a file or its lines.
+
+    Raises:
+        ConfigError: naming the section, and the key and value if there is one.
+    """
+    parser = configparser.ConfigParser(
+        interpolation=None, strict=False, inline_comment_prefixes=(";",), default_section="DEFAULT"
+    )
+    try:
+        parser.read_file(line.decode("utf-8") if isinstance(line, bytes) else line for line in stream)
+    except (configparser.Error, UnicodeError) as exc:
+        raise ConfigError(f"not an INI file: {exc}") from exc
+    if not parser.has_section(section):
+        found = ", ".join(f"[{name}]" for name in parser.sections()) or "none"
+        raise ConfigError(f"[{section}]: there is no such section, found: {found}")
+
+    config: dict[str, Any] = _read_section(parser, section)
+    filters: list[tuple[str, dict[str, Any]]] = []
+    plugins: dict[str, tuple[str, dict[str, Any]]] = {}
+    for name in parser.sections():
+        if _belongs(name, f"{section}_filter"):
+            filters.append(_read_provider(parser, name))
+        elif _belongs(name, f"{section}_plugin"):
+            plugins[name.removeprefix(f"{section}_plugin").removeprefix("_")] = _read_provider(parser, name)
+    config["filters"] = filters
+    config["plugins"] = plugins
+    config["hmac"] = _read_raw(parser, f"{section}_hmac") if parser.has_section(f"{section}_hmac") else {}
+    return nest_prefixes(config)
+
+
+def _belongs(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + "_")
+
+
+def _read_provider(parser: configparser.ConfigParser, section: str) -> tuple[str, dict[str, Any]]:
+    """The provider of a filter or plugin section, never converted, and its other options."""
+    options = _read_section(parser, section)
+    if "provider" not in options:
+        raise ConfigError(f"[{section}] provider: missing, required: the dotted name of a function")
+    del options["provider"]
+    return _read_raw(parser, section)["provider"], options
+
+
+def _read_section(parser: configparser.ConfigParser, section: str) -> dict[str, Any]:
+    return {key: _convert(text, f"[{section}] {key}") for key, text in _read_raw(parser, section).items()}
+
+
+def _read_raw(parser: configparser.ConfigParser, section: str) -> dict[str, str]:
+    """The options as text, variables of the environment put in."""
+    return {key: _expand(parser.get(section, key) or "", f"[{section}] {key}") for key in parser.options(section)}
+
+
+def _expand(text: str, where: str) -> str:
+    def value_of(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise EnvironmentNotFoundError(name, where)
+        return os.environ[name]
+
+    return _VARIABLE.sub(value_of, text)
+
+
+def _convert(text: str, where: str) -> Any:
+    """An int, a bool, a list where the value has several lines, else the text."""
+    if "\n" in text:
+        return [_convert(line, where) for line in text.split("\n") if line.strip()]
+    text = text.strip()
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    lowered = text.lower()
+    if lowered in _TRUE:
+        return True
+    if lowered in _FALSE:
+        return False
+    return text

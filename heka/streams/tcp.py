@@ -1,0 +1,172 @@
+"""Records over TCP."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+
+from heka.streams.destinations import parse_destinations, parse_number
+
+CONNECT_TIMEOUT_S = 1.0
+FIRST_PAUSE_S = 0.5  # after a failed connection no other is tried for so long ...
+LAST_PAUSE_S = 30.0  # ... doubled each time up to this
+_MAX_TIMEOUT_S = 60.0
+
+
+class TcpStream:
+    """Sends each record to every destination; reconnects when a connection is gone.
+
+    A write waits at most ``timeout_s`` for each destination, connecting included. After a failure the destination is
+    left alone for 0.5 s, then 1 s, up to 30 s; what is written meanwhile is lost at once, counted in ``lost``.
+
+    Args:
+        host: one host or several.
+        port: one port or several, numbers or text; the last is repeated for extra hosts, extra ports are ignored.
+        timeout_s: the longest a write may wait for one destination.
+    """
+
+    def __init__(
+        self,
+        host: str | Iterable[str],
+        port: int | str | Iterable[int | str],
+        timeout_s: float | str = CONNECT_TIMEOUT_S,
+    ) -> None:
+        timeout = parse_number("stream_timeout_s", timeout_s, 0.001, _MAX_TIMEOUT_S)
+        self._destinations = parse_destinations(host, port)
+        self._timeout_s = timeout
+        self._links_of_pid: dict[int, list[_Link]] = {}
+
+    @property
+    def lost(self) -> int:
+        """Records that did not get out, in this process, summed over the destinations."""
+        return sum(link.lost for link in self._links())
+
+    def write(self, data: bytes) -> None:
+        """Send *data* to every destination, also when one of them fails.
+
+        Raises:
+            OSError: of the first destination that failed.
+        """
+        failure: OSError | None = None
+        for link in self._links():
+            try:
+                link.send(data)
+            except OSError as exc:
+                failure = failure or exc
+        if failure is not None:
+            raise failure
+
+    def flush(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Close the connections; a later write connects again."""
+        for link in self._links():
+            link.close()
+
+    def _links(self) -> list["_Link"]:
+        """The connections of this process; a forked child never writes to those of its parent."""
+        pid = os.getpid()
+        links = self._links_of_pid.get(pid)
+        if links is None:
+            fresh = [_Link(destination, self._timeout_s) for destination in self._destinations]
+            links = self._links_of_pid.setdefault(pid, fresh)
+            for other in [other for other in self._links_of_pid if other != pid]:
+                for inherited in self._links_of_pid.pop(other, []):
+                    inherited.abandon()
+        return links
+
+
+class _Link:
+    """One destination of one process."""
+
+    def __init__(self, destination: tuple[str, int], timeout_s: float) -> None:
+        self.lost = 0
+        self._destination = destination
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._failures = 0
+        self._not_before = 0.0
+
+    def send(self, data: bytes) -> None:
+        deadline = time.monotonic() + self._timeout_s
+        if not self._lock.acquire(timeout=self._timeout_s):
+            self.lost += 1  # another thread is stuck in a write, and its wait is bounded as well
+            raise TimeoutError(f"{self._name()}: busy for {self._timeout_s:g} s")
+        try:
+            self._send_locked(data, deadline)
+        except OSError:
+            self.lost += 1
+            raise
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def abandon(self) -> None:
+        """Close the descriptor inherited over a fork. Takes no lock: a thread of the parent may hold it for ever."""
+        self._drop()
+
+    def _send_locked(self, data: bytes, deadline: float) -> None:
+        if self._socket is not None and _is_closed_by_peer(self._socket):
+            self._drop()
+        fresh = self._socket is None
+        sock = self._socket or self._connect(deadline)
+        try:
+            _send_all(sock, data, deadline)
+        except OSError as exc:
+            # A record may be out in part: only a new connection is sure to begin with a record.
+            self._drop()
+            if fresh or isinstance(exc, TimeoutError):
+                self._pause()
+                raise
+            _send_all(self._connect(deadline), data, deadline)
+
+    def _connect(self, deadline: float) -> socket.socket:
+        now = time.monotonic()
+        if now < self._not_before:
+            raise ConnectionError(f"{self._name()}: not connected, next try in {self._not_before - now:.1f} s")
+        host, port = self._destination
+        try:
+            sock = socket.create_connection((host.strip("[]"), port), timeout=max(deadline - now, 0.001))
+        except OSError:
+            self._pause()
+            raise
+        self._failures = 0
+        self._socket = sock
+        return sock
+
+    def _pause(self) -> None:
+        pause = min(FIRST_PAUSE_S * 2.0 ** min(self._failures, 16), LAST_PAUSE_S)
+        self._failures += 1
+        self._not_before = time.monotonic() + pause
+
+    def _drop(self) -> None:
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            sock.close()
+
+    def _name(self) -> str:
+        return f"{self._destination[0]}:{self._destination[1]}"
+
+
+def _send_all(sock: socket.socket, data: bytes, deadline: float) -> None:
+    sock.settimeout(max(deadline - time.monotonic(), 0.001))
+    sock.sendall(data)  # the timeout is for all of it, not for each part
+
+
+def _is_closed_by_peer(sock: socket.socket) -> bool:
+    """Whether the peer has closed: the first write after that would succeed and be lost."""
+    sock.settimeout(0)
+    try:
+        while True:
+            if not sock.recv(4096):
+                return True  # routers do not answer, so anything but the end is thrown away
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
