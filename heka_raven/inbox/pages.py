@@ -1,0 +1,182 @@
+# pages.py: the inbox for people. Each view gathers what its template shows; no page changes anything on GET.
+
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from webob import Request, Response
+from webob.exc import HTTPBadRequest, HTTPNotFound
+
+from heka_raven.inbox import charts, wording
+from heka_raven.inbox.archive import ArchiveError, import_file
+from heka_raven.inbox.guard import Guard
+from heka_raven.inbox.intake import Intake
+from heka_raven.inbox.queries import (
+    choices,
+    get_body,
+    get_event,
+    get_issue,
+    list_events,
+    list_issues,
+    neighbours,
+    newest_of,
+    related,
+    totals,
+)
+from heka_raven.inbox.search import KINDS, LEVELS, parse_search
+from heka_raven.inbox.shape import read_event
+from heka_raven.inbox.static import Static
+from heka_raven.inbox.store import Store
+
+
+def _environment(static: Static) -> Environment:
+    # autoescape for every template, whatever its name; an unknown name in a template is an error, not an empty text.
+    environment = Environment(
+        loader=PackageLoader("heka_raven.inbox"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        ago=wording.ago,
+        iso=wording.iso,
+        machine=wording.machine,
+        count=wording.count,
+        size=wording.size,
+        marked=wording.marked,
+        underlined=wording.underlined,
+        tree=wording.tree,
+        runs=wording.runs,
+        spark=charts.sparkline,
+    )
+    environment.globals.update(static=static.url)
+    return environment
+
+
+class Pages:
+    """The HTML views."""
+
+    def __init__(self, store: Store, intake: Intake, static: Static, guard: Guard) -> None:
+        self.store = store
+        self.intake = intake
+        self.guard = guard
+        self._templates = _environment(static)
+
+    def _page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        text = self._templates.get_template(template).render(
+            now=time.time(), host=request.host, scheme=request.scheme, locked=self.guard.token is not None, **values
+        )
+        return Response(body=text.encode("utf-8", "replace"), content_type="text/html", charset="utf-8", status=status)
+
+    def issues(self, request: Request) -> Response:
+        """The list. Its ETag changes when an event comes or goes, so that the live page asks cheaply."""
+        events, size, changes = totals(self.store)
+        now = time.time()
+        # The minute, too: the sparklines move on.
+        etag = f"{changes}-{int(now / 60)}"
+        if etag in request.if_none_match and request.headers.get("X-Live"):
+            return Response(status=304, etag=etag)
+        search = parse_search(request.GET)
+        rows, more = list_issues(self.store, search, now)
+        response = self._page(
+            request,
+            "issues.html",
+            search=search,
+            rows=rows,
+            more=more,
+            events=events,
+            size=size,
+            dsn=self.guard.dsn(request),
+            levels=LEVELS,
+            kinds=KINDS,
+            releases=choices(self.store, "release"),
+            environments=choices(self.store, "environment"),
+        )
+        response.etag = etag
+        return response
+
+    def issue(self, request: Request, issue: str) -> Response:
+        """An issue is shown by its newest event; ``?all`` lists its events."""
+        if "all" in request.GET:
+            return self._events(request, int(issue))
+        newest = newest_of(self.store, int(issue))
+        if newest is None:
+            raise HTTPNotFound("no such issue: it was deleted, or its events were too old to keep")
+        return Response(status=303, location=f"/event/{newest}")
+
+    def _events(self, request: Request, number: int) -> Response:
+        issue = get_issue(self.store, number, time.time())
+        if issue is None:
+            raise HTTPNotFound("no such issue: it was deleted, or its events were too old to keep")
+        before = request.GET.get("before", "")
+        start = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else 0
+        rows = list_events(self.store, issue=number, before=start, limit=101)
+        more = rows[99]["id"] if len(rows) > 100 else 0
+        return self._page(request, "events.html", issue=issue, rows=rows[:100], more=more)
+
+    def event(self, request: Request, event_id: str) -> Response:
+        """One event, in full."""
+        row = get_event(self.store, event_id)
+        body = get_body(self.store, row["id"]) if row else None
+        if row is None or body is None:
+            raise HTTPNotFound("no such event: it was deleted, or it was too old to keep")
+        return self._page(
+            request,
+            "event.html",
+            row=row,
+            event=read_event(orjson.loads(body)),
+            issue=get_issue(self.store, row["issue"], time.time()),
+            near=neighbours(self.store, row),
+            related=related(self.store, row),
+        )
+
+    def hosts(self, request: Request) -> Response:
+        return self._page(request, "hosts.html")
+
+    def data(self, request: Request) -> Response:
+        """Export, import, delete all."""
+        events, size, _ = totals(self.store)
+        said = request.GET.get("said", "")
+        return self._page(
+            request, "data.html", events=events, size=size, keep=self.store.keep, path=self.store.path, said=said[:200]
+        )
+
+    def import_envelopes(self, request: Request) -> Response:
+        upload = request.POST.get("file")
+        if upload is None or not hasattr(upload, "file"):
+            raise HTTPBadRequest("choose a file first")
+        try:
+            taken, refused = import_file(self.intake, upload.file)
+        except ArchiveError as error:
+            raise HTTPBadRequest(str(error)) from None
+        said = f"{taken:,} events imported" + (f", {refused:,} refused" if refused else "")
+        return Response(status=303, location=f"/data?{urlencode({'said': said})}")
+
+    def delete_event(self, request: Request, event_id: str) -> Response:
+        row = get_event(self.store, event_id)
+        self.store.delete_event(event_id)
+        left = newest_of(self.store, row["issue"]) if row else None
+        return Response(status=303, location=f"/event/{left}" if left else "/")
+
+    def delete_issue(self, request: Request, issue: str) -> Response:
+        self.store.delete_issue(int(issue))
+        return Response(status=303, location="/")
+
+    def delete_all(self, request: Request) -> Response:
+        if request.POST.get("sure") != "yes":
+            raise HTTPBadRequest("tick the box to confirm")
+        self.store.delete_all()
+        return Response(status=303, location="/data?said=everything+deleted")
+
+    def login(self, request: Request) -> Response:
+        return self._page(request, "login.html", wrong=False)
+
+    def log_in(self, request: Request) -> Response:
+        response = Response(status=303, location="/")
+        if self.guard.log_in(str(request.POST.get("token", ""))[:1_000], response):
+            return response
+        return self._page(request, "login.html", status=403, wrong=True)

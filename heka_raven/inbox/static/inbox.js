@@ -1,0 +1,134 @@
+// The pages work without this file. It makes the list live, and adds keys and copying.
+"use strict";
+
+(() => {
+  const LIVE_MS = 1000;
+  document.documentElement.classList.add("js");
+
+  const say = (text) => {
+    const box = document.getElementById("said");
+    box.textContent = text;
+    box.classList.add("on");
+    clearTimeout(say.timer);
+    say.timer = setTimeout(() => box.classList.remove("on"), 2500);
+  };
+
+  // Live: ask with the page's ETag; the server answers 304 as long as nothing came or went.
+  const live = document.getElementById("live");
+  let etag = null;
+  let asking = false;
+
+  const chosen = () => document.querySelector(".issue.chosen");
+
+  const choose = (row) => {
+    const before = chosen();
+    if (before) before.classList.remove("chosen");
+    if (!row) return;
+    row.classList.add("chosen");
+    row.scrollIntoView({ block: "nearest" });
+    row.querySelector(".title").focus({ preventScroll: true });
+  };
+
+  const replace = (text) => {
+    const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("live");
+    if (!fresh) return;
+    const known = new Map();
+    for (const row of live.querySelectorAll(".issue")) known.set(row.dataset.id, row.dataset.last);
+    const kept = chosen() && chosen().dataset.id;
+    const focused = live.contains(document.activeElement);
+    if (known.size) {
+      for (const row of fresh.querySelectorAll(".issue")) {
+        if (known.get(row.dataset.id) !== row.dataset.last) row.classList.add("fresh");
+      }
+    }
+    live.replaceChildren(...fresh.childNodes);
+    if (kept) {
+      const row = live.querySelector(`.issue[data-id="${CSS.escape(kept)}"]`);
+      if (row && focused) choose(row);
+      else if (row) row.classList.add("chosen");
+    }
+  };
+
+  const ask = async () => {
+    if (asking || document.hidden) return;
+    asking = true;
+    try {
+      const headers = { "X-Live": "1" };
+      if (etag) headers["If-None-Match"] = etag;
+      const answer = await fetch(location.href, { headers, cache: "no-store" });
+      if (answer.status === 200) {
+        const first = etag === null;
+        etag = answer.headers.get("ETag");
+        const text = await answer.text();
+        if (!first || text.length) replace(text);
+      }
+    } catch (error) {
+      // The inbox is being restarted: the next round tells.
+    }
+    asking = false;
+  };
+
+  if (live && live.dataset.live) {
+    setInterval(ask, LIVE_MS);
+    document.addEventListener("visibilitychange", ask);
+  }
+
+  // Filters apply at once.
+  for (const select of document.querySelectorAll(".pick select")) {
+    select.addEventListener("change", () => select.form.submit());
+  }
+
+  // Copy: the link's text goes to the clipboard; without a clipboard the link is simply followed.
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest("a[data-copy]");
+    if (!link || !navigator.clipboard || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    try {
+      const answer = await fetch(link.href);
+      await navigator.clipboard.writeText(await answer.text());
+      say(link.textContent.replace("Copy", "Copied"));
+    } catch (error) {
+      location.href = link.href;
+    }
+  });
+
+  // Keys.
+  const step = (by) => {
+    const rows = [...document.querySelectorAll(".issue")];
+    if (!rows.length) return;
+    const at = rows.indexOf(chosen());
+    choose(rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))]);
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    const typing = event.target.closest("input, select, textarea");
+    if (event.key === "Escape") {
+      if (typing) typing.blur();
+      else if (chosen()) { chosen().classList.remove("chosen"); document.getElementById("main").focus(); }
+      else {
+        const back = document.querySelector("a[data-back]");
+        if (back) location.href = back.href;
+        else if (location.search) location.href = "/";
+      }
+      return;
+    }
+    if (typing) return;
+    if (event.key === "/") {
+      const box = document.getElementById("q");
+      event.preventDefault();
+      if (box) { box.focus(); box.select(); } else location.href = "/?find";
+    } else if (event.key === "j" || event.key === "k") {
+      const near = document.querySelector(`a[data-key="${event.key}"]`);
+      if (document.querySelector(".issue")) step(event.key === "j" ? 1 : -1);
+      else if (near) location.href = near.href;
+    } else if (event.key === "Enter" && chosen() && event.target.tagName !== "A") {
+      location.href = chosen().querySelector(".title").href;
+    }
+  });
+
+  if (new URLSearchParams(location.search).has("find")) {
+    const box = document.getElementById("q");
+    if (box) box.focus();
+  }
+})();

@@ -1,0 +1,123 @@
+# summary.py: what the store indexes of an event: its title, where it happened, and which issue it belongs to. Pure.
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from heka_raven.inbox.model import Event, Frame, Pairs
+
+DEFAULT_FINGERPRINT = re.compile(r"\{\{\s*default\s*\}\}")
+_VARYING = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{16,}|\d+(?:\.\d+)?")
+
+
+@dataclass(slots=True, frozen=True)
+class Summary:
+    """The columns of one stored event."""
+
+    event_id: str
+    happened: float | None
+    level: str
+    type: str
+    message: str
+    culprit: str
+    logger: str
+    transaction: str
+    method: str
+    url: str
+    release: str
+    environment: str
+    server_name: str
+    server_event: str
+    worker: str
+    platform: str
+    grouping: str
+    tags: Pairs
+    links: list[str]
+    search: str
+
+    @property
+    def title(self) -> str:
+        """One line: the type and what it says."""
+        message = self.message.partition("\n")[0]
+        if self.type and message:
+            return f"{self.type}: {message}"[:300]
+        return (self.type or message)[:300] or "(no message)"
+
+
+def innermost_frame(event: Event) -> Frame | None:
+    """The newest frame of the app in the newest exception that has one; else the newest frame at all."""
+    stacks = [error.frames for error in reversed(event.errors)] + [frames for _, frames in event.threads]
+    for frames in stacks:
+        for frame in reversed(frames):
+            if frame.in_app:
+                return frame
+    return next((frames[-1] for frames in stacks if frames), None)
+
+
+def _grouping(event: Event, culprit: str) -> str:
+    """The key of an issue: Sentry's ``fingerprint`` wins, then type and place, then the message's fixed part."""
+    frame = innermost_frame(event)
+    parts = [event.server_event]
+    if event.errors:
+        parts += [error.type for error in event.errors[-5:]]
+        # No line number: an edit above the line would make a new issue of it.
+        parts += [frame.module or frame.filename, frame.function] if frame else [culprit]
+        if not frame:
+            parts.append(_VARYING.sub("#", event.errors[-1].value))
+    else:
+        parts += [event.logger, culprit, event.template or _VARYING.sub("#", event.message)]
+    default = "\x1f".join(parts)
+    if event.fingerprint:
+        default = "\x1e".join(DEFAULT_FINGERPRINT.sub(lambda _: default, part) for part in event.fingerprint)
+    return hashlib.sha256(default.encode()).hexdigest()[:40]
+
+
+def _culprit(event: Event) -> str:
+    if event.culprit or event.transaction:
+        return event.culprit or event.transaction
+    frame = innermost_frame(event)
+    if frame is None:
+        return ""
+    return f"{frame.module or frame.filename} in {frame.function}".strip()
+
+
+def _links(event: Event) -> list[str]:
+    links = [f"request:{name}" for name in event.request_ids]
+    if event.trace_id:
+        links.append(f"trace:{event.trace_id}")
+    return links
+
+
+def summarise(event: Event) -> Summary:
+    """Index an event. The newest exception names it; without one, its message does."""
+    error = event.errors[-1] if event.errors else None
+    culprit = _culprit(event)
+    method, url = (event.request.method, event.request.url) if event.request else ("", "")
+    kind, message = (error.type, error.value) if error else ("", event.message)
+    if error and not message:
+        message = event.message
+    frame = innermost_frame(event)
+    place = f"{frame.module} {frame.function}" if frame else ""
+    searched = (kind, message[:1_000], event.message[:1_000], culprit, event.transaction, url, event.logger, place)
+    return Summary(
+        event_id=event.event_id,
+        happened=event.timestamp,
+        level=event.level,
+        type=kind,
+        message=message[:1_000],
+        culprit=culprit,
+        logger=event.logger,
+        transaction=event.transaction,
+        method=method,
+        url=url,
+        release=event.release,
+        environment=event.environment,
+        server_name=event.server_name,
+        server_event=event.server_event[:60],
+        worker=event.worker[:20],
+        platform=event.platform,
+        grouping=_grouping(event, culprit),
+        tags=event.tags,
+        links=_links(event),
+        search="\n".join(dict.fromkeys(part for part in searched if part)).casefold(),
+    )
