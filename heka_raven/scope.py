@@ -1,7 +1,7 @@
 # scope.py: what an event may know of the request it happened in.
 #
-# Rule 1: the middleware sets CURRENT to two references and nothing else; describing a request costs only once it failed.
-# Rule 2: breadcrumbs live in the request's own environ, so they go when it goes and never show in another request's event.
+# Rule 1: the middleware sets CURRENT to two references, nothing else; describing a request costs only once it failed.
+# Rule 2: breadcrumbs live in the environ of the request: they go when it goes and show in no other event.
 """The context of the current request, shared by the middleware, the raven plugin and the logging handler."""
 
 from __future__ import annotations
@@ -52,24 +52,38 @@ class RequestFacts:
 Environ = dict[str, Any]
 Describe = Callable[[Environ], RequestFacts]
 
-CURRENT: ContextVar[tuple[Describe, Environ] | None] = ContextVar("heka_raven_request", default=None)
-"""``(describe, environ)`` while a request runs; ``None`` outside one."""
+class CurrentRequest:
+    """One request while the application works on it.
+
+    Attributes:
+        describe: makes the facts of it; called only when something is reported.
+        environ: its WSGI environ; ``None`` as soon as the application has returned, and between two steps of its body:
+            what happens then, in this context or in a copy of it, is not part of the request.
+    """
+
+    __slots__ = ("describe", "environ")
+
+    describe: Describe
+    environ: Environ | None
+
+
+CURRENT: ContextVar[CurrentRequest | None] = ContextVar("heka_raven_request", default=None)
+"""The last request of this context. Ask :func:`current_environ` or :func:`describe_current` whether it still runs."""
 
 
 def current_environ() -> Environ | None:
     """The environ of the running request, or ``None`` outside one."""
     current = CURRENT.get()
-    return None if current is None else current[1]
+    return None if current is None else current.environ
 
 
 def describe_current() -> RequestFacts | None:
     """What the middleware knows of the running request; ``None`` outside one, or if it cannot be described."""
     current = CURRENT.get()
-    if current is None:
+    if current is None or current.environ is None:
         return None
-    describe, environ = current
     try:
-        return describe(environ)
+        return current.describe(current.environ)
     except Exception:
         # A request that cannot be described must not cost the error that it ended in.
         return None
