@@ -139,9 +139,8 @@ def get_event(store: Store, event_id: str) -> Row | None:
 
 
 def newest_of(store: Store, issue: int) -> str | None:
-    row = store.reader.execute(
-        "SELECT event_id FROM event WHERE issue = ? ORDER BY id DESC LIMIT 1", (issue,)
-    ).fetchone()
+    sql = "SELECT event_id FROM event WHERE issue = ? ORDER BY id DESC LIMIT 1"
+    row = store.reader.execute(sql, (issue,)).fetchone()
     return row[0] if row else None
 
 

@@ -26,7 +26,6 @@ class Static:
         if body is None:
             raise HTTPNotFound("no such file")
         response = Response(body=body, content_type=TYPES[name.rpartition(".")[2]], charset="utf-8")
-        response.headers["Cache-Control"] = (
-            "public, max-age=31536000, immutable" if request.GET.get("v") else "no-cache"
-        )
+        stays = "public, max-age=31536000, immutable" if request.GET.get("v") else "no-cache"
+        response.headers["Cache-Control"] = stays
         return response
