@@ -115,7 +115,6 @@ class SpoolStream:
     def _start_sender(self) -> None:
         thread = self._thread
         if thread is not None and thread.running():
-            thread.wake()
             return
         if self.sender == "auto" and not self._auto_starts():
             self._sends = False

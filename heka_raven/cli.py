@@ -1,0 +1,70 @@
+# cli.py: the `heka-raven` command: which subcommand is which function. Each is imported only when it is called.
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+
+from heka.exceptions import ConfigError
+from heka_raven import __version__
+
+EXIT_OK = 0
+EXIT_FAILED = 1  # the thing asked for did not happen
+EXIT_USAGE = 2  # a wrong option, DSN or spool
+EXIT_LEFT = 3  # send --once: something is left in the spool
+EXIT_LOCKED = 4  # send --once: another sender holds the lock
+
+COMMANDS = {
+    "test": ("heka_raven.cli_test:main", "send one event, wait for the server's answer, say what happened"),
+    "send": ("heka_raven.cli_send:main", "deliver from the spool until SIGTERM; --once: one try per event"),
+    "status": ("heka_raven.cli_status:main", "what waits, what is limited, where every event ended"),
+    "retry-dead": ("heka_raven.cli_send:retry_dead", "put what servers refused back into the spool"),
+    "decode": ("heka_raven.cli_decode:main", "heka records, raven payloads and envelopes as lines of JSON"),
+    "build-plugin": ("heka_raven.cli_build:main", "build the uWSGI plugin for the uwsgi that is installed"),
+    "inbox": ("heka_raven.inbox.command:main", "a local Sentry-compatible inbox with a web page"),
+}
+
+
+def usage() -> str:
+    lines = ["usage: heka-raven COMMAND [OPTION ...]", ""]
+    lines += [f"  {name:<13} {text}" for name, (_, text) in COMMANDS.items()]
+    lines += ["", "heka-raven COMMAND --help tells its options. Exit codes: 0 done, 1 failed, 2 wrong option, DSN or spool,"]
+    lines += ["3 something is left in the spool, 4 another sender holds the lock."]
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand; an error that somebody can do something about is one line on stderr."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return EXIT_OK if argv else EXIT_USAGE
+    if argv[0] == "--version":
+        print(f"heka-raven {__version__}")
+        return EXIT_OK
+    if argv[0] not in COMMANDS:
+        print(f"heka-raven: no command {argv[0]!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        return _load(COMMANDS[argv[0]][0])(argv[1:])
+    except ConfigError as error:
+        print(f"heka-raven {argv[0]}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:
+        # The reader of our output went away (head, less): not our failure; keep Python from saying so at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _load(target: str) -> Callable[[list[str]], int]:
+    module, _, name = target.partition(":")
+    found: Callable[[list[str]], int] = getattr(importlib.import_module(module), name)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+# cli_send.py: `heka-raven send` and `heka-raven retry-dead`.
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from heka_raven.cli import EXIT_FAILED, EXIT_LEFT, EXIT_LOCKED, EXIT_OK
+from heka_raven.cli_options import add_sender, add_spool, existing_spool, open_as_owner, read_sender
+from heka_raven.sender.lock import SenderLock, holder_pid
+from heka_raven.sender.loop import Sender
+from heka_raven.sender.options import SenderOptions
+from heka_raven.spool import Spool
+
+LOCK_EVERY_S = 1.0
+ONCE_LOCK_TRIES = 5  # a look at the lock by `status` holds it for microseconds
+logger = logging.getLogger("heka_raven")
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="heka-raven send",
+        description="Deliver from the spool. Runs until SIGTERM or SIGINT: the requests in flight are finished first. As root it "
+        "becomes the owner of the spool. Exit codes of --once: 0 nothing left, 3 something left, 4 another sender holds the lock.",
+    )
+    add_spool(parser)
+    parser.add_argument("--once", action="store_true", help="one try per event, then exit")
+    add_sender(parser)
+    arguments = parser.parse_args(argv)
+    options = read_sender(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    spool = Spool(open_as_owner(arguments.spool))
+    lock = SenderLock(spool.path)
+    if arguments.once:
+        return _once(spool, lock, options)
+    stopping = threading.Event()
+    current: list[Sender] = []
+
+    def stop(*_: object) -> None:
+        stopping.set()
+        for sender in current:
+            sender.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    told = False
+    while not stopping.is_set():
+        if not lock.acquire():
+            if not told:
+                logger.info("spool %s: waiting, the sender is pid %s", spool.path, holder_pid(spool.path))
+                told = True
+            stopping.wait(LOCK_EVERY_S)
+            continue
+        told = False
+        logger.info("spool %s: sending", spool.path)
+        sender = Sender(spool, options, still_ours=lock.held)
+        current[:] = [sender]
+        if not stopping.is_set():
+            sender.run()
+        lock.release()
+        if not os.path.isdir(spool.path):
+            stopping.wait(LOCK_EVERY_S)
+    logger.info("spool %s: stopped, %d events wait", spool.path, len(spool.names()))
+    return EXIT_OK
+
+
+def _once(spool: Spool, lock: SenderLock, options: SenderOptions) -> int:
+    for _ in range(ONCE_LOCK_TRIES):
+        if lock.acquire():
+            break
+        time.sleep(0.02)
+    else:
+        print(f"heka-raven send: another sender holds the lock of {spool.path}: pid {holder_pid(spool.path)}", file=sys.stderr)
+        return EXIT_LOCKED
+    with _progress() as progress:
+        sender = Sender(spool, options, once=True, still_ours=lock.held, progress=progress)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sender.stop())
+        sender.run()
+    lock.release()
+    left = len(spool.names())
+    gone = ", ".join(f"{n} {name.rpartition('.')[2]}" for name, n in sorted(sender.ends.items())) or "nothing delivered"
+    print(f"{gone}, {left} left in {spool.path}")
+    return EXIT_LEFT if left else EXIT_OK
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+    except ImportError:  # the extra `cli` is not installed
+        yield None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("sending")
+        yield lambda done, total: bar.update(task, completed=done, total=max(total, 1))
+
+
+def retry_dead(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="heka-raven retry-dead",
+        description="Put the events that servers refused (dead/) back into the spool; they count as captured anew.",
+    )
+    add_spool(parser)
+    arguments = parser.parse_args(argv)
+    existing_spool(arguments.spool)
+    spool = Spool(open_as_owner(arguments.spool))
+    names = spool.dead_names()
+    back = sum(spool.retry_dead(name) for name in names)
+    print(f"{back} of {len(names)} put back into {spool.path}")
+    return EXIT_OK if back == len(names) else EXIT_FAILED

@@ -1,0 +1,231 @@
+# sender/http.py: POST by urllib3: pools, keep-alive, proxies, TLS. The only module that imports urllib3.
+#
+# It is imported by the sender alone, never in a request of the app.
+
+from __future__ import annotations
+
+import encodings.idna  # noqa: F401 - getaddrinfo would import it later, maybe while the process forks
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+from urllib3.util import Timeout, make_headers
+
+from heka_raven.sender.policy import Reply
+
+MAX_REPLY_BODY = 64 * 1024  # bytes read so that the connection can be used again; a longer reply costs the connection
+REPLY_HEADERS = ("location", "retry-after", "x-sentry-rate-limits", "x-sentry-error")
+MAX_DETAIL = 300  # bytes of a refusal's body, for `heka-raven test`
+MAX_POOLS = 64  # servers with open connections at a time
+
+
+class _Watch:
+    """One request in flight: when it is overdue, and on which connection."""
+
+    __slots__ = ("connection", "deadline")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.connection: _Watched | None = None
+
+
+_in_flight = threading.local()  # .watch: that of this thread's request
+
+
+class _Watched(HTTPConnection):
+    """A connection that knows how often it was used, and which the sender's clock can end."""
+
+    uses = 0
+
+    def connect(self) -> None:
+        self.uses = 0
+        super().connect()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self.uses += 1
+        _in_flight.watch.connection = self
+        super().request(*args, **kwargs)
+
+
+class _WatchedTls(_Watched, HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Watched
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _WatchedTls
+
+
+class HttpTransport:
+    """Sends requests from several threads; each call has one deadline for everything after the connect."""
+
+    def __init__(
+        self,
+        *,
+        connections: int = 8,
+        connect_timeout_s: float = 5.0,
+        proxy: str | None = None,
+        ca_file: str | None = None,
+    ) -> None:
+        """Prepare; nothing is opened.
+
+        Args:
+            proxy: for every host; default: the environment's (``http_proxy https_proxy no_proxy``, either case).
+            ca_file: certificates to trust in place of the system's.
+        """
+        self._connect_timeout_s = connect_timeout_s
+        self._proxy = proxy
+        self._environment_proxies = {} if proxy else getproxies_environment()
+        self._pool_options: dict[str, Any] = {"maxsize": connections, "num_pools": MAX_POOLS, "retries": False}
+        self._ca_file = ca_file
+        self._managers: dict[tuple[str | None, bool], urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+        self._watches: dict[int, _Watch] = {}
+
+    def send(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, no_verify: bool = False
+    ) -> Reply:
+        """POST once. A kept connection that the server had closed meanwhile is replaced, once."""
+        deadline = time.monotonic() + timeout_s
+        reply, stale = self._try(url, headers, body, deadline, no_verify)
+        if stale:
+            reply, _ = self._try(url, headers, body, deadline, no_verify)
+        return reply
+
+    def _try(
+        self, url: str, headers: Mapping[str, str], body: bytes, deadline: float, no_verify: bool
+    ) -> tuple[Reply, bool]:
+        left_s = max(0.001, deadline - time.monotonic())
+        watch = _in_flight.watch = self._watches[threading.get_ident()] = _Watch(deadline)
+        try:
+            response = self._manager(url, no_verify).urlopen(
+                "POST",
+                url,
+                body=body,
+                headers=headers,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=Timeout(connect=min(self._connect_timeout_s, left_s), read=left_s),
+            )
+            detail = _finish(response)
+        except (HTTPError, OSError, ValueError) as error:
+            late = time.monotonic() >= deadline
+            stale = watch.connection is not None and watch.connection.uses > 1 and not late
+            return Reply(None, {}, "no answer in time" if late else explain(error)), stale
+        finally:
+            del self._watches[threading.get_ident()]
+        found = {name: value for name in REPLY_HEADERS if (value := response.headers.get(name)) is not None}
+        return Reply(response.status, found, detail if response.status >= 300 else ""), False
+
+    def enforce_deadlines(self) -> None:
+        """Cut what is overdue: a server that sends a byte now and then never times out by itself."""
+        now = time.monotonic()
+        for watch in list(self._watches.values()):
+            sock = None if watch.connection is None else watch.connection.sock
+            if sock is not None and now >= watch.deadline:
+                try:
+                    # Not SSLSocket's own: that one takes the TLS state away under the reading thread.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                except (OSError, TypeError):
+                    pass  # closed meanwhile; or TLS in TLS through a proxy, which has the timeout of each read only
+
+    def close(self) -> None:
+        with self._lock:
+            for manager in self._managers.values():
+                manager.clear()
+            self._managers.clear()
+
+    def _manager(self, url: str, no_verify: bool) -> urllib3.PoolManager:
+        proxy = self._proxy
+        if proxy is None and self._environment_proxies:
+            parts = urlsplit(url)
+            proxy = self._environment_proxies.get(parts.scheme) or self._environment_proxies.get("all")
+            if proxy and proxy_bypass_environment(parts.hostname or "", self._environment_proxies):
+                proxy = None
+        with self._lock:
+            key = (proxy, no_verify)
+            manager = self._managers.get(key)
+            if manager is None:
+                manager = self._managers[key] = self._new_manager(proxy, no_verify)
+            return manager
+
+    def _new_manager(self, proxy: str | None, no_verify: bool) -> urllib3.PoolManager:
+        options = dict(self._pool_options)
+        if no_verify:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        else:
+            context = ssl.create_default_context(cafile=self._ca_file)
+        options["ssl_context"] = context
+        if proxy is None:
+            manager = urllib3.PoolManager(**options)
+        else:
+            login = urlsplit(proxy)
+            proxy_headers = None
+            if login.username:
+                user = f"{unquote(login.username)}:{unquote(login.password or '')}"
+                proxy_headers = make_headers(proxy_basic_auth=user)
+            manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, proxy_ssl_context=context, **options)
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        return manager
+
+
+def _finish(response: urllib3.BaseHTTPResponse) -> str:
+    """Read the body, so that the connection can be used again. The headers decided; a cut body changes nothing.
+
+    Returns:
+        Its beginning, for people.
+    """
+    try:
+        body = response.read(MAX_REPLY_BODY)
+    except (HTTPError, OSError, ValueError):
+        body = b""
+    if response.closed:
+        response.release_conn()
+    else:
+        response.close()
+    return body[:MAX_DETAIL].decode("utf-8", "replace").strip()
+
+
+def explain(error: BaseException) -> str:
+    """An error of urllib3 in the words of somebody who has to do something about it."""
+    if isinstance(error, NameResolutionError):
+        return f"the host name cannot be resolved ({error.__cause__ or 'DNS'})"
+    if isinstance(error, ConnectTimeoutError):
+        return "no connection in time"
+    if isinstance(error, (ReadTimeoutError, TimeoutError)):
+        return "no answer in time"
+    if isinstance(error, ProxyError):
+        return f"the proxy failed ({error.original_error})"
+    if isinstance(error, SSLError):
+        return f"TLS failed ({error})"
+    if isinstance(error, NewConnectionError):
+        cause = error.__cause__
+        words = cause.strerror if isinstance(cause, OSError) else None
+        return f"no connection ({words or cause or error})"
+    if isinstance(error, ProtocolError):
+        return "the connection ended without an answer"
+    return f"{type(error).__name__}: {error}"

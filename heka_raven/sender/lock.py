@@ -1,0 +1,90 @@
+# sender/lock.py: state/sender.lock. Whoever holds it delivers for everyone; the kernel frees it when its holder dies.
+#
+# An flock belongs to the open file description, which a fork shares: a child that kept the descriptor would keep the lock
+# alive after its parent's death. So every child closes it at once.
+
+from __future__ import annotations
+
+import fcntl
+import os
+import weakref
+
+_held: weakref.WeakSet[SenderLock] = weakref.WeakSet()
+
+
+class SenderLock:
+    """The right to deliver from one spool."""
+
+    def __init__(self, spool_path: str) -> None:
+        self.path = os.path.join(spool_path, "state", "sender.lock")
+        self._fd = -1
+        self._pid = -1
+
+    def acquire(self) -> bool:
+        """Try once; False when another holds it, or the directory is gone."""
+        if self.held():
+            return True
+        self.release()
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError:
+            return False
+        # Known before it is locked: a fork in between must find it.
+        self._fd, self._pid = fd, os.getpid()
+        _held.add(self)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self.held():  # deleted and made anew between open and flock
+                raise OSError("the lock file was replaced")
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"%d\n" % self._pid, 0)
+        except OSError:
+            self.release()
+            return False
+        return True
+
+    def held(self) -> bool:
+        """Whether we still have it: a lock file that was deleted protects nothing."""
+        if self._fd < 0 or self._pid != os.getpid():
+            return False
+        try:
+            mine, there = os.fstat(self._fd), os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            return False
+        return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+    def release(self) -> None:
+        fd, self._fd = self._fd, -1
+        _held.discard(self)
+        if fd >= 0:
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # closed by a daemonising parent
+
+
+def holder_pid(spool_path: str) -> int | None:
+    """Who holds the lock now; None when nobody does. Takes nothing: a shared try, given back at once."""
+    try:
+        fd = os.open(os.path.join(spool_path, "state", "sender.lock"), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.read(fd, 32).strip()
+            return int(text) if text.isdigit() else 0
+        return None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _close_in_child() -> None:
+    for lock in list(_held):
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,0 +1,393 @@
+# sender/loop.py: from new/ to the servers, for whoever holds the lock.
+#
+# One thread (the caller of `run`) looks into new/ and keeps house; workers take names, read, send and put the end of each event on
+# record. Everything they share is guarded by one condition; no I/O to the network happens under it.
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import orjson
+
+from heka_raven import ledger
+from heka_raven.sender.http import HttpTransport
+from heka_raven.sender.options import SenderOptions
+from heka_raven.sender.policy import Limits, Reply, decide, parse_pauses
+from heka_raven.sender.reports import Reports
+from heka_raven.sender.request import Request, RequestError, build_report, build_request
+from heka_raven.sender.schedule import Schedule
+from heka_raven.sender.udp import UdpTransport
+from heka_raven.spool import Spool, parse_name, read_file
+
+TICK_S = 0.1  # how often new/ is looked at
+FRESH_MTIME_S = 0.2  # a directory that changed this recently may change again within one mtime: list it once more
+LIST_SHARE = 20  # of a large backlog: one listing for 20 times its cost of work
+HOUSE_EVERY_S = 60.0
+FINAL_REPORT_S = 1.0  # a report at the end must not hold the end up
+
+logger = logging.getLogger("heka_raven")
+
+
+class Sender:
+    """Delivers one spool. The lock is the caller's business, given as `still_ours`."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        options: SenderOptions,
+        *,
+        once: bool = False,
+        still_ours: Callable[[], bool] = lambda: True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            once: one try per event of the first listing, then return.
+            progress: called with (events finished or tried, events known).
+        """
+        self._spool = spool
+        self._options = options
+        self._once = once
+        self._still_ours = still_ours
+        self._progress = progress
+        self._limits = Limits()
+        self._limits_path = os.path.join(spool.path, "state", "limits.json")
+        self._schedule = Schedule(
+            options.connections, self._limits, discard_limited=options.rate_limit == "discard", once=once
+        )
+        self._http = HttpTransport(
+            connections=options.connections,
+            connect_timeout_s=options.connect_timeout_s,
+            proxy=options.proxy,
+            ca_file=options.ca_file,
+        )
+        self._udp = UdpTransport()
+        self._condition = threading.Condition()
+        self._workers: list[threading.Thread] = []
+        self._idle = 0
+        self._active = 0  # workers with a name in hand
+        self._stopping = False
+        self._drain_until: float | None = None
+        self._listed_mtime_ns = -1
+        self._list_again_at = 0.0
+        self._house_at = 0.0
+        self._drift: tuple[int, int] | None = None
+        self.tried = 0
+        self.ends: dict[str, int] = {}  # by counter, of this run
+
+    def stop(self, drain_until: float | None = None) -> None:
+        """End soon: what is in flight is finished, nothing new begun; or, with *drain_until* (monotonic), whatever can go
+        until then. Callable from a signal handler's thread: it takes no lock."""
+        self._drain_until = drain_until
+        self._stopping = True
+
+    def run(self) -> None:
+        """Deliver until stopped, the lock is lost, or (once) everything was tried."""
+        self._limits.load_state(_load_json(self._limits_path), time.time())
+        self._reports = Reports(ledger.read_snapshot(self._spool.path), time.monotonic())
+        try:
+            while True:
+                if self._stopping and (self._drain_until is None or time.monotonic() >= self._drain_until):
+                    break
+                if not self._still_ours():
+                    break
+                self._scan()
+                with self._condition:
+                    self._staff()
+                    if self._finished():
+                        break
+                    self._condition.wait(TICK_S)
+                self._http.enforce_deadlines()
+                self._keep_house()
+                if self._progress is not None:
+                    self._progress(self.tried, self.tried + self._schedule.waiting)
+        finally:
+            self._end_workers()
+            self._send_reports(final=True)
+            self._save_limits()
+            self._http.close()
+            self._udp.close()
+
+    def _finished(self) -> bool:
+        if not self._once and not self._stopping:
+            return False
+        return self._active == 0 and not self._schedule.ready(time.time(), time.monotonic())
+
+    def _scan(self) -> None:
+        """List new/ when it changed, but never spend more than a small share of the time on it."""
+        tick = time.monotonic()
+        if tick < self._list_again_at or (self._once and self._listed_mtime_ns >= 0):
+            return
+        mtime_ns = self._spool.new_mtime_ns()
+        if mtime_ns == self._listed_mtime_ns:
+            return
+        names = self._spool.names()
+        cost_s = time.monotonic() - tick
+        if cost_s > TICK_S / LIST_SHARE:
+            self._list_again_at = tick + cost_s * LIST_SHARE
+        recent = abs(time.time() - mtime_ns / 1e9) < FRESH_MTIME_S
+        self._listed_mtime_ns = -1 if recent and not self._once else mtime_ns
+        with self._condition:
+            self._schedule.found(names)
+
+    def _staff(self) -> None:
+        """Wake workers that have something to do, and hire while all are busy."""
+        if not self._schedule.ready(time.time(), time.monotonic()):
+            return
+        if self._idle:
+            self._condition.notify(self._idle)
+        elif len(self._workers) < self._options.connections:
+            for _ in range(min(4, self._options.connections - len(self._workers))):
+                worker = threading.Thread(target=self._work, name="heka-raven-send", daemon=True)
+                worker.start()
+                self._workers.append(worker)
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                while (name := self._take()) is None:
+                    if self._stopping:
+                        return
+                    self._idle += 1
+                    self._condition.wait()
+                    self._idle -= 1
+                self._active += 1
+            try:
+                self._deliver(name)
+            except Exception:
+                logger.exception("heka-raven: the sender failed on one event; it is kept")
+                with self._condition:
+                    self._schedule.gone(name)  # the next listing finds it again
+                    self._listed_mtime_ns = -1
+                    self._list_again_at = time.monotonic() + HOUSE_EVERY_S
+            finally:
+                with self._condition:
+                    self._active -= 1
+                    self.tried += 1
+
+    def _take(self) -> str | None:
+        if self._stopping and (self._drain_until is None or time.monotonic() >= self._drain_until):
+            return None
+        return self._schedule.next(time.time(), time.monotonic())
+
+    def _deliver(self, name: str) -> None:
+        data = self._spool.read(name)
+        if data is None:
+            with self._condition:
+                self._schedule.gone(name)
+            return
+        try:
+            request = build_request(data, time.time(), self._options.compress)
+        except RequestError as error:
+            self._spool.log_sparingly("file", "spool file %s cannot be sent, a copy is in dead/: %s", name, error)
+            with self._condition:
+                self._finish(name, None, "discarded.internal_sdk_error", len(data), dead=True)
+                self._schedule.gone(name)
+            return
+        key = request.dsn.key()
+        with self._condition:
+            now = time.time()
+            if self._schedule.limited(key, now):
+                self._finish(name, request, "discarded.ratelimit_backoff", len(data))
+                self._schedule.gone(name)
+                return
+            began = self._schedule.begin(name, key, now, time.monotonic())
+        if began is None:
+            return
+        failed, finished = True, False
+        try:
+            failed, finished = self._try(name, request, len(data))
+        finally:
+            with self._condition:
+                self._schedule.end(
+                    name, key, began, time.monotonic(), random.random(), failed=failed, finished=finished  # noqa: S311
+                )
+
+    def _try(self, name: str, request: Request, size: int) -> tuple[bool, bool]:
+        """One try, redirects included; returns (no server answered, the event left the spool)."""
+        url, hops = request.url, 0
+        while True:
+            reply = self.send(request, url)
+            now = time.time()
+            verdict = decide(
+                reply,
+                url,
+                hops=hops,
+                age_s=_age_s(name, now),
+                max_age_s=self._options.max_age_s,
+                rate_limit=self._options.rate_limit,
+            )
+            if verdict.target is None:
+                break
+            url, hops = verdict.target, hops + 1
+        if request.debug:
+            logger.info("heka-raven: %s to %s: %s", name, request.dsn, reply.status if reply.status is not None else reply.error)
+        with self._condition:
+            if reply.status:
+                headers = reply.headers
+                pauses = parse_pauses(
+                    reply.status, headers.get("x-sentry-rate-limits"), headers.get("retry-after"), now
+                )
+                self._limits.pause(request.dsn.key(), pauses, now)
+                self._save_limits()
+            if verdict.counter is not None:
+                self._finish(name, request, verdict.counter, size, dead=verdict.dead)
+        if verdict.action != "delivered":
+            self._spool.log_sparingly(
+                f"{verdict.action} {request.dsn.key()}",
+                "heka-raven: %s: %s: %s",
+                request.dsn,
+                _OUTCOMES[verdict.action],
+                f"status {reply.status} {reply.headers.get('x-sentry-error') or reply.error}".strip()
+                if reply.status is not None
+                else reply.error,
+            )
+        return verdict.action == "retry" or verdict.counter == "discarded.network_error", verdict.counter is not None
+
+    def send(self, request: Request, url: str | None = None, timeout_s: float | None = None) -> Reply:
+        """One request over the wire, nothing else."""
+        if request.dsn.scheme == "udp":
+            return self._udp.send(request.url, request.body)
+        return self._http.send(
+            url or request.url,
+            request.headers,
+            request.body,
+            timeout_s=timeout_s or request.timeout_s or self._options.timeout_s,
+            no_verify=request.no_verify,
+        )
+
+    def _finish(self, name: str, request: Request | None, counter: str, size: int, dead: bool = False) -> None:
+        """Put the end of an event on record; under the lock, so that a kill costs the ledger one event at most."""
+        removed = self._spool.bury(name, counter, size) if dead else self._spool.remove(name, counter, size)
+        if not removed:
+            return
+        self.ends[counter] = self.ends.get(counter, 0) + 1
+        if counter == "delivered":
+            if request is not None:
+                self._reports.delivered(request.dsn, request.takes_reports)
+        else:
+            self._reports.discarded(None if request is None else request.dsn, counter)
+
+    def _keep_house(self) -> None:
+        tick = time.monotonic()
+        if self._reports.due(tick):
+            self._send_reports()
+        if tick < self._house_at or self._once:
+            return
+        self._house_at = tick + HOUSE_EVERY_S
+        now = time.time()
+        oldest = f"{max(0, int((now - self._options.max_age_s) * 1e9)):020d}"
+        with self._condition:
+            for name, counter in list(self._schedule.expired(oldest, now, tick)):
+                data = self._spool.read(name)
+                if data is not None:
+                    self._finish(name, _quiet_request(data, now), counter, len(data))
+        with contextlib.suppress(OSError):  # a spool that went away: the lock check ends this loop
+            self._spool.sweep(now)
+            ledger.fold(self._spool.path)
+            self._correct_drift()
+
+    def _correct_drift(self) -> None:
+        """Killed processes and hands that delete files leave the counters of the level wrong: set them right.
+
+        Only where two looks, a housekeeping apart, agree: a write is between its rename and its count for a moment.
+        """
+        with self._condition:
+            before = ledger.read_snapshot(self._spool.path)
+            sizes = list(_sizes(self._spool))
+            after = ledger.read_snapshot(self._spool.path)
+        drift = (len(sizes) - before.pending, sum(sizes) - before.pending_bytes)
+        if before.counts != after.counts:
+            self._drift = None
+        elif drift != (0, 0) and drift == self._drift:
+            for value, more, less in ((drift[0], "spooled.count", "removed.count"), (drift[1], "spooled.bytes", "removed.bytes")):
+                self._spool.ledger.add(more if value > 0 else less, abs(value))
+            self._drift = None
+        else:
+            self._drift = drift
+
+    def _send_reports(self, final: bool = False) -> None:
+        if not self._options.client_reports:
+            return
+        tick, now = time.monotonic(), time.time()
+        with self._condition:
+            self._reports.observe(ledger.read_snapshot(self._spool.path))
+            due = self._reports.take(tick)
+        for dsn, counts in due:
+            if self._limits.seconds_left(dsn.key(), now) > 0:
+                if not final:
+                    with self._condition:
+                        self._reports.give_back(dsn, counts)
+                continue
+            report = build_report(dsn, counts, now, self._options.compress)
+            reply = self.send(report, timeout_s=FINAL_REPORT_S if final else None)
+            if not final and decide(reply, "").action in ("retry", "hold"):
+                with self._condition:
+                    self._reports.give_back(dsn, counts)
+
+    def _save_limits(self) -> None:
+        if not self._limits.changed:
+            return
+        self._limits.changed = False
+        temporary = f"{self._limits_path}.{os.getpid()}"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(orjson.dumps(self._limits.to_state(time.time())))
+            os.chmod(temporary, 0o600)
+            os.rename(temporary, self._limits_path)
+        except OSError as error:
+            self._spool.log_sparingly("limits", "spool %s: rate limits cannot be kept: %s", self._spool.path, error)
+
+    def _end_workers(self) -> None:
+        """Let what is in flight finish, however the loop ended; each has its own timeout."""
+        self.stop(self._drain_until)
+        while True:
+            with self._condition:
+                self._condition.notify_all()
+                busy = self._active
+            if not busy or (self._drain_until is not None and time.monotonic() >= self._drain_until):
+                break
+            time.sleep(0.01)
+            self._http.enforce_deadlines()
+
+
+_OUTCOMES = {
+    "hold": "it asks for quiet, events wait",
+    "retry": "no server answers, events wait",
+    "discard": "an event was discarded",
+}
+
+
+def _age_s(name: str, now: float) -> float:
+    entry = parse_name(name)
+    return 0.0 if entry is None else max(0.0, now - entry.timestamp_ns / 1e9)
+
+
+def _sizes(spool: Spool) -> Iterator[int]:
+    for name in spool.names():
+        try:
+            yield os.stat(os.path.join(spool.path, "new", name)).st_size
+        except OSError:
+            pass  # delivered meanwhile
+
+
+def _quiet_request(data: bytes, now: float) -> Request | None:
+    try:
+        return build_request(data, now)
+    except RequestError:
+        return None
+
+
+def _load_json(path: str) -> object:
+    data = read_file(path)
+    try:
+        return None if data is None else orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
