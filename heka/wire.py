@@ -126,6 +126,11 @@ class RecordReader:
         self._bad_until = 0  # end of the bad Message that is being looked into
         self._rescues = 0  # looks at it so far that found another bad one
 
+    @property
+    def pending(self) -> int:
+        """Bytes held back: the beginning of a record whose end has not come."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> list[Record]:
         """The records that *data* completes. No more than one record and *data* are held in memory."""
         self._buffer += data
