@@ -1,13 +1,15 @@
 # server.py: binds the address and serves the application with waitress.
 
+import errno
 import ipaddress
-import os
 import socket
 from typing import Any
 
 import waitress
 from waitress.server import BaseWSGIServer, MultiSocketServer
 
+TCP = socket.SOCK_STREAM
+UDP = socket.SOCK_DGRAM
 THREADS = 6
 MAX_UPLOAD = 256 * 1024 * 1024  # bytes of a request; only an import is that large, and it goes to a file, not memory
 
@@ -16,19 +18,23 @@ class ListenError(Exception):
     """The address cannot be listened on; the message says which and why."""
 
 
-def parse_listen(text: str) -> tuple[str, int]:
+def parse_address(option: str, text: str) -> tuple[str, int]:
     """``HOST:PORT``, ``[IPv6]:PORT``, ``:PORT`` or ``PORT``; loopback unless a host is given.
 
     Raises:
-        ListenError: if it is neither.
+        ListenError: names the option.
     """
     host, colon, port = text.strip().rpartition(":")
     if not colon:
         host, port = "", text.strip()
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     if not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ListenError(f"--listen {text!r}: want HOST:PORT with a port from 0 to 65535")
+        raise ListenError(f"{option} {text!r}: want HOST:PORT with a port from 0 to 65535")
     return host, int(port)
+
+
+def address_text(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_loopback(host: str) -> bool:
@@ -39,26 +45,26 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket that listens later.
+def bind(host: str, port: int, kind: socket.SocketKind = TCP) -> socket.socket:
+    """A bound socket; a TCP one listens later.
 
     Raises:
         ListenError: with the system's reason.
     """
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = address_text(host, port)
+    found = None
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise ListenError(f"cannot listen on {where}: {error.strerror}") from error
-    found = socket.socket(family, kind, protocol)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        family, _, protocol, _, address = socket.getaddrinfo(host, port, type=kind)[0]
+        found = socket.socket(family, kind, protocol)
+        if kind == TCP:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
     except OSError as error:
-        found.close()
-        # getaddrinfo's and bind's texts differ in case between systems; os.strerror does not.
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ListenError(f"cannot listen on {where}: {reason}") from error
+        if found is not None:
+            found.close()
+        reason = error.strerror or str(error)
+        hint = "; choose another with --listen" if error.errno == errno.EADDRINUSE and kind == TCP else ""
+        raise ListenError(f"cannot listen on {where}: {reason}{hint}") from error
     return found
 
 
