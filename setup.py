@@ -40,7 +40,7 @@ EXTRAS = {
 setup(
     name="heka-raven",
     version=read_version(),
-    description="Error reporting for Python web apps under uWSGI: heka's raven plugin, a WSGI middleware, a uWSGI plugin",
+    description="Error reporting for Python web apps under uWSGI: heka's raven plugin, a middleware, a C plugin",
     long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
     long_description_content_type="text/x-rst",
     license="MPL-2.0",

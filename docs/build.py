@@ -1,6 +1,6 @@
 """Builds the documentation, warnings as errors, and runs its doctests.
 
-    python docs/build.py [--theme default|mozilla]
+python docs/build.py [--theme default|mozilla]
 """
 
 import argparse
@@ -19,7 +19,10 @@ def main():
     out = DOCS / "_build" / theme
     environ = {**os.environ, "DOCS_THEME": theme}
     for builder, folder in (("doctest", DOCS / "_build" / "doctest"), ("html", out)):
-        done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", builder, str(DOCS), str(folder)], env=environ)
+        done = subprocess.run(
+            [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", builder, str(DOCS), str(folder)],
+            env=environ,
+        )
         if done.returncode:
             return done.returncode
     print(f"docs: {out / 'index.html'}")

@@ -62,7 +62,12 @@ def test_pure_modules_do_no_io(path):
 @pytest.mark.parametrize("path", PURE_MODULES)
 def test_pure_modules_import_only_pure_modules_of_ours(path):
     """No I/O by way of a neighbour: what a pure module imports from this project is pure too."""
-    allowed = {p[:-3].replace("/", ".") for p in PURE_MODULES} | {"heka.exceptions", "heka.path", "heka_raven", "heka_raven.scope"}
+    allowed = {p[:-3].replace("/", ".") for p in PURE_MODULES} | {
+        "heka.exceptions",
+        "heka.path",
+        "heka_raven",
+        "heka_raven.scope",
+    }
     tree = type_checking_free(ast.parse((ROOT / path).read_text(encoding="utf-8")))
     ours = {name for name in imported_names(tree) if name.split(".")[0] in ("heka", "heka_raven")}
     assert set() == ours - allowed
@@ -92,12 +97,15 @@ def test_a_request_needs_no_sender_no_inbox_and_no_raven():
 
 def test_modules_stay_readable():
     """No module of the project grows past about 400 lines."""
-    sources = [p for folder in ("heka", "heka_raven", "middleware", "examples", "bench") for p in (ROOT / folder).rglob("*.py")]
+    sources = [
+        p for folder in ("heka", "heka_raven", "middleware", "examples", "bench") for p in (ROOT / folder).rglob("*.py")
+    ]
     sources += [p for p in (ROOT / "uwsgi_plugin").rglob("*") if p.suffix in (".c", ".h")]
     long = {
         str(path.relative_to(ROOT)): count
         for path in sources
-        if not path.name.endswith("_pb2.py") and (count := len(path.read_text(encoding="utf-8").splitlines())) > MAX_LINES
+        if not path.name.endswith("_pb2.py")
+        and (count := len(path.read_text(encoding="utf-8").splitlines())) > MAX_LINES
     }
     assert {} == long
 
@@ -108,7 +116,9 @@ def test_only_one_file_of_the_plugin_includes_curl():
         header: sorted(
             str(p.relative_to(ROOT / "uwsgi_plugin"))
             for p in (ROOT / "uwsgi_plugin").rglob("*.[ch]")
-            if any(line.split() and line.startswith("#include") and header in line for line in p.read_text().splitlines())
+            if any(
+                line.split() and line.startswith("#include") and header in line for line in p.read_text().splitlines()
+            )
         )
         for header in ("curl/curl.h", "uwsgi.h")
     }

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+SOURCES = [
+    "heka", "heka_raven", "metlog_raven", "middleware", "uwsgi_plugin",
+    "setup.py", "pyproject.toml", "README.rst", "LICENSE",
+]  # fmt: skip
 
 
 def run(command, **kw):
@@ -20,15 +24,9 @@ def run(command, **kw):
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "source"
-    # From a copy: a build leaves build/ and *.egg-info beside setup.py. Symlinks stay symlinks, as in a clone.
-    run(["cp", "-a", "--", *(str(ROOT / name) for name in ("heka", "heka_raven", "middleware", "uwsgi_plugin", "setup.py",
-         "pyproject.toml", "README.rst", "LICENSE")), str(folder)])  # fmt: skip
     copy.mkdir()
-    for path in list(folder.iterdir()):
-        if path != copy:
-            path.rename(copy / path.name)
-    if (ROOT / "metlog_raven").is_dir():
-        run(["cp", "-a", "--", str(ROOT / "metlog_raven"), str(copy)])
+    # From a copy: a build leaves build/ and *.egg-info beside setup.py. Symlinks stay symlinks, as in a clone.
+    run(["cp", "-a", "--", *(str(ROOT / name) for name in SOURCES), str(copy)])
     run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder / "out"), str(copy)], cwd=folder)
     (built,) = (folder / "out").glob("*.whl")
     return built
@@ -45,7 +43,7 @@ def installed(wheel, tmp_path_factory):
 
 
 def test_the_wheel_holds_the_middleware_and_the_plugins_sources(wheel):
-    """The two symlinked folders are in the wheel as ordinary files, and nothing of the top level beside the packages."""
+    """The two symlinked folders are in the wheel as ordinary files; at the top stand the packages alone."""
     names = zipfile.ZipFile(wheel).namelist()
     assert "heka_raven/middleware/__init__.py" in names
     assert "heka_raven/uwsgi_plugin/uwsgiplugin.py" in names
@@ -58,10 +56,16 @@ def test_the_wheel_holds_the_middleware_and_the_plugins_sources(wheel):
 
 def test_an_installed_wheel_imports_and_builds_the_plugin(installed, tmp_path):
     """Away from the source tree: the imports work, and `heka-raven build-plugin` builds the plugin."""
-    out = run([str(installed), "-W", "error", "-c", "import heka, heka_raven, heka_raven.middleware as m; print(m.__file__)"], cwd=tmp_path)
+    out = run(
+        [str(installed), "-W", "error", "-c", "import heka, heka_raven, heka_raven.middleware as m; print(m.__file__)"],
+        cwd=tmp_path,
+    )
     assert str(ROOT) not in out
     uwsgi = Path(sys.executable).parent / "uwsgi"
-    run([str(installed.parent / "heka-raven"), "build-plugin", "--uwsgi", str(uwsgi), "--output", str(tmp_path)], cwd=tmp_path)
+    run(
+        [str(installed.parent / "heka-raven"), "build-plugin", "--uwsgi", str(uwsgi), "--output", str(tmp_path)],
+        cwd=tmp_path,
+    )
     assert (tmp_path / "sentry_plugin.so").stat().st_size > 10_000
 
 

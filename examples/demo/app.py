@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from heka.holder import get_client
-
-from heka_raven.middleware import RavenMiddleware
 from heka_raven.raven_plugin import capture_stack
+
+from heka.holder import get_client
+from heka_raven.middleware import RavenMiddleware
 
 HERE = Path(__file__).parent
 
@@ -22,7 +22,9 @@ client = get_client(
     "demo",
     {
         "stream_class": "heka_raven.streams.SpoolStream",
-        "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": os.environ["SENTRY_DSN"], "release": "demo-1"})},
+        "plugins": {
+            "raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": os.environ["SENTRY_DSN"], "release": "demo-1"})
+        },
     },
 )
 
@@ -41,7 +43,11 @@ BUTTONS = [
     Button("/capture-stack", "… under capture_stack", "The view reports by itself; the middleware does not repeat it."),
     Button("/bare", "… outside the middleware", "An app that is not wrapped: uWSGI's exception handler reports it."),
     Button("/log-line", "A log line", "A line that starts with demo-alarm raises an alarm of uWSGI."),
-    Button("/full-queue", "A full listen queue", "More visitors than the workers can take. uWSGI repeats this one every second."),
+    Button(
+        "/full-queue",
+        "A full listen queue",
+        "More visitors than the workers can take. uWSGI repeats this one every second.",
+    ),
     Button("/segfault", "A segfault", "The worker reads address 0 and dies. uWSGI starts another."),
     Button("/upload", "A PUT", "An internal route of uWSGI reports every PUT, before the app sees it.", method="PUT"),
 ]
@@ -64,7 +70,7 @@ def stream(environ, start_response):
 def chunks(texts):
     for text in texts:
         yield text.encode()
-    raise RuntimeError("the stream broke after %d chunks" % len(texts))
+    raise RuntimeError(f"the stream broke after {len(texts)} chunks")
 
 
 class ClosesBadly(list):
@@ -90,7 +96,9 @@ def log_line(environ, start_response):
 
 def full_queue(environ, start_response):
     # Visitors from another process: this worker must be free to be one of the two that they keep busy.
-    subprocess.Popen([sys.executable, HERE / "visitors.py", environ["SERVER_NAME"], environ["SERVER_PORT"]], close_fds=True)
+    subprocess.Popen(
+        [sys.executable, HERE / "visitors.py", environ["SERVER_NAME"], environ["SERVER_PORT"]], close_fds=True
+    )
     return text(start_response, "here they come")
 
 

@@ -39,7 +39,11 @@ def main(argv=None):
             import check
 
             return check.run(app_url, inbox_url)
-        print(f"\n  the app:    {app_url}\n  the inbox:  {inbox_url}\n\nPress the app's buttons and watch the inbox. Ctrl-C stops both.", flush=True)
+        print(
+            f"\n  the app:    {app_url}\n  the inbox:  {inbox_url}\n\n"
+            "Press the app's buttons and watch the inbox. Ctrl-C stops both.",
+            flush=True,
+        )
         watch(servers)
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -80,7 +84,10 @@ def start(args, folder, servers):
     inbox_port = free_port(args.inbox_port, "--inbox-port")
     inbox_url, app_url = f"http://127.0.0.1:{inbox_port}/", f"http://127.0.0.1:{app_port}/"
     servers.append(
-        spawn([beside("heka-raven"), "inbox", "--listen", f"127.0.0.1:{inbox_port}", "--db", str(folder / "inbox.db")], folder / "inbox.log")
+        spawn(
+            [beside("heka-raven"), "inbox", "--listen", f"127.0.0.1:{inbox_port}", "--db", str(folder / "inbox.db")],
+            folder / "inbox.log",
+        )
     )
     wait_for(inbox_url, servers[-1], folder / "inbox.log")
     environ = {
@@ -105,7 +112,9 @@ def free_port(wanted, option):
         try:
             sock.bind(("127.0.0.1", wanted))
         except OSError as error:
-            raise DemoError(f"{option} {wanted}: {error.strerror}: choose another port, or leave the option out") from None
+            raise DemoError(
+                f"{option} {wanted}: {error.strerror}: choose another port, or leave the option out"
+            ) from None
         return sock.getsockname()[1]
 
 
@@ -113,7 +122,12 @@ def spawn(command, log, environ=None):
     # A session of its own: Ctrl-C reaches this process alone, which then stops the servers in order.
     with open(log, "wb") as out:
         return subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env={**os.environ, **(environ or {})}, start_new_session=True
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(environ or {})},
+            start_new_session=True,
         )
 
 

@@ -1,6 +1,6 @@
 """Visitors for the demo's listen queue: two keep the workers busy, the others wait in line.
 
-    python visitors.py HOST PORT
+python visitors.py HOST PORT
 """
 
 import contextlib
