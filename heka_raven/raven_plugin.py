@@ -1,0 +1,234 @@
+# raven_plugin.py: the historic front door: the names that heka-py-raven had, on the new engine.
+#
+# raven itself is imported only when RavenClient is asked for: it costs 155 ms.
+"""The raven plugin of the heka client: ``client.raven()``, ``capture_stack``, ``RavenClient``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from heka.client import HekaClient
+from heka.holder import CLIENT_HOLDER
+from heka_raven.options import InvalidArgumentError, parse_options
+from heka_raven.reporter import Report, Reporter, resolve_exc_info
+
+__all__ = [  # noqa: F822 - RavenClient comes through __getattr__
+    "InvalidArgumentError", "RavenClient", "build_client", "capture_stack", "config_plugin",
+]
+
+log = logging.getLogger("heka_raven")
+
+# Keywords of client.raven() that reach the event; every other one becomes a field of the heka message.
+_EVENT_KEYWORDS = ("level", "tags", "extra", "user", "fingerprint", "contexts", "mechanism")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "RavenClient":
+        from heka_raven.raven_client import RavenClient
+
+        return RavenClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def config_plugin(config: Mapping[str, Any]) -> Callable[..., str | None]:
+    """The plugin's provider: ``{"plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {...})}}``.
+
+    Args:
+        config: the options, see docs/raven_plugin.rst.
+
+    Returns:
+        The function that becomes ``client.raven``.
+
+    Raises:
+        InvalidArgumentError: naming the option that is unknown or wrong.
+    """
+    reporter = Reporter(parse_options(config))
+
+    def raven(
+        client: HekaClient,
+        msg: str = "",
+        exc_info: Any = True,
+        logger: str | None = None,
+        severity: int | None = None,
+        payload: str | bytes | None = None,
+        **fields: Any,
+    ) -> str | None:
+        """Report the exception in flight, or the one given. Never raises.
+
+        Args:
+            msg: what the caller has to say; ``extra.msg`` of the event.
+            exc_info: True, an exception, or a tuple as of ``sys.exc_info()``.
+            logger, severity: of this event, instead of the plugin's.
+            payload: send this, as it is, instead of making an event.
+            fields: ``level tags extra user fingerprint contexts mechanism`` reach the event; every other keyword
+                becomes a field of the heka message.
+
+        Returns:
+            The event id; ``None`` when nothing was sent.
+        """
+        try:
+            report = Report(msg=msg if type(msg) is str else _as_text(msg), logger=logger, severity=_severity(severity))
+            for name in _EVENT_KEYWORDS:
+                if name in fields:
+                    setattr(report, name, fields.pop(name))
+            report.fields = fields
+            if payload is not None:
+                return reporter.send_payload(client, payload, report)
+            report.exc_info = resolve_exc_info(exc_info)
+        except Exception:
+            log.warning("client.raven() was called in a way that cannot be reported", exc_info=True)
+            return None
+        if report.exc_info is None:
+            return None
+        return reporter.report(client, report)
+
+    raven.heka_name = "raven"  # type: ignore[attr-defined]
+    raven.reporter = reporter  # type: ignore[attr-defined]
+    return raven
+
+
+def _severity(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= 7 else None
+
+
+def _as_text(value: Any) -> str:
+    from heka_raven.variables import Walker
+
+    if value is None:
+        return ""
+    return Walker(lambda: 0.0).text(value)
+
+
+def build_client(dsn: str | None = None, **options: Any) -> HekaClient:
+    """A client of its own that reports to *dsn* through the spool.
+
+    Args:
+        dsn: where to report to.
+        options: ``stream_*`` for :class:`heka_raven.streams.SpoolStream`, ``logger`` and the plugin's options.
+    """
+    from heka.config import client_from_dict_config
+
+    stream = {name: options.pop(name) for name in list(options) if name.startswith("stream_")}
+    return client_from_dict_config(
+        {
+            "logger": options.get("logger") or "",
+            "stream_class": "heka_raven.streams.SpoolStream",
+            **stream,
+            "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": dsn, **options})},
+        }
+    )
+
+
+# -- capture_stack -----------------------------------------------------------------------------------------------------
+
+_told_no_client: set[str] = set()
+
+
+def capture_stack(
+    function: Any = None, /, *, client: HekaClient | None = None, client_name: str = "", **report: Any
+) -> Any:
+    """Report what *function* raises, and raise it again.
+
+    Works bare and called, on functions, methods, static and class methods, properties' functions, generators,
+    coroutines and asynchronous generators; name, documentation and signature stay.
+
+    Args:
+        client: the client to report with; else the one called *client_name*; else the default one, as of each call.
+        report: more arguments for ``client.raven()``, such as ``severity``.
+    """
+    if function is None:
+        return functools.partial(capture_stack, client=client, client_name=client_name, **report)
+    if isinstance(function, (staticmethod, classmethod)):
+        wrapped = capture_stack(function.__func__, client=client, client_name=client_name, **report)
+        return type(function)(wrapped)
+    if not callable(function):
+        raise TypeError(f"capture_stack: a {type(function).__name__} cannot be called; its options have names")
+
+    def failed() -> None:
+        _report_failure(client, client_name, report)
+
+    return _wrap(function, failed)
+
+
+def _wrap(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[..., Any]:
+    if inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            inner = function(*args, **kwargs)
+            try:
+                sent, value = None, await inner.__anext__()
+                while True:
+                    try:
+                        sent = yield value
+                    except GeneratorExit:
+                        await inner.aclose()
+                        raise
+                    except BaseException as thrown:
+                        value = await inner.athrow(thrown)
+                    else:
+                        value = await inner.asend(sent)
+            except StopAsyncIteration:
+                return
+            except Exception:
+                failed()
+                raise
+
+    elif inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await function(*args, **kwargs)
+            except Exception:
+                failed()
+                raise
+
+    elif inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return (yield from function(*args, **kwargs))
+            except Exception:
+                failed()
+                raise
+
+    else:
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except Exception:
+                failed()
+                raise
+
+    return wrapper
+
+
+def _report_failure(client: HekaClient | None, client_name: str, report: dict[str, Any]) -> None:
+    """Report the exception in flight; whatever is missing, the app's own exception is all that is seen."""
+    try:
+        found: Any = client
+        if found is None:
+            found = CLIENT_HOLDER._clients.get(client_name) if client_name else CLIENT_HOLDER.default_client
+        raven = None if found is None else getattr(found, "raven", None)
+        if raven is None:
+            missing = "the raven plugin" if found is not None else "a client"
+            if missing not in _told_no_client:
+                _told_no_client.add(missing)
+                log.warning("capture_stack: there is no %s, so nothing is reported", missing.split(" ", 1)[1])
+            return
+        kind, exc, traceback = sys.exc_info()
+        if traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next  # without the frame of the wrapper
+        keywords = {"mechanism": {"type": "capture_stack", "handled": False}, **report}
+        raven(keywords.pop("msg", ""), exc_info=(kind, exc, traceback), **keywords)
+    except Exception:
+        log.warning("capture_stack: the error could not be reported", exc_info=True)

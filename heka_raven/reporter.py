@@ -1,0 +1,501 @@
+# reporter.py: the way of one event: captured, scrubbed, encoded, handed over. The edge of the pure modules around it:
+# the only one of them that tells the time, makes ids and throws dice.
+#
+# Rule 1: nothing raises out of report(): the app's own exception is what the app must see.
+# Rule 2: an event that was begun ends in exactly one place of the stream's ledger.
+# Rule 3: scrubbing fails closed: what could not be scrubbed goes out as the skeleton.
+"""Reports errors and messages to one DSN."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import random
+import socket
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from heka_raven import __version__
+from heka_raven.capture import Capturer, exception_tree, traceback_of
+from heka_raven.dedupe import mark_reported, reported_as
+from heka_raven.encode import MAX_EVENT_SIZE, EncodeError, decode_raven, encode_event, encode_json, encode_raven
+from heka_raven.event import build_event, level_name, logentry_of, skeleton, timestamp_text
+from heka_raven.legacy import legacy_event
+from heka_raven.options import PluginOptions
+from heka_raven.scope import BREADCRUMBS_KEY, EVENT_ID_KEY, RequestFacts, current_environ, describe_current
+from heka_raven.scrub import Scrubber
+from heka_raven.source import SourceReader, installed_modules, make_in_app, make_is_library
+from heka_raven.typefacts import args_message, bare_name, plan_of, type_name
+from heka_raven.variables import Walker, clean, cut
+
+log = logging.getLogger("heka_raven")
+
+ExcInfo = tuple[type[BaseException], BaseException, "types.TracebackType | None"]
+LOCK_WAIT_S = 0.05
+
+
+@dataclass(slots=True)
+class Report:
+    """One call: what the caller says of the event."""
+
+    msg: str = ""
+    exc_info: ExcInfo | None = None
+    logger: str | None = None
+    severity: int | None = None
+    level: Any = None
+    tags: Any = None
+    extra: Any = None
+    user: Any = None
+    fingerprint: Any = None
+    contexts: Any = None
+    mechanism: dict[str, Any] | None = None
+    logentry: tuple[Any, Any, Any] | None = None  # template, parameters, text: a message with or without an exception
+    breadcrumbs: Any = None
+    request: dict[str, Any] | None = None
+    culprit: str | None = None
+    stack: types.FrameType | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+    hint: dict[str, Any] = field(default_factory=dict)
+
+
+def resolve_exc_info(value: Any) -> ExcInfo | None:
+    """What *value* means: True: the exception in flight; an exception; a tuple as of ``sys.exc_info``; else nothing."""
+    if value is True:
+        value = sys.exc_info()
+    if type(value) in (tuple, list) and len(value) == 3:
+        exc, traceback = value[1], value[2]
+    else:
+        exc, traceback = value, None
+    if exc is None or not issubclass(type(exc), BaseException):
+        return None
+    if type(traceback) is not types.TracebackType:
+        traceback = traceback_of(exc)
+    return type(exc), exc, traceback
+
+
+class Reporter:
+    """Everything that reports of one client share."""
+
+    def __init__(self, options: PluginOptions) -> None:
+        self.options = options
+        self.scrubber = Scrubber(options.scrub_keys, options.scrub_allow)
+        self.is_library = make_is_library()
+        self.capturer = Capturer(SourceReader(), make_in_app(self.is_library), self.scrubber.clean_source)
+        self.static: dict[str, Any] = {
+            "platform": "python",
+            "server_name": options.server_name or socket.gethostname(),
+            "sdk": {"name": "heka-raven", "version": __version__},
+            "contexts": {
+                "runtime": {"name": platform.python_implementation(), "version": platform.python_version()},
+            },
+            "modules": {**installed_modules(), "heka-raven": __version__},
+        }
+        for name in ("release", "environment"):
+            if getattr(options, name):
+                self.static[name] = getattr(options, name)
+        if options.tags:
+            self.static["tags"] = options.tags
+        self._told_no_dsn = False
+        self._busy = threading.local()
+        self._throttle_lock = threading.Lock()
+
+    # -- the front door ------------------------------------------------------------------------------------------
+
+    def report(self, client: Any, report: Report) -> str | None:
+        """Report; never raises.
+
+        Returns:
+            The event id, or ``None`` when nothing was sent.
+        """
+        if getattr(self._busy, "inside", False):
+            return None  # something that runs inside a report (a before_send) fails or logs: no report about reports
+        self._busy.inside = True
+        count = _counter(client)
+        try:
+            if self.options.dsn is None:
+                self._tell_no_dsn()
+                return None
+            count("captured")
+            return self._report(client, report, count)
+        except Exception as error:
+            count("discarded.internal_sdk_error")
+            log.warning("an event was lost: %s in the reporter", type(error).__name__, exc_info=True)
+            return None
+        finally:
+            self._busy.inside = False
+
+    def send_payload(self, client: Any, payload: str | bytes, report: Report) -> str | None:
+        """Send *payload* as it is: somebody else made the event."""
+        count = _counter(client)
+        try:
+            if self.options.dsn is None:
+                self._tell_no_dsn()
+                return None
+            count("captured")
+            return self._send_payload(client, payload, report, count)
+        except Exception as error:
+            count("discarded.internal_sdk_error")
+            log.warning("an event was lost: %s", type(error).__name__, exc_info=True)
+            return None
+
+    def _tell_no_dsn(self) -> None:
+        if not self._told_no_dsn:
+            self._told_no_dsn = True
+            log.warning("the raven plugin has no dsn: nothing is reported")
+
+    # -- one event -----------------------------------------------------------------------------------------------
+
+    def _report(self, client: Any, report: Report, count: Callable[[str], None]) -> str | None:
+        options = self.options
+        environ = current_environ()
+        event_id = os.urandom(16).hex()
+        exc_info = report.exc_info
+        if exc_info is not None and (
+            reported_as(exc_info[1], exc_info[2], environ) is not None or self._ignored(exc_info[0])
+        ):
+            count("discarded.event_processor")
+            return None
+        if options.sample_rate < 1 and random.random() >= options.sample_rate:  # noqa: S311 - a sample, not a secret
+            count("discarded.sample_rate")
+            self._mark(exc_info, event_id, environ)
+            return None
+        held_back = 0
+        if options.max_per_fingerprint is not None:
+            allowed, held_back = self._admit(report)
+            if not allowed:
+                count("discarded.throttled")
+                self._mark(exc_info, event_id, environ)
+                return None
+        facts = describe_current()
+        event, final = self._build(client, report, event_id, environ, facts, held_back)
+        if final is None:
+            event, final = self._finish(event, report)
+        if final is None:
+            count("discarded.before_send")
+            self._mark(exc_info, event_id, environ)
+            return None
+        if final == "skeleton":
+            count("scrub_failed")
+        sent = self._hand_over(client, report, event, facts, count)
+        if not sent:
+            return None
+        self._mark(exc_info, event_id, environ)
+        if environ is not None:
+            environ[EVENT_ID_KEY] = event_id
+        if exc_info is not None and "uwsgi" in sys.modules:
+            _tell_uwsgi(event_id, exc_info[1])
+        return event_id
+
+    def _mark(self, exc_info: ExcInfo | None, event_id: str, environ: dict[str, Any] | None) -> None:
+        if exc_info is not None:
+            mark_reported(exc_info[1], exc_info[2], event_id, environ)
+
+    def _ignored(self, cls: type) -> bool:
+        if not self.options.ignore:
+            return False
+        names = {name for base in type.__dict__["__mro__"].__get__(cls) for name in (bare_name(base), type_name(base))}
+        return any(
+            name in names or (name.endswith("*") and any(n.startswith(name[:-1]) for n in names))
+            for name in self.options.ignore
+        )
+
+    def _admit(self, report: Report) -> tuple[bool, int]:
+        """Ask the throttle; the fingerprint is class, place and line of the error."""
+        throttle = self.options.max_per_fingerprint
+        assert throttle is not None  # noqa: S101 - for mypy
+        key: tuple[Any, ...] = (report.logger, report.msg, report.logentry and report.logentry[0])
+        if report.exc_info is not None:
+            traceback = report.exc_info[2]
+            while traceback is not None and traceback.tb_next is not None:
+                traceback = traceback.tb_next
+            code = traceback.tb_frame.f_code if traceback is not None else None
+            key = (
+                type_name(report.exc_info[0]),
+                code and code.co_filename,
+                code and code.co_name,
+                traceback and traceback.tb_lineno,
+            )
+        # A fork while another thread holds the lock must not stop the child's requests: wait, but not for ever.
+        locked = self._throttle_lock.acquire(timeout=LOCK_WAIT_S)
+        try:
+            admission = throttle.admit(key, time.monotonic())
+        finally:
+            if locked:
+                self._throttle_lock.release()
+        return admission.allowed, admission.held_back
+
+    def _build(
+        self,
+        client: Any,
+        report: Report,
+        event_id: str,
+        environ: dict[str, Any] | None,
+        facts: RequestFacts | None,
+        held_back: int,
+    ) -> tuple[dict[str, Any], str | None]:
+        """The unscrubbed event; or a skeleton, and the word for it, when it could not be captured."""
+        options = self.options
+        severity = options.severity if report.severity is None else report.severity
+        now = time.time()
+        try:
+            walker = Walker(
+                time.perf_counter,
+                legacy=options.protocol == 3,
+                call_repr=options.locals == "repr",
+                is_library=self.is_library,
+                show_locals=options.locals != "off",
+            )
+            exceptions = None
+            if report.exc_info is not None:
+                mechanism = report.mechanism or {"type": "generic", "handled": True}
+                exceptions = self.capturer.exceptions(report.exc_info[1], report.exc_info[2], walker, mechanism)
+            if report.request is not None:
+                facts = facts or RequestFacts()
+                facts.request = report.request
+            crumbs = report.breadcrumbs or (environ.get(BREADCRUMBS_KEY) if environ is not None else None)
+            extra = dict(report.fields) if options.protocol == 7 else {}
+            extra.update(report.extra or {})
+            if report.msg or options.protocol == 3:
+                extra["msg"] = report.msg
+            if held_back:
+                extra["held_back"] = held_back
+            event = build_event(
+                event_id=event_id,
+                now=now,
+                level=level_name(report.level, severity),
+                logger=report.logger or options.logger or getattr(client, "logger", "") or "",
+                static=self.static,
+                walker=walker,
+                exceptions=exceptions,
+                logentry=logentry_of(*report.logentry, walker) if report.logentry is not None else None,
+                facts=facts,
+                tags=report.tags,
+                extra=extra,
+                user=report.user,
+                fingerprint=report.fingerprint,
+                contexts=report.contexts,
+                breadcrumbs=crumbs,
+                culprit=report.culprit,
+            )
+            if report.stack is not None:
+                event["stacktrace"] = {"frames": self.capturer.stack(report.stack, walker)}
+            return event, None
+        except Exception as error:
+            log.warning("an event goes out without values: capture failed (%s)", type(error).__name__, exc_info=True)
+            bare: dict[str, Any] = {"event_id": event_id, "timestamp": timestamp_text(now)}
+            bare.update(self.static, level=level_name(None, severity))
+            if report.exc_info is not None:
+                bare["exception"] = {"values": _bare_exceptions(report.exc_info)}
+            return skeleton(bare, "capture failed"), "skeleton"
+
+    def _finish(self, event: dict[str, Any], report: Report) -> tuple[dict[str, Any], str | None]:
+        """Scrub, then ask before_send. The word is ``whole``, ``skeleton``, or ``None``: dropped by before_send."""
+        try:
+            self.scrubber.scrub_event(event)
+        except Exception as error:
+            log.warning("an event goes out without values: scrubbing failed (%s)", type(error).__name__)
+            return skeleton(event, "scrubbing failed"), "skeleton"
+        if self.options.before_send is None:
+            return event, "whole"
+        bones = skeleton(event, "before_send failed")
+        try:
+            changed = self.options.before_send(event, {"exc_info": report.exc_info, **report.hint})
+            if changed is None:
+                return event, None
+            if not isinstance(changed, dict):
+                raise TypeError(f"before_send returned a {type(changed).__name__}")
+            encode_json(changed)
+        except BaseException as error:
+            # Whatever a privacy filter does, the event must not leave without it.
+            log.warning("an event goes out without values: before_send failed (%s)", type(error).__name__)
+            return bones, "skeleton"
+        changed["event_id"] = bones["event_id"]
+        return changed, "whole"
+
+    # -- handing over --------------------------------------------------------------------------------------------
+
+    def _hand_over(
+        self,
+        client: Any,
+        report: Report,
+        event: dict[str, Any],
+        facts: RequestFacts | None,
+        count: Callable[[str], None],
+    ) -> bool:
+        options = self.options
+        dsn = options.dsn
+        assert dsn is not None  # noqa: S101 - report() looked
+        stream = client.stream
+        write_event = getattr(stream, "write_event", None)
+        severity = options.severity if report.severity is None else report.severity
+        logger = report.logger or options.logger
+        final = event
+        if options.protocol == 3:
+            final = legacy_event(event, dsn.project, logger, severity, os.path.basename((sys.argv or [""])[0]))
+        kind = "raven" if options.protocol == 3 else options.payload or ("json" if write_event is not None else "raven")
+        try:
+            data = encode_event(final)
+        except EncodeError as error:
+            log.warning("an event goes out without values: %s", error)
+            final = skeleton(event, "encoding failed")
+            if options.protocol == 3:
+                final = legacy_event(final, dsn.project, logger, severity, "")
+            data = encode_event(final)
+            count("scrub_failed")
+        if write_event is not None:
+            if client.filters and not client.passes_filters(_message(client, logger, severity)):
+                count("discarded.event_processor")
+                return False
+            item = "event"
+            if options.protocol == 3:
+                item, data = "raven", encode_raven(final)
+            return bool(write_event(event["event_id"], dsn.with_secret(), data, item))
+        payload = (encode_raven(final) if kind == "raven" else data).decode("utf-8")
+        return bool(
+            client.heka(
+                "sentry",
+                logger=logger,
+                severity=severity,
+                payload=payload,
+                fields=self._fields(report, event, facts),
+                shrink=_shrinker(final, kind, len(data)),
+            )
+        )
+
+    def _fields(self, report: Report, event: Mapping[str, Any], facts: RequestFacts | None) -> dict[str, Any]:
+        """The fields of the heka message, scrubbed: a router may match on them, and log them."""
+        dsn = self.options.dsn
+        assert dsn is not None  # noqa: S101 - report() looked
+        walker = Walker(time.perf_counter)
+        own = {name: walker.show(value) for name, value in report.fields.items() if name not in _OWN_FIELDS}
+        self.scrubber.scrub_tree(own)
+        fields: dict[str, Any] = {
+            "msg": self.scrubber.clean_text(cut(clean(report.msg), 8192)),
+            "dsn": dsn.with_secret() if self.options.send_secret else dsn.without_secret(),
+        }
+        for name, value in own.items():
+            fields[name] = value if type(value) in (str, int, float, bool) else repr(value)
+        fields["event_id"] = event["event_id"]
+        fields["culprit"] = event.get("culprit") or ""
+        if facts is not None:
+            known = {name: value for name, value in facts.fields.items() if type(value) in (str, int, float, bool)}
+            self.scrubber.scrub_tree(known)
+            fields.update(known)
+        return fields
+
+    def _send_payload(
+        self, client: Any, payload: str | bytes, report: Report, count: Callable[[str], None]
+    ) -> str | None:
+        dsn = self.options.dsn
+        assert dsn is not None  # noqa: S101 - send_payload() looked
+        severity = self.options.severity if report.severity is None else report.severity
+        logger = report.logger or self.options.logger
+        event: dict[str, Any] = {}
+        item, data = "event", payload.encode("utf-8") if isinstance(payload, str) else bytes(payload)
+        try:
+            if data.lstrip()[:1] == b"{":
+                import json
+
+                event = json.loads(data)
+            else:
+                event = decode_raven(data)
+                item = "raven"
+        except ValueError:
+            event = {}
+        event_id = event.get("event_id")
+        if not isinstance(event_id, str) or len(event_id) != 32:
+            event_id = os.urandom(16).hex()
+        write_event = getattr(client.stream, "write_event", None)
+        if write_event is not None:
+            if not event:
+                log.warning("a payload was refused: the spool takes events, as JSON or as a raven payload")
+                count("discarded.internal_sdk_error")
+                return None
+            return event_id if write_event(event_id, dsn.with_secret(), data, item) else None
+        fields = self._fields(report, {"event_id": event_id, "culprit": event.get("culprit")}, None)
+        sent = client.heka("sentry", logger=logger, severity=severity, payload=data.decode("utf-8"), fields=fields)
+        return event_id if sent else None
+
+
+_OWN_FIELDS = frozenset({"msg", "dsn", "event_id", "culprit"})
+
+
+def _counter(client: Any) -> Callable[[str], None]:
+    ledger = getattr(getattr(client, "stream", None), "ledger", None)
+    add: Callable[[str], None] = ledger.add if ledger is not None else _count_nowhere
+    return add
+
+
+def _count_nowhere(name: str) -> None:
+    """A stream to a router keeps no ledger: the client counts what it loses."""
+
+
+def _message(client: Any, logger: str | None, severity: int) -> Any:
+    """A message as the filters of *client* see it; nothing of it is encoded."""
+    from heka.message import Message
+
+    message = Message()
+    message.type = "sentry"
+    message.severity = severity
+    message.logger = client.logger if logger is None else logger
+    return message
+
+
+def _shrinker(event: dict[str, Any], kind: str, size: int) -> Callable[[int], str | None]:
+    """A function that encodes *event* anew within a number of payload bytes."""
+
+    def shrink(room: int) -> str | None:
+        limit = min(size, MAX_EVENT_SIZE)
+        try:
+            if kind == "json":
+                return encode_event(event, room).decode("utf-8")
+            # What compresses to `room` is found by trying: the ratio differs from event to event.
+            payload = encode_raven(event)
+            for _ in range(12):
+                if len(payload) <= room:
+                    return payload.decode("ascii")
+                limit = int(limit * min(0.9, room / len(payload)))
+                encode_event(event, max(limit, 1))
+                payload = encode_raven(event)
+        except EncodeError:
+            return None
+        return payload.decode("ascii") if len(payload) <= room else None
+
+    return shrink
+
+
+def _bare_exceptions(exc_info: ExcInfo) -> list[dict[str, Any]]:
+    """Types and places only, for the skeleton of an event that could not be captured."""
+    values = []
+    for link in exception_tree(exc_info[1], exc_info[2])[:5]:
+        frames: list[dict[str, Any]] = []
+        traceback = link.traceback
+        while traceback is not None and len(frames) < 250:
+            code = traceback.tb_frame.f_code
+            frames.append({"filename": code.co_filename, "function": code.co_name, "lineno": traceback.tb_lineno or 0})
+            traceback = traceback.tb_next
+        values.append({"type": bare_name(type(link.exc)), "module": "", "stacktrace": {"frames": frames}})
+    values.reverse()
+    return values
+
+
+def _tell_uwsgi(event_id: str, exc: BaseException) -> None:
+    """Let the plugin drop the same exception when uWSGI's own exception handler brings it."""
+    try:
+        from heka_raven import uwsgi_bridge
+
+        message = None
+        plan = plan_of(type(exc))
+        args = BaseException.__dict__["args"].__get__(exc)
+        if plan.str_file is None and plan.message is args_message and len(args) < 2:
+            # uWSGI hashes str(exc); where that would run the application's code, the class alone must do.
+            message = args[0] if args and type(args[0]) is str else "" if not args else None
+        uwsgi_bridge.tell_reported(event_id, bare_name(type(exc)), message)
+    except Exception as error:
+        log.debug("the uWSGI plugin was not told: %s", type(error).__name__)

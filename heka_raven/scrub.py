@@ -1,0 +1,364 @@
+# scrub.py: takes private data out of events.
+#
+# Rule 1: every removal happens here; no other module masks anything.
+# Rule 2: what is masked is decided by names: of variables, keys, fields, headers, cookies, parameters, and of the
+#         names that stand before '=' or ':' inside a text. The name stays, the value becomes '[Filtered]'.
+# Rule 3: a rule that fails fails the event: the caller sends the skeleton instead, never the unscrubbed event.
+"""Scrubbing of finished events, in place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+FILTERED = "[Filtered]"
+MASK_LEGACY = "********"
+
+# In any name, as a part of it.
+PART_TERMS = frozenset({
+    "token", "secret", "password", "passwd", "passphrase", "credential", "session", "csrf", "xsrf", "saml", "bearer",
+    "apikey", "privatekey",
+})  # fmt: skip
+# In any name, as a whole word of it; in headers, cookies and query parameters as a part, too.
+WORD_TERMS = frozenset(["auth", "authorization", "jwt", "sso", "sid", "pwd"])
+# `key` counts beside another word (api_key); alone it is the commonest local variable of a KeyError.
+KEY_TERM = "key"
+
+MAX_KNOWN_NAMES = 4096
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+").findall
+_NOT_HEADER = re.compile(r"[^A-Za-z0-9]+")
+
+# Names whose value is a text with a syntax of its own. HTTP_ is taken off an environ's names before.
+_COOKIE_NAMES = frozenset({"COOKIE", "COOKIES", "SET_COOKIE", "SET_COOKIE2"})
+_QUERY_NAMES = frozenset({"QUERY_STRING", "QUERYSTRING", "QUERY"})
+_URL_NAMES = frozenset({"REQUEST_URI", "RAW_URI", "REFERER", "REFERRER", "URL", "URI", "LOCATION"})
+_SYNTAX_NAMES = _COOKIE_NAMES | _QUERY_NAMES | _URL_NAMES
+
+_USERINFO = re.compile(
+    r"""([A-Za-z][A-Za-z0-9+.\-]*://)(?:[^\s/?\#'"<>@]*@|[^\s/?\#'"<>@:]+:(?!\d{1,5}(?:[/?\#'"\s]|$))[^\s'"<>]*?@)"""
+    r"""(?:[^\s/?\#'"<>@]*@)*"""
+)
+# A URL that was cut inside its userinfo.
+_CUT_USERINFO = re.compile(r"""([A-Za-z][A-Za-z0-9+.\-]*://)[^\s/?\#'"<>@]*…$""")
+_SCHEME = r"(?:Bearer|Basic|Digest|Token|Negotiate|ApiKey|Api-Key)"
+_BEARER = re.compile(rf"\b({_SCHEME})\s+(?=[A-Za-z0-9._~+/\-]*[0-9._~+/=\-])[A-Za-z0-9._~+/=\-]{{8,}}", re.IGNORECASE)
+_LITERAL = (
+    r"""[bBrRuUfF]{0,2}(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$)|\\+".*?(?:\\+"|$)|\\+'.*?(?:\\+'|$))"""
+)
+_NAME = r"""(?P<before>[?&;]?)(?P<quote>\\*["']?)(?P<name>[A-Za-z_%][\w.%\-+]{0,127})(?:\[\])?\\*["']?\]?"""
+_PAIR = re.compile(
+    _NAME + rf"""(?P<sep>\s{{0,4}}(?:=>|:|=(?!=))\s{{0,4}})(?P<value>{_LITERAL}"""
+    rf"""|\[[^\]]*(?:\]|$)|\{{[^}}]*(?:\}}|$)|\([^)]*(?:\)|$)"""
+    rf"""|{_SCHEME}\s+[^\s,;"'<>]+|[^\s&;,"'<>)\]}}]+)""",
+    re.DOTALL,
+)
+_SOURCE_PAIR = re.compile(_NAME + rf"""(?P<sep>\s{{0,8}}(?::[^=,()]{{1,40}})?(?:=|:)\s{{0,8}})(?P<value>{_LITERAL})""")
+
+
+def _split_terms(names: Iterable[str] | str) -> frozenset[str]:
+    if isinstance(names, str):
+        names = re.split(r"[\s,]+", names)
+    return frozenset(name.strip().lower() for name in names if name and name.strip())
+
+
+class Scrubber:
+    """Masks private data by the names it stands under.
+
+    Args:
+        scrub_keys: more terms, found as a part of any name, in any case.
+        scrub_allow: names that stay as they are; a term of the default rules takes that rule away.
+        mask: what a masked value becomes.
+    """
+
+    __slots__ = ("_allow", "_loose", "_names", "_parts", "_safe", "_words", "key_rule", "mask")
+
+    def __init__(
+        self, scrub_keys: Iterable[str] | str = (), scrub_allow: Iterable[str] | str = (), mask: str = FILTERED
+    ) -> None:
+        allow = _split_terms(scrub_allow)
+        self._parts = tuple(sorted((PART_TERMS | _split_terms(scrub_keys)) - allow))
+        self._words = WORD_TERMS - allow
+        self.key_rule = KEY_TERM not in allow
+        self._loose = (*self._parts, *sorted(self._words), *((KEY_TERM,) if self.key_rule else ()))
+        self._allow = allow
+        self.mask = mask
+        self._names: dict[tuple[str, bool], bool] = {}
+        self._safe: set[str] = set()
+
+    # -- names ---------------------------------------------------------------------------------------------------
+
+    def is_secret(self, name: str, loose: bool = False) -> bool:
+        """Whether a value under *name* is private; *loose* in headers, cookies and query parameters."""
+        known = self._names.get((name, loose))
+        if known is None:
+            if len(self._names) >= MAX_KNOWN_NAMES:
+                self._names.clear()
+            known = self._names[(name, loose)] = self._classify(name, loose)
+        return known
+
+    def _classify(self, name: str, loose: bool) -> bool:
+        if "%" in name:
+            name = unquote(name)
+        lowered = name.lower().strip("'\" ")
+        if lowered in self._allow or lowered.removeprefix("http_") in self._allow:
+            return False
+        squeezed = _NOT_HEADER.sub("", lowered)
+        if any(term in lowered or term in squeezed for term in (self._loose if loose else self._parts)):
+            return True
+        words = [word.lower() for word in _WORDS(name)]
+        if any(word in self._words for word in words):
+            return True
+        return self.key_rule and len(words) > 1 and KEY_TERM in words
+
+    # -- trees -----------------------------------------------------------------------------------------------------
+
+    def scrub_tree(self, node: Any, loose: bool = False, done: set[int] | None = None) -> Any:
+        """Mask *node*, in place where it is a list or a dict, and return what stands for it."""
+        kind = type(node)
+        if kind is str:
+            return self.clean_text(node, loose)
+        if kind is dict:
+            self._scrub_dict(node, loose, set() if done is None else done)
+        elif kind is list:
+            self._scrub_list(node, loose, set() if done is None else done)
+        return node
+
+    def _scrub_dict(self, node: dict[Any, Any], loose: bool, done: set[int]) -> None:
+        # One object may stand under many frames' names: it is masked once.
+        if id(node) in done:
+            return
+        done.add(id(node))
+        if loose or not self._safe.issuperset(node):
+            self._scrub_names(node, loose)
+        for name, value in node.items():
+            kind = type(value)
+            if kind is str:
+                if "=" in value or ":" in value or " " in value:
+                    cleaned = self.clean_text(value, loose)
+                    if cleaned is not value:
+                        node[name] = cleaned
+            elif kind is dict:
+                self._scrub_dict(value, loose, done)
+            elif kind is list:
+                self._scrub_list(value, loose, done)
+        value = node.get("value")
+        if value is not None:
+            # {"name": "password", "value": "x"}: a form field or a cookie as an object.
+            name = node.get("name") or node.get("key")
+            if type(name) is str and self.is_secret(name, True):
+                node["value"] = self.mask
+
+    def _scrub_names(self, node: dict[Any, Any], loose: bool) -> None:
+        for name, value in node.items():
+            text = name if type(name) is str else str(name)
+            if self.is_secret(text, loose):
+                if value is not None and value is not True and value is not False:
+                    node[name] = self.mask
+                continue
+            bare = _NOT_HEADER.sub("_", text).strip("_").upper().removeprefix("HTTP_")
+            if bare in _SYNTAX_NAMES:
+                node[name] = self._scrub_syntax(bare, value)
+            elif text.startswith("HTTP_") and self.is_secret(text, True):
+                node[name] = self.mask
+            elif not loose:
+                if len(self._safe) >= MAX_KNOWN_NAMES:
+                    self._safe.clear()
+                self._safe.add(text)
+
+    def _scrub_syntax(self, bare: str, value: Any) -> Any:
+        if type(value) is not str:
+            return self.scrub_tree(value, True) if type(value) in (list, dict) else value
+        if bare in _COOKIE_NAMES:
+            return self.clean_cookie(value)
+        if bare in _QUERY_NAMES:
+            return self.clean_query(value)
+        return self.clean_url(value)
+
+    def _scrub_list(self, node: list[Any], loose: bool, done: set[int]) -> None:
+        if id(node) in done:
+            return
+        done.add(id(node))
+        if len(node) == 2 and type(node[0]) is str and type(node[1]) is not str and node[1] is not None:
+            if self.is_secret(node[0], loose):
+                node[1] = self.mask
+        elif len(node) == 2 and type(node[0]) is str and type(node[1]) is str:
+            # A pair of a list of headers or of parsed parameters.
+            if self.is_secret(node[0], loose):
+                node[1] = self.mask
+            else:
+                bare = _NOT_HEADER.sub("_", node[0]).strip("_").upper()
+                if bare in _SYNTAX_NAMES:
+                    node[1] = self._scrub_syntax(bare, node[1])
+        if {*map(type, node)} <= _NUMBERS:
+            return
+        for index, value in enumerate(node):
+            kind = type(value)
+            if kind is str:
+                if "=" in value or ":" in value or " " in value:
+                    node[index] = self.clean_text(value, loose)
+            elif kind is dict:
+                self._scrub_dict(value, loose, done)
+            elif kind is list:
+                self._scrub_list(value, loose, done)
+
+    # -- texts -----------------------------------------------------------------------------------------------------
+
+    def clean_text(self, text: str, loose: bool = False) -> str:
+        """*text* without the secrets that can be told by a name before them, a URL's userinfo, or a scheme."""
+        if "://" in text:
+            text = _USERINFO.sub(rf"\1{self.mask}@", text)
+            if text.endswith("…"):
+                text = _CUT_USERINFO.sub(rf"\1{self.mask}", text)
+        if "=" in text or ":" in text:
+            text = _PAIR.sub(lambda match: self._mask_pair(match, loose), text)
+        if " " in text and len(text) > 12 and _BEARER.search(text) is not None:
+            text = _BEARER.sub(rf"\1 {self.mask}", text)
+        return text
+
+    def _mask_pair(self, match: re.Match[str], loose: bool) -> str:
+        name = match["name"]
+        whole, value = match[0], match["value"]
+        if self.is_secret(name, loose or match["before"] != ""):
+            if value == self.mask or (value.startswith("//") and match["sep"] == ":"):
+                return whole
+            opening = re.match(r"""[bBrRuUfF]{0,2}\\*["']""", value)
+            if opening is not None:
+                quote = opening[0]
+                closing = quote.lstrip("bBrRuUfF")
+                return whole[: -len(value)] + quote + self.mask + closing
+            return whole[: -len(value)] + self.mask
+        # The value itself may hold pairs: {"data": "password=x"}, a=b;token=c in quotes, a list of them.
+        if len(value) > 2 and ("=" in value or ":" in value):
+            cleaned = _PAIR.sub(lambda inner: self._mask_pair(inner, loose), value)
+            if cleaned != value:
+                return whole[: -len(value)] + cleaned
+        return whole
+
+    def clean_source(self, line: str) -> str:
+        """A source line without the literals under secret names, and without URLs' userinfo."""
+        if "://" in line:
+            line = _USERINFO.sub(rf"\1{self.mask}@", line)
+        if ("=" in line or ":" in line) and ("'" in line or '"' in line):
+            line = _SOURCE_PAIR.sub(lambda match: self._mask_pair(match, False), line)
+        return line
+
+    def clean_cookie(self, text: str) -> str:
+        """A cookie header: every cookie is kept by name, private ones without their value."""
+        parts = []
+        for part in text.split(";"):
+            name, equals, _ = part.partition("=")
+            parts.append(f"{name}={self.mask}" if equals and self.is_secret(name.strip(), True) else part)
+        return ";".join(parts)
+
+    def clean_query(self, text: str) -> str:
+        """A query string or an urlencoded form: parameter names may be percent-escaped."""
+        parts = re.split(r"([&;])", text)
+        for index, part in enumerate(parts):
+            name, equals, value = part.partition("=")
+            if not equals:
+                continue
+            if self.is_secret(unquote(name.replace("+", " ")), True):
+                parts[index] = f"{name}={self.mask}"
+            elif "%3" in value or "://" in value:
+                decoded = unquote(value)
+                if self.clean_text(decoded, True) != decoded:
+                    parts[index] = f"{name}={self.mask}"
+        return "".join(parts)
+
+    def clean_url(self, text: str) -> str:
+        """A URL, whole or from its path on."""
+        rest, question, query = text.partition("?")
+        rest = self.clean_text(rest)
+        if not question:
+            return rest
+        query, hash_, fragment = query.partition("#")
+        return f"{rest}?{self.clean_query(query)}{hash_}{self.clean_query(fragment)}"
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def scrub_event(self, event: dict[str, Any]) -> None:
+        """Mask a whole event, in place. Source lines were masked when their frame template was made."""
+        done: set[int] = set()
+        for part in ("extra", "tags", "user", "contexts", "breadcrumbs"):
+            if part in event:
+                self.scrub_tree(event[part], False, done)
+        for name in ("message", "transaction", "culprit"):
+            if type(event.get(name)) is str:
+                event[name] = self.clean_url(event[name]) if "?" in event[name] else self.clean_text(event[name])
+        logentry = event.get("logentry")
+        if logentry is not None:
+            self.scrub_tree(logentry, False, done)
+        request = event.get("request")
+        if request:
+            self.scrub_request(request, done)
+        exception = event.get("exception")
+        if exception is not None:
+            for value in exception["values"]:
+                self._scrub_exception(value, done)
+        stacktrace = event.get("stacktrace")
+        if stacktrace is not None:
+            self._scrub_frames(stacktrace, done)
+
+    def _scrub_exception(self, value: dict[str, Any], done: set[int]) -> None:
+        value["value"] = self.clean_text(value["value"])
+        stacktrace = value.get("stacktrace")
+        if stacktrace is not None:
+            self._scrub_frames(stacktrace, done)
+
+    def _scrub_frames(self, stacktrace: dict[str, Any], done: set[int]) -> None:
+        for frame in stacktrace["frames"]:
+            local = frame.get("vars")
+            if local:
+                self._scrub_dict(local, False, done)
+
+    def scrub_request(self, request: dict[str, Any], done: set[int] | None = None) -> None:
+        """Mask Sentry's request interface, in place."""
+        done = set() if done is None else done
+        if type(request.get("url")) is str:
+            request["url"] = self.clean_url(request["url"])
+        query = request.get("query_string")
+        request_data = request.get("data")
+        if type(query) is str:
+            request["query_string"] = self.clean_query(query)
+        elif query is not None:
+            self.scrub_tree(query, True, done)
+        if type(request.get("fragment")) is str:
+            request["fragment"] = self.clean_query(request["fragment"])
+        if type(request_data) is str:
+            request["data"] = self._scrub_body(request_data, _content_type(request.get("headers")))
+        elif request_data is not None:
+            self.scrub_tree(request_data, False, done)
+        for name in ("headers", "cookies"):
+            value = request.get(name)
+            if type(value) is str:
+                request[name] = self.clean_cookie(value) if name == "cookies" else self.mask
+            elif value is not None:
+                self.scrub_tree(value, True, done)
+        if request.get("env") is not None:
+            self.scrub_tree(request["env"], False, done)
+
+    def _scrub_body(self, text: str, content_type: str) -> Any:
+        if "json" in content_type:
+            try:
+                return self.scrub_tree(orjson.loads(text))
+            except ValueError:
+                return self.mask  # what cannot be parsed cannot be scrubbed
+        if "urlencoded" in content_type:
+            return self.clean_query(text)
+        return self.clean_text(text)
+
+
+_NUMBERS = frozenset({int, float, bool, type(None)})
+
+
+def _content_type(headers: Any) -> str:
+    pairs = headers.items() if type(headers) is dict else headers if type(headers) is list else ()
+    for pair in pairs:
+        if len(pair) == 2 and type(pair[0]) is str and pair[0].lower() == "content-type" and type(pair[1]) is str:
+            return pair[1].lower()
+    return ""
