@@ -52,41 +52,34 @@ class RequestFacts:
 Environ = dict[str, Any]
 Describe = Callable[[Environ], RequestFacts]
 
-class CurrentRequest:
-    """One request while the application works on it.
+CURRENT: ContextVar[list[Any] | None] = ContextVar("heka_raven_request", default=None)
+"""The last request of this context: a list of ``describe``, ``environ``, and what else the middleware keeps of it.
 
-    Attributes:
-        describe: makes the facts of it; called only when something is reported.
-        environ: its WSGI environ; ``None`` as soon as the application has returned, and between two steps of its body:
-            what happens then, in this context or in a copy of it, is not part of the request.
-    """
-
-    __slots__ = ("describe", "environ")
-
-    describe: Describe
-    environ: Environ | None
-
-
-CURRENT: ContextVar[CurrentRequest | None] = ContextVar("heka_raven_request", default=None)
-"""The last request of this context. Ask :func:`current_environ` or :func:`describe_current` whether it still runs."""
+``environ`` is ``None`` as soon as the application has returned, and between two steps of its body: what happens then, in this
+context or in a copy of it, is not part of the request. So ask :func:`current_environ` or :func:`describe_current`.
+"""
 
 
 def current_environ() -> Environ | None:
     """The environ of the running request, or ``None`` outside one."""
     current = CURRENT.get()
-    return None if current is None else current.environ
+    return None if current is None else current[1]
 
 
 def describe_current() -> RequestFacts | None:
     """What the middleware knows of the running request; ``None`` outside one, or if it cannot be described."""
     current = CURRENT.get()
-    if current is None or current.environ is None:
+    if current is None:
+        return None
+    describe, environ = current[0], current[1]
+    if environ is None:
         return None
     try:
-        return current.describe(current.environ)
+        facts: RequestFacts = describe(environ)
     except Exception:
         # A request that cannot be described must not cost the error that it ended in.
         return None
+    return facts
 
 
 def breadcrumbs(environ: Environ, create: bool = False) -> deque[dict[str, Any]] | None:
