@@ -30,7 +30,10 @@ COMMANDS = {
 def usage() -> str:
     lines = ["usage: heka-raven COMMAND [OPTION ...]", ""]
     lines += [f"  {name:<13} {text}" for name, (_, text) in COMMANDS.items()]
-    lines += ["", "heka-raven COMMAND --help tells its options. Exit codes: 0 done, 1 failed, 2 wrong option, DSN or spool,"]
+    lines += [
+        "",
+        "heka-raven COMMAND --help tells its options. Exit codes: 0 done, 1 failed, 2 wrong option, DSN or spool,",
+    ]
     lines += ["3 something is left in the spool, 4 another sender holds the lock."]
     return "\n".join(lines)
 

@@ -32,7 +32,13 @@ def add_sender(parser: argparse.ArgumentParser, *names: str) -> None:
     for name in names or texts:
         metavar, text = texts[name]
         default = getattr(defaults, name)
-        shown = "" if default is None else f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
+        shown = (
+            ""
+            if default is None
+            else f" (default {default:g})"
+            if isinstance(default, float)
+            else f" (default {default})"
+        )
         option = "--" + name.removesuffix("_s").replace("_", "-")
         parser.add_argument(option, dest=name, metavar=metavar, help=text + shown)
 
@@ -78,6 +84,8 @@ def existing_spool(explicit: str | None) -> tuple[str, str]:
     """
     path, reason = resolve_spool_path(explicit)
     if not os.path.lexists(path):
-        raise SpoolError(f"spool {path} ({reason}): does not exist; nothing was spooled there yet, or name another with --spool")
+        raise SpoolError(
+            f"spool {path} ({reason}): does not exist; nothing was spooled there yet, or name another with --spool"
+        )
     check_directory(path, any_owner=os.geteuid() == 0)
     return path, reason

@@ -27,8 +27,9 @@ logger = logging.getLogger("heka_raven")
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="heka-raven send",
-        description="Deliver from the spool. Runs until SIGTERM or SIGINT: the requests in flight are finished first. As root it "
-        "becomes the owner of the spool. Exit codes of --once: 0 nothing left, 3 something left, 4 another sender holds the lock.",
+        description="Deliver from the spool. Runs until SIGTERM or SIGINT: the requests in flight are finished first. "
+        "As root it becomes the owner of the spool. Exit codes of --once: 0 nothing left, 3 something left, 4 another "
+        "sender holds the lock.",
     )
     add_spool(parser)
     parser.add_argument("--once", action="store_true", help="one try per event, then exit")
@@ -77,7 +78,10 @@ def _once(spool: Spool, lock: SenderLock, options: SenderOptions) -> int:
             break
         time.sleep(0.02)
     else:
-        print(f"heka-raven send: another sender holds the lock of {spool.path}: pid {holder_pid(spool.path)}", file=sys.stderr)
+        print(
+            f"heka-raven send: another sender holds the lock of {spool.path}: pid {holder_pid(spool.path)}",
+            file=sys.stderr,
+        )
         return EXIT_LOCKED
     with _progress() as progress:
         sender = Sender(spool, options, once=True, still_ours=lock.held, progress=progress)

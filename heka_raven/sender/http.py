@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -214,10 +214,6 @@ def explain(error: BaseException) -> str:
     """An error of urllib3 in the words of somebody who has to do something about it."""
     if isinstance(error, NameResolutionError):
         return f"the host name cannot be resolved ({error.__cause__ or 'DNS'})"
-    if isinstance(error, ConnectTimeoutError):
-        return "no connection in time"
-    if isinstance(error, (ReadTimeoutError, TimeoutError)):
-        return "no answer in time"
     if isinstance(error, ProxyError):
         return f"the proxy failed ({error.original_error})"
     if isinstance(error, SSLError):
@@ -226,6 +222,10 @@ def explain(error: BaseException) -> str:
         cause = error.__cause__
         words = cause.strerror if isinstance(cause, OSError) else None
         return f"no connection ({words or cause or error})"
+    if isinstance(error, ConnectTimeoutError):  # after NewConnectionError, which is one of these
+        return "no connection in time"
+    if isinstance(error, (ReadTimeoutError, TimeoutError)):
+        return "no answer in time"
     if isinstance(error, ProtocolError):
         return "the connection ended without an answer"
     return f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
 # sender/lock.py: state/sender.lock. Whoever holds it delivers for everyone; the kernel frees it when its holder dies.
 #
-# An flock belongs to the open file description, which a fork shares: a child that kept the descriptor would keep the lock
-# alive after its parent's death. So every child closes it at once.
+# An flock belongs to the open file description, which a fork shares: a child that kept the descriptor would keep the
+# lock alive after its parent's death. So every child closes it at once.
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # sender/loop.py: from new/ to the servers, for whoever holds the lock.
 #
-# One thread (the caller of `run`) looks into new/ and keeps house; workers take names, read, send and put the end of each event on
-# record. Everything they share is guarded by one condition; no I/O to the network happens under it.
+# One thread (the caller of `run`) looks into new/ and keeps house; workers take names, read, send and put the end of
+# each event on record. Everything they share is guarded by one condition; no I/O to the network happens under it.
 
 from __future__ import annotations
 
@@ -83,8 +83,11 @@ class Sender:
         self.ends: dict[str, int] = {}  # by counter, of this run
 
     def stop(self, drain_until: float | None = None) -> None:
-        """End soon: what is in flight is finished, nothing new begun; or, with *drain_until* (monotonic), whatever can go
-        until then. Callable from a signal handler's thread: it takes no lock."""
+        """End soon: what is in flight is finished, nothing new begun. Takes no lock: a signal handler may call it.
+
+        Args:
+            drain_until: monotonic; until then, whatever can go is sent as well.
+        """
         self._drain_until = drain_until
         self._stopping = True
 
@@ -207,7 +210,13 @@ class Sender:
         finally:
             with self._condition:
                 self._schedule.end(
-                    name, key, began, time.monotonic(), random.random(), failed=failed, finished=finished  # noqa: S311
+                    name,
+                    key,
+                    began,
+                    time.monotonic(),
+                    random.random(),  # noqa: S311 - spreads probes, no secret
+                    failed=failed,
+                    finished=finished,
                 )
 
     def _try(self, name: str, request: Request, size: int) -> tuple[bool, bool]:
@@ -228,7 +237,9 @@ class Sender:
                 break
             url, hops = verdict.target, hops + 1
         if request.debug:
-            logger.info("heka-raven: %s to %s: %s", name, request.dsn, reply.status if reply.status is not None else reply.error)
+            logger.info(
+                "heka-raven: %s to %s: %s", name, request.dsn, reply.status if reply.status is not None else reply.error
+            )
         with self._condition:
             if reply.status:
                 headers = reply.headers
@@ -307,7 +318,10 @@ class Sender:
         if before.counts != after.counts:
             self._drift = None
         elif drift != (0, 0) and drift == self._drift:
-            for value, more, less in ((drift[0], "spooled.count", "removed.count"), (drift[1], "spooled.bytes", "removed.bytes")):
+            for value, more, less in (
+                (drift[0], "spooled.count", "removed.count"),
+                (drift[1], "spooled.bytes", "removed.bytes"),
+            ):
                 self._spool.ledger.add(more if value > 0 else less, abs(value))
             self._drift = None
         else:

@@ -1,7 +1,7 @@
 # sender/policy.py: what a reply means for one event and for the DSN it went to.
 #
-# Pure: no clock, no socket, no dice; `now` and `dice` are passed in. The tables are tests/data/replies.tsv and ratelimits.tsv,
-# which the C sender is tested against too.
+# Pure: no clock, no socket, no dice; `now` and `dice` are passed in. The tables are tests/data/replies.tsv and
+# ratelimits.tsv, which the C sender is tested against too.
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ ERROR = "error"  # the category of every event that is sent here
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
 _DATE = re.compile(
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT", re.ASCII
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT",
+    re.ASCII,
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -134,7 +135,10 @@ def _retry_after(text: str, now: float) -> float | None:
         return None
     day, year, hour, minute, second = (int(found.group(i)) for i in (1, 3, 4, 5, 6))
     month = _MONTHS.index(found.group(2)) + 1
-    if not (1 <= day <= calendar.monthrange(year, month)[1] and hour < 24 and minute < 60 and second <= 60) or year < 1970:
+    if (
+        not (1 <= day <= calendar.monthrange(year, month)[1] and hour < 24 and minute < 60 and second <= 60)
+        or year < 1970
+    ):
         return None
     return max(0.0, calendar.timegm((year, month, day, hour, minute, second)) - now)
 
@@ -171,7 +175,8 @@ class Limits:
     def to_state(self, now: float) -> dict[str, object]:
         """What ``state/limits.json`` holds; what is over is left out."""
         alive = {
-            key: {category: until for category, until in mine.items() if until > now} for key, mine in self._until.items()
+            key: {category: until for category, until in mine.items() if until > now}
+            for key, mine in self._until.items()
         }
         return {"version": 1, "limits": {key: mine for key, mine in alive.items() if mine}}
 

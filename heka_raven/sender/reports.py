@@ -1,7 +1,8 @@
 # sender/reports.py: what the server is told about events it never got (client_report items).
 #
-# What the sender discarded itself is reported to the DSN it was for. What capturing processes discarded is in the ledger
-# without a DSN: it goes to the DSN that got an event most recently. Best effort, not persisted, at most once a minute.
+# What the sender discarded itself is reported to the DSN it was for. What capturing processes discarded is in the
+# ledger without a DSN: it goes to the DSN that got an event most recently. Best effort, not persisted, at most once a
+# minute.
 
 from __future__ import annotations
 

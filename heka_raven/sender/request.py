@@ -67,24 +67,23 @@ def build_request(data: bytes, now: float, compress: str = "none") -> Request:
         raise RequestError("it has no item of type event or raven")
     hk = header.get("hk")
     hk = hk if isinstance(hk, dict) else {}
-    timeout = hk.get("timeout_s")
-    valid = isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and 0 < timeout <= MAX_HK_TIMEOUT_S
-    options = (hk.get("no_verify") is True, float(timeout) if valid else None, hk.get("debug") is True)
+    no_verify, timeout_s, debug = hk.get("no_verify") is True, _timeout_s(hk.get("timeout_s")), hk.get("debug") is True
     version = VERSION_3 if event.type == "raven" else VERSION_7
     if dsn.scheme == "udp":
         host, port = dsn.address()
         head = old_auth(dsn, version, now, first="timestamp").encode("ascii")
         url = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
-        return Request(dsn, url, {}, head + b"\n\n" + event.payload, *options)
+        return Request(dsn, url, {}, head + b"\n\n" + event.payload, no_verify, timeout_s, debug)
     if version == VERSION_3 or hk.get("api") == "store":
         kind = "application/octet-stream" if version == VERSION_3 else "application/json"
         headers = {"User-Agent": CLIENT_NAME, "X-Sentry-Auth": old_auth(dsn, version, now), "Content-Type": kind}
-        return Request(dsn, dsn.url("store"), headers, event.payload, *options)
+        return Request(dsn, dsn.url("store"), headers, event.payload, no_verify, timeout_s, debug)
     event_id = header.get("event_id")
     body = encode_wire_envelope(
         event_id if isinstance(event_id, str) else None, dsn.without_secret(), rfc3339(now), data[offset:]
     )
-    return Request(dsn, dsn.url("envelope"), *_compressed(envelope_headers(dsn), body, compress), *options)
+    headers, body = _compressed(envelope_headers(dsn), body, compress)
+    return Request(dsn, dsn.url("envelope"), headers, body, no_verify, timeout_s, debug)
 
 
 def build_report(dsn: Dsn, discarded: Mapping[str, int], now: float, compress: str = "none") -> Request:
@@ -107,7 +106,11 @@ def old_auth(dsn: Dsn, version: int, now: float, first: str = "version") -> str:
     """The auth line of the store API and of UDP: servers of that age ask for the time, and some for the secret."""
     time = f"sentry_timestamp={now:.2f}"
     client = f"sentry_client={CLIENT_NAME}"
-    parts = [f"sentry_version={version}", client, time] if first == "version" else [time, client, f"sentry_version={version}"]
+    parts = (
+        [f"sentry_version={version}", client, time]
+        if first == "version"
+        else [time, client, f"sentry_version={version}"]
+    )
     parts.append(f"sentry_key={dsn.public}")
     if dsn.secret is not None:
         parts.append(f"sentry_secret={dsn.secret}")
@@ -116,6 +119,13 @@ def old_auth(dsn: Dsn, version: int, now: float, first: str = "version") -> str:
 
 def rfc3339(now: float) -> str:
     return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def _timeout_s(value: object) -> float | None:
+    """The event's own timeout; what is none, or beyond reason, leaves the sender's."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_HK_TIMEOUT_S:
+        return None
+    return float(value)
 
 
 def _compressed(headers: dict[str, str], body: bytes, compress: str) -> tuple[dict[str, str], bytes]:

@@ -1,7 +1,8 @@
 # sender/schedule.py: which event goes next.
 #
-# No I/O, no clock, no threads of its own: the loop calls it under its lock. The DSN of an event stands inside its file, so a
-# name is `fresh` until a worker has read it; an event that cannot go now is held in a queue of its DSN. Oldest first, per DSN.
+# No I/O, no clock, no threads of its own: the loop calls it under its lock. The DSN of an event stands inside its file,
+# so a name is `fresh` until a worker has read it; an event that cannot go now is held in a queue of its DSN. Oldest
+# first, per DSN.
 #
 # Two clocks come in: `now`, Unix time, for rate limits and ages; `tick`, monotonic, for backoff.
 
@@ -95,7 +96,7 @@ class Schedule:
         """A try is over.
 
         Args:
-            began: what `begin` returned. Of the tries of one round only the first that fails makes a step of the backoff.
+            began: what `begin` returned. Of one round only the first failure makes a step of the backoff.
             failed: no server answered (or a proxy in front of a dead one).
             finished: the event left the spool; else it is held.
         """

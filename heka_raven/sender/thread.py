@@ -1,7 +1,7 @@
 # sender/thread.py: the sender as a thread of the app's process.
 #
-# It starts at the first event, tries for the lock once a second, delivers while it has it, and is gone after a fork: the
-# child's first event starts the child's own. At exit the process waits a moment for what can still go.
+# It starts at the first event, tries for the lock once a second, delivers while it has it, and is gone after a fork:
+# the child's first event starts the child's own. At exit the process waits a moment for what can still go.
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 LOCK_EVERY_S = 1.0
 
-# A fork while the thread is inside an import would leave the child with modules that no thread will ever finish loading: every fork
-# waits for the import, which takes a tenth of a second, once.
+# A fork while the thread is inside an import would leave the child with modules that no thread will ever finish
+# loading: every fork waits for the import, which takes a tenth of a second, once.
 _importing = threading.Lock()
 
 
