@@ -55,8 +55,9 @@ Describe = Callable[[Environ], RequestFacts]
 CURRENT: ContextVar[list[Any] | None] = ContextVar("heka_raven_request", default=None)
 """The last request of this context: a list of ``describe``, ``environ``, and what else the middleware keeps of it.
 
-``environ`` is ``None`` as soon as the application has returned, and between two steps of its body: what happens then, in this
-context or in a copy of it, is not part of the request. So ask :func:`current_environ` or :func:`describe_current`.
+``environ`` is ``None`` as soon as the application has returned, and between two steps of its body: what happens then,
+in this context or in a copy of it, is not part of the request. So ask :func:`current_environ` or
+:func:`describe_current`.
 """
 
 
