@@ -11,10 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from heka_raven.raven_plugin import capture_stack
-
 from heka.holder import get_client
 from heka_raven.middleware import RavenMiddleware
+from heka_raven.raven_plugin import capture_stack
 
 HERE = Path(__file__).parent
 
