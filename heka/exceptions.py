@@ -19,6 +19,9 @@ class EnvironmentNotFoundError(ConfigError, configparser.Error):
 class MethodNameTakenError(ConfigError, SyntaxError):
     """A plugin's method has the name of something the client has already, and ``override`` was not given."""
 
+    def __init__(self, text: str) -> None:
+        SyntaxError.__init__(self, text)  # else its str() is "None"
+
 
 class MethodNotFoundError(configparser.Error):
     """A method that no plugin has added. heka-py 0.30.3 never raised it; kept for code that catches it."""

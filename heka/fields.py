@@ -13,8 +13,8 @@ from heka.message import Field, Message
 from heka.text import as_text, mend_text
 
 MAX_FIELD_DEPTH = 32  # levels of nested dicts; a dict that holds itself ends here
-_INT32 = range(-(2**31), 2**31)
-_INT64 = range(-(2**63), 2**63)
+_INT32 = 2**31
+_INT64 = 2**63
 _STRING, _BYTES, _INTEGER, _DOUBLE, _BOOL = Field.STRING, Field.BYTES, Field.INTEGER, Field.DOUBLE, Field.BOOL
 
 
@@ -27,9 +27,10 @@ def as_severity(value: object) -> int:
     """
     if not isinstance(value, int):
         raise TypeError(f"severity: {value!r} has type {type(value).__name__}, allowed: int, 0 to 7")
-    if value not in _INT32:
-        raise ValueError(f"severity: {value} is out of range, allowed: 0 to 7")
-    return int(value)
+    number = int.__index__(value)  # a plain int, also of an enum; runs no code of a subclass
+    if not -_INT32 <= number < _INT32:
+        raise ValueError(f"severity: {number} is out of range, allowed: 0 to 7")
+    return number
 
 
 def as_timestamp_ns(value: float | datetime.datetime | None) -> int:
@@ -48,7 +49,7 @@ def as_timestamp_ns(value: float | datetime.datetime | None) -> int:
             raise ValueError
         else:
             timestamp = int((value or time.time()) * 1000000000)
-        if timestamp in _INT64:
+        if -_INT64 <= timestamp < _INT64:
             return timestamp
     except (TypeError, ValueError, OverflowError):
         pass
@@ -90,12 +91,13 @@ def _set_value(field: Field, name: str, value: object) -> None:
         field.value_type = _BOOL
         field.value_bool.append(value)
     elif isinstance(value, int):
-        if value in _INT64:
+        number = int.__index__(value)
+        if -_INT64 <= number < _INT64:
             field.value_type = _INTEGER
-            field.value_integer.append(int(value))
+            field.value_integer.append(number)
         else:
             field.value_type = _STRING
-            field.value_string.append(_decimal(value))
+            field.value_string.append(_decimal(number))
     elif isinstance(value, float):
         field.value_type = _DOUBLE
         field.value_double.append(value)

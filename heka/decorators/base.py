@@ -57,6 +57,7 @@ class HekaDecorator:
         """Take the function to decorate, its name, documentation and signature."""
         self._fn = fn
         self._fn_fq_name = fn._fn_fq_name if isinstance(fn, HekaDecorator) else _full_name(fn)
+        self.__name__ = _bare_name(fn)
         functools.update_wrapper(self, fn, updated=())
         self.kwargs.setdefault("name", self._fn_fq_name)
 
@@ -84,7 +85,10 @@ class HekaDecorator:
         raise NotImplementedError
 
 
+def _bare_name(fn: Callable[..., Any]) -> str:
+    return getattr(fn, "__name__", None) or type(fn).__name__
+
+
 def _full_name(fn: Callable[..., Any]) -> str:
     """``module.name``; without the class, as heka-py has it: the names on existing dashboards stay the same."""
-    name = getattr(fn, "__name__", None) or type(fn).__name__
-    return f"{getattr(fn, '__module__', None) or type(fn).__module__}.{name}"
+    return f"{getattr(fn, '__module__', None) or type(fn).__module__}.{_bare_name(fn)}"

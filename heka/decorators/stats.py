@@ -7,7 +7,7 @@ from heka.decorators.base import HekaDecorator
 
 
 class timeit(HekaDecorator):
-    """Sends a ``timer`` message for each call. Arguments as for ``client.timer``, ``name`` by default the function's."""
+    """Sends a ``timer`` message for each call. Arguments as for ``client.timer``; ``name`` has a default."""
 
     def predicate(self) -> bool:
         """False for a timer that is disabled, by the name it sends or by the function's bare name."""
