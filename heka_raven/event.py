@@ -76,6 +76,7 @@ def build_event(
     contexts: Mapping[str, Any] | None = None,
     breadcrumbs: Any = None,
     culprit: str | None = None,
+    transaction: str | None = None,
 ) -> dict[str, Any]:
     """One event.
 
@@ -103,6 +104,8 @@ def build_event(
         _merge(merged_extra, facts.extra)
         user = _merge_user(facts.user, user)
         fingerprint = fingerprint or facts.fingerprint
+    if transaction and "transaction" not in event:
+        event["transaction"] = cut(clean(transaction), MAX_CULPRIT)
     _merge(merged_tags, tags)
     _merge(merged_extra, extra)
     event["culprit"] = cut(culprit or event.get("transaction") or culprit_of(exceptions or []), MAX_CULPRIT)
@@ -238,18 +241,37 @@ def _breadcrumb(crumb: Any, walker: Walker) -> dict[str, Any]:
     return shown
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def format_message(message: str, params: Any, walker: Walker) -> str:
+    """``message % params`` without the application's code: what is no plain value stands as its shown text."""
+
+    def plain(value: Any) -> Any:
+        if type(value) in _PLAIN:
+            return cut(value, MAX_MESSAGE) if type(value) is str else value
+        return walker.text(value)
+
+    try:
+        if type(params) is dict:
+            return message % {name: plain(value) for name, value in params.items()}
+        return message % tuple(plain(value) for value in (params if type(params) in (tuple, list) else (params,)))
+    except Exception:
+        return message  # %d for what is no number; the parameters are shown beside it
+
+
 def logentry_of(message: Any, params: Any, formatted: Any, walker: Walker) -> dict[str, Any]:
     """Sentry's logentry: the template, its parameters, and the text."""
+    template = message if type(message) is str else "" if message is None else walker.text(message)
     shown: dict[str, Any] = {}
-    if type(message) is str and message:
-        shown["message"] = cut(clean(message), MAX_MESSAGE)
+    if type(formatted) is not str or not formatted:
+        formatted = format_message(template, params, walker) if params else template
+    if template and template != formatted:
+        shown["message"] = cut(clean(template), MAX_MESSAGE)
     if params:
         value = walker.show(params)
         shown["params"] = value if type(value) in (list, dict) else [value]
-    if type(formatted) is str and formatted and formatted != message:
-        shown["formatted"] = cut(clean(formatted), MAX_MESSAGE)
-    elif "message" in shown and not params:
-        shown["formatted"] = shown["message"]
+    shown["formatted"] = cut(clean(formatted), MAX_MESSAGE) or "<no message>"
     return shown
 
 

@@ -59,7 +59,10 @@ class Report:
     breadcrumbs: Any = None
     request: dict[str, Any] | None = None
     culprit: str | None = None
+    transaction: str | None = None
     stack: types.FrameType | None = None
+    timestamp: float | None = None
+    sample_rate: float | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     hint: dict[str, Any] = field(default_factory=dict)
 
@@ -161,7 +164,8 @@ class Reporter:
         ):
             count("discarded.event_processor")
             return None
-        if options.sample_rate < 1 and random.random() >= options.sample_rate:  # noqa: S311 - a sample, not a secret
+        rate = options.sample_rate if report.sample_rate is None else report.sample_rate
+        if rate < 1 and random.random() >= rate:  # noqa: S311 - a sample, not a secret
             count("discarded.sample_rate")
             self._mark(exc_info, event_id, environ)
             return None
@@ -242,7 +246,7 @@ class Reporter:
         """The unscrubbed event; or a skeleton, and the word for it, when it could not be captured."""
         options = self.options
         severity = options.severity if report.severity is None else report.severity
-        now = time.time()
+        now = time.time() if report.timestamp is None else report.timestamp
         try:
             walker = Walker(
                 time.perf_counter,
@@ -282,6 +286,7 @@ class Reporter:
                 contexts=report.contexts,
                 breadcrumbs=crumbs,
                 culprit=report.culprit,
+                transaction=report.transaction,
             )
             if report.stack is not None:
                 event["stacktrace"] = {"frames": self.capturer.stack(report.stack, walker)}
@@ -317,6 +322,17 @@ class Reporter:
             return bones, "skeleton"
         changed["event_id"] = bones["event_id"]
         return changed, "whole"
+
+    def scrubbed(self, event: dict[str, Any]) -> dict[str, Any]:
+        """A finished event of somebody else's making, scrubbed; its skeleton if that fails."""
+        try:
+            self.scrubber.scrub_event(event)
+            rest = {name: value for name, value in event.items() if name.startswith("sentry.interfaces.")}
+            self.scrubber.scrub_tree(rest)
+            event.update(rest)
+            return event
+        except Exception:
+            return skeleton(event, "scrubbing failed")
 
     # -- handing over --------------------------------------------------------------------------------------------
 

@@ -1,0 +1,120 @@
+# logging.py: log records as events and breadcrumbs.
+#
+# Rule 1: nothing that this package logs becomes an event: no report about reports.
+# Rule 2: a record's text is made without running the application's code: arguments that are no plain values stand in it
+#         as '<module.Class object>'.
+"""``RavenHandler``: a handler of the standard library's logging."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from heka.client import HekaClient
+from heka.exceptions import ConfigError
+from heka.holder import CLIENT_HOLDER
+from heka_raven.event import format_message
+from heka_raven.reporter import Report, resolve_exc_info
+from heka_raven.scope import breadcrumbs, current_environ
+from heka_raven.variables import Walker, clean, cut
+
+MAX_BREADCRUMB = 1024  # characters of its message
+
+_OWN_LOGGERS = ("heka_raven", "heka", "raven", "sentry.errors")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_EVENT_ATTRIBUTES = ("tags", "user", "fingerprint", "extra", "contexts")
+
+
+class RavenHandler(logging.Handler):
+    """Error records become events; lower ones become breadcrumbs of the current request.
+
+    An exception that a record brings is reported once: the middleware does not report it again.
+
+    Args:
+        client: the client to report with; else the one called *client_name*; else the default one, as of each record.
+        level: records below this are not looked at.
+        event_level: records from this level on become events.
+    """
+
+    def __init__(
+        self,
+        client: HekaClient | None = None,
+        client_name: str = "",
+        level: int | str = logging.NOTSET,
+        event_level: int | str = logging.ERROR,
+    ) -> None:
+        super().__init__(level)
+        self._client = client
+        self._client_name = client_name
+        self.event_level = _level("event_level", event_level)
+
+    def createLock(self) -> None:
+        """No lock: nothing is shared between two records, and a fork cannot leave it locked."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one record. Never raises."""
+        try:
+            if record.name.split(".", 1)[0] in _OWN_LOGGERS or record.name.startswith("sentry.errors"):
+                return
+            if record.levelno >= self.event_level:
+                self._report(record)
+            else:
+                _add_breadcrumb(record)
+        except Exception:
+            # logging.raiseExceptions prints to stderr elsewhere; here the app's own handlers have the record anyway.
+            return
+
+    def _report(self, record: logging.LogRecord) -> None:
+        client: Any = self._client
+        if client is None:
+            name = self._client_name
+            client = CLIENT_HOLDER._clients.get(name) if name else CLIENT_HOLDER.default_client
+        reporter = getattr(getattr(client, "raven", None), "reporter", None)
+        if reporter is None:
+            return
+        report = Report(
+            exc_info=resolve_exc_info(record.exc_info) if record.exc_info else None,
+            logger=record.name,
+            level=record.levelno,
+            logentry=(record.msg, record.args or None, None),
+            mechanism={"type": "logging", "handled": True},
+            timestamp=record.created,
+            hint={"log_record": record},
+        )
+        own = {name: value for name, value in record.__dict__.items() if name not in _STANDARD and name[:1] != "_"}
+        for name in _EVENT_ATTRIBUTES:
+            if name in own and not (name == "user" and type(own[name]) is not dict):
+                setattr(report, name, own.pop(name))
+        extra = report.extra if type(report.extra) is dict else {}
+        report.extra = {**own, **extra, "thread": record.threadName, "path": f"{record.pathname}:{record.lineno}"}
+        report.culprit = f"{record.module} in {record.funcName}" if report.exc_info is None else None
+        reporter.report(client, report)
+
+
+def _level(key: str, value: int | str) -> int:
+    number = value if isinstance(value, int) else logging.getLevelName(str(value).upper())
+    if not isinstance(number, int):
+        raise ConfigError(f"{key}: {value!r} is not allowed: a level of the logging module")
+    return number
+
+
+def _add_breadcrumb(record: logging.LogRecord) -> None:
+    environ = current_environ()
+    if environ is None:
+        return
+    found = breadcrumbs(environ, create=True)
+    if found is not None:
+        walker = Walker(lambda: 0.0)
+        text = record.msg if type(record.msg) is str else walker.text(record.msg)
+        if record.args:
+            text = format_message(text, record.args, walker)
+        found.append(
+            {
+                "timestamp": record.created,
+                "type": "default",
+                "category": record.name,
+                "level": "warning" if record.levelno >= 30 else "info" if record.levelno >= 20 else "debug",
+                "message": cut(clean(text), MAX_BREADCRUMB),
+            }
+        )

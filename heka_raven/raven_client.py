@@ -1,0 +1,294 @@
+# raven_client.py: raven 6.10's Client with our engine behind it.
+#
+# raven's own event builder takes 30 ms an event and its transports open connections in the request: neither is used.
+# Importing this module imports raven (155 ms), so heka_raven.raven_plugin does it only when RavenClient is asked for.
+"""``RavenClient``: raven's API, captured by this package, delivered through heka."""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+import logging
+import sys
+import types
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from heka.client import HekaClient
+from heka.holder import CLIENT_HOLDER
+from heka_raven.dsn import parse_dsn
+from heka_raven.encode import decode_raven
+from heka_raven.options import parse_options
+from heka_raven.reporter import Report, Reporter, resolve_exc_info
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # what a library of 2018 says on today's Python is no news to the app
+    import raven.base
+    import raven.handlers.logging
+    from raven.conf.remote import RemoteConfig
+    from raven.utils import json as raven_json
+
+__all__ = ["DjangoRavenClient", "RavenClient"]  # noqa: F822 - made by __getattr__
+
+log = logging.getLogger("heka_raven")
+
+
+class _NaiveUtc(datetime.datetime):
+    """``datetime`` for raven's logging handler: utcfromtimestamp is deprecated from Python 3.12 on."""
+
+    @classmethod
+    def utcfromtimestamp(cls, seconds: float, /) -> Any:
+        return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).replace(tzinfo=None)
+
+
+if sys.version_info >= (3, 12):
+    raven.handlers.logging.datetime = types.SimpleNamespace(datetime=_NaiveUtc)
+
+
+class RavenClient(raven.base.Client):  # type: ignore[misc]
+    """A ``raven.Client`` that delivers through a heka client.
+
+    Args:
+        dsn: where to report to; without one, the DSN of the heka client's raven plugin.
+        heka_client: whose stream carries the events; else the one called *client_name*; else, with a dsn, a client of
+            its own that writes into the spool; else the default client, as of each event.
+        options: as raven's. No hook is installed unless it is asked for: ``install_sys_hook``,
+            ``install_logging_hook``, ``hook_libraries``.
+    """
+
+    def __init__(
+        self,
+        dsn: str | None = None,
+        *args: Any,
+        heka_client: HekaClient | None = None,
+        client_name: str = "",
+        **options: Any,
+    ) -> None:
+        self._heka_client = heka_client
+        self._client_name = client_name
+        self._own_client: HekaClient | None = None
+        self._reporter: Reporter | None = None
+        self._dsn: Any = None
+        if len(args) < 3:
+            options.setdefault("install_sys_hook", False)
+        if len(args) < 4:
+            options.setdefault("install_logging_hook", False)
+        if len(args) < 5:
+            options.setdefault("hook_libraries", [])
+        super().__init__(dsn, *args, **options)
+
+    # -- where events go -------------------------------------------------------------------------------------------
+
+    def set_dsn(self, dsn: str | None = None, transport: Any = None) -> None:
+        """Report to *dsn* from now on. Any DSN that this package knows is taken: without a secret, or ``udp://``."""
+        self._reporter = None
+        if not dsn:
+            self._dsn = None
+            self.remote = RemoteConfig(transport=transport)
+            return
+        self._dsn = parsed = parse_dsn(dsn)
+        self.remote = RemoteConfig(
+            base_url=f"{parsed.scheme}://{parsed.netloc()}{parsed.path}",
+            project=parsed.project,
+            public_key=parsed.public,
+            secret_key=parsed.secret,
+            transport=transport,
+        )
+
+    def is_enabled(self) -> bool:
+        """Whether there is somewhere to report to."""
+        return self._dsn is not None or self._reporter_of(self._find_client()) is not None
+
+    def _find_client(self) -> HekaClient | None:
+        if self._heka_client is not None:
+            return self._heka_client
+        if self._client_name:
+            return CLIENT_HOLDER._clients.get(self._client_name)
+        if self._dsn is not None:
+            if self._own_client is None:
+                from heka_raven.raven_plugin import build_client
+
+                self._own_client = build_client(self._dsn.with_secret())
+            return self._own_client
+        return CLIENT_HOLDER.default_client
+
+    def _reporter_of(self, client: HekaClient | None) -> Reporter | None:
+        if client is None:
+            return None
+        if self._dsn is None:
+            return getattr(getattr(client, "raven", None), "reporter", None)
+        if self._reporter is None:
+            known = {"dsn": self._dsn, "release": self.release, "environment": self.environment}
+            named = {"server_name": self.name, "tags": self.tags}
+            self._reporter = Reporter(parse_options({**known, **named}))
+        return self._reporter
+
+    # -- capturing ---------------------------------------------------------------------------------------------------
+
+    def capture(
+        self,
+        event_type: str,
+        data: Mapping[str, Any] | None = None,
+        date: Any = None,
+        time_spent: Any = None,
+        extra: Mapping[str, Any] | None = None,
+        stack: Any = None,
+        tags: Mapping[str, Any] | None = None,
+        sample_rate: float | None = None,
+        **kwargs: Any,
+    ) -> str | None:
+        """Capture an event; arguments as raven's. Never raises.
+
+        Returns:
+            The event id; ``None`` when nothing was sent.
+        """
+        try:
+            client = self._find_client()
+            reporter = self._reporter_of(client)
+            if client is None or reporter is None:
+                return None
+            exc_info = resolve_exc_info(kwargs.get("exc_info")) if kwargs.get("exc_info") is not None else None
+            if event_type.endswith("Exception") and exc_info is None:
+                return None
+            if exc_info is not None and not self.should_capture(exc_info):
+                return None
+            report = self._report_of(event_type, dict(data or {}), kwargs)
+            report.exc_info = exc_info
+            report.timestamp = _seconds(date)
+            report.sample_rate = self.sample_rate if sample_rate is None else sample_rate
+            report.extra = {**self.extra, **(report.extra or {}), **(extra or {})}
+            report.tags = {**self.tags, **(report.tags or {}), **(tags or {})}
+            if time_spent is not None:
+                report.extra["time_spent"] = time_spent
+            if stack or (self.auto_log_stacks and exc_info is None):
+                report.stack = _innermost(stack)
+            event_id = reporter.report(client, report)
+        except Exception as error:
+            log.warning("RavenClient lost an event: %s", type(error).__name__, exc_info=True)
+            return None
+        self._local_state.last_event_id = event_id
+        return event_id
+
+    def _report_of(self, event_type: str, data: dict[str, Any], kwargs: Mapping[str, Any]) -> Report:
+        """What raven's context, *data* and the keywords of the call say of the event."""
+        context = self.context.data
+        report = Report(mechanism={"type": "raven", "handled": True})
+        merged = {**context, **{name: value for name, value in data.items() if value is not None}}
+        for name in ("tags", "extra"):
+            merged[name] = {**(context.get(name) or {}), **(data.get(name) or {})}
+        report.request = merged.get("request") or merged.get("sentry.interfaces.Http")
+        report.user = merged.get("user") or merged.get("sentry.interfaces.User")
+        report.tags, report.extra = merged["tags"], merged["extra"]
+        report.level = kwargs.get("level") or merged.get("level")
+        report.logger = merged.get("logger")
+        report.fingerprint = kwargs.get("fingerprint") or merged.get("fingerprint")
+        report.contexts = merged.get("contexts")
+        report.transaction = merged.get("transaction") or (None if merged.get("culprit") else self.transaction.peek())
+        report.culprit = merged.get("culprit")
+        report.logentry = _logentry(event_type, merged, kwargs)
+        report.hint = {"raven": merged}
+        try:
+            report.breadcrumbs = self.context.breadcrumbs.get_buffer() if self.enable_breadcrumbs else None
+        except Exception:
+            report.breadcrumbs = None  # a breadcrumb's own processor failed
+        return report
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    def send(self, auth_header: Any = None, **data: Any) -> str | None:
+        """Deliver a finished event, scrubbed."""
+        client = self._find_client()
+        reporter = self._reporter_of(client)
+        if client is None or reporter is None:
+            return None
+        event = raven_json.loads(raven_json.dumps(data))  # plain values only
+        return reporter.send_payload(client, self.encode(reporter.scrubbed(event)), Report())
+
+    def send_encoded(self, message: str | bytes, auth_header: Any = None, **kwargs: Any) -> str | None:
+        """Deliver a payload as :meth:`encode` makes it, as it is."""
+        client = self._find_client()
+        reporter = self._reporter_of(client)
+        if client is None or reporter is None:
+            return None
+        return reporter.send_payload(client, message, Report())
+
+    def encode(self, data: Mapping[str, Any]) -> bytes:
+        """base64 of zlib of JSON, as heka-py-raven's; raven 6's own has no base64."""
+        import base64
+        import zlib
+
+        return base64.b64encode(zlib.compress(raven_json.dumps(data).encode("utf-8")))
+
+    def decode(self, data: str | bytes) -> dict[str, Any]:
+        """What :meth:`encode` made, from text or bytes."""
+        return decode_raven(data)
+
+    def get_ident(self, result: str | None) -> str | None:
+        """*result*: the event id has been the result of capture since raven 5."""
+        return result
+
+    def get_module_versions(self) -> dict[str, str]:
+        """What is installed."""
+        reporter = self._reporter_of(self._find_client())
+        return dict(reporter.static["modules"]) if reporter is not None and self.include_versions else {}
+
+
+def _logentry(event_type: str, merged: Mapping[str, Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any, Any] | None:
+    """Template, parameters and text of the message, if there is one."""
+    found = merged.get("sentry.interfaces.Message") or merged.get("logentry")
+    if isinstance(found, Mapping):
+        return found.get("message"), found.get("params"), found.get("formatted")
+    if event_type.endswith("Query"):
+        return kwargs.get("query"), None, None
+    if "message" in kwargs:
+        message = kwargs["message"]
+        return message if type(message) is str else str(message), kwargs.get("params"), kwargs.get("formatted")
+    if type(merged.get("message")) is str:
+        return merged["message"], None, None
+    return None
+
+
+def _seconds(date: Any) -> float | None:
+    """Seconds since the epoch of a datetime (naive: UTC, as raven's); ``None`` for anything else."""
+    if not isinstance(date, datetime.datetime):
+        return None
+    if date.tzinfo is not None:
+        return date.timestamp()
+    return calendar.timegm(date.timetuple()) + date.microsecond / 1e6
+
+
+def _innermost(stack: Any) -> types.FrameType | None:
+    """The frame to start from: of the caller, or the first of the frames that raven's handlers pass."""
+    frame: types.FrameType | None = sys._getframe(2)
+    if isinstance(stack, (list, tuple)) and stack:
+        first = stack[0][0] if isinstance(stack[0], (list, tuple)) else stack[0]
+        if isinstance(first, types.FrameType):
+            frame = first
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _NOT_THE_CALLER:
+        frame = frame.f_back
+    return frame
+
+
+_NOT_THE_CALLER = frozenset({"logging", "raven", "heka", "heka_raven"})
+
+
+def __getattr__(name: str) -> Any:
+    if name != "DjangoRavenClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Django is imported only by those who ask for it.
+    from raven.contrib.django.client import DjangoClient
+
+    class DjangoRavenClient(DjangoClient, RavenClient):  # type: ignore[misc]
+        """For Django's ``SENTRY_CLIENT``: raven's request and user facts, our engine."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            options.pop("install_sql_hook", None)
+            RavenClient.__init__(self, *args, **options)
+
+    DjangoRavenClient.__module__ = __name__
+    DjangoRavenClient.__qualname__ = "DjangoRavenClient"
+    globals()["DjangoRavenClient"] = DjangoRavenClient
+    return DjangoRavenClient
+
+
