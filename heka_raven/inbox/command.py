@@ -163,18 +163,22 @@ def exchange(options: argparse.Namespace) -> int:
     """``--import`` and ``--export``."""
     from heka_raven.inbox.archive import export, import_file
 
-    app = _open(options)
-    try:
-        if options.export_to:
+    if options.export_to:
+        app = _open(options)
+        try:
             with open(os.open(options.export_to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
                 for piece in export(app.store):
                     out.write(piece)
-        else:
-            with open(options.import_from, "rb") as file:
-                taken, refused = import_file(app.intake, file)
-            print(f"{taken} events imported, {refused} refused")
-    finally:
-        app.close()
+        finally:
+            app.close()
+        return 0
+    with open(options.import_from, "rb") as file:  # first: a wrong name must not leave a database behind
+        app = _open(options)
+        try:
+            taken, refused = import_file(app.intake, file)
+        finally:
+            app.close()
+    print(f"{taken} events imported, {refused} refused")
     return 0
 
 

@@ -74,6 +74,23 @@ class Crumb:
 
 
 @dataclass(slots=True)
+class InFlight:
+    """A request that ran when the server noticed something."""
+
+    role: str
+    method: str
+    url: str
+    age_s: float | None
+    worker: str
+    core: str
+    pid: str
+    transaction: str
+    event_id: str
+    trace_id: str
+    facts: Pairs
+
+
+@dataclass(slots=True)
 class Event:
     """One event, read from any protocol version."""
 
@@ -103,6 +120,8 @@ class Event:
     trace_id: str
     span_id: str
     request_ids: list[str]
+    in_flight: list[InFlight]
+    worker: str
 
     def tag(self, key: str) -> str:
         return next((value for name, value in self.tags if name == key), "")
@@ -111,7 +130,3 @@ class Event:
     def server_event(self) -> str:
         """What the uWSGI plugin noticed (harakiri, segfault, ...); empty for an event of the application."""
         return self.tag("uwsgi.event")
-
-    @property
-    def worker(self) -> str:
-        return self.tag("uwsgi.worker")

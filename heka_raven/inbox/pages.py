@@ -9,15 +9,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from webob import Request, Response
 from webob.exc import HTTPBadRequest, HTTPNotFound
 
-from heka_raven.inbox import charts, wording
+from heka_raven.inbox import charts, hostview, wording
 from heka_raven.inbox.archive import ArchiveError, import_file
+from heka_raven.inbox.bounded import moment
 from heka_raven.inbox.guard import Guard
 from heka_raven.inbox.intake import Intake
 from heka_raven.inbox.queries import (
+    MAX_MARKS,
     choices,
     get_body,
     get_event,
     get_issue,
+    host_events,
     list_events,
     list_issues,
     neighbours,
@@ -26,7 +29,7 @@ from heka_raven.inbox.queries import (
     totals,
 )
 from heka_raven.inbox.search import KINDS, LEVELS, parse_search
-from heka_raven.inbox.shape import read_event
+from heka_raven.inbox.shape import event_id_of, read_event
 from heka_raven.inbox.static import Static
 from heka_raven.inbox.store import Store
 
@@ -51,10 +54,16 @@ def _environment(static: Static) -> Environment:
         underlined=wording.underlined,
         tree=wording.tree,
         runs=wording.runs,
+        is_id=lambda text: bool(event_id_of(text)),
         spark=charts.sparkline,
     )
     environment.globals.update(static=static.url)
     return environment
+
+
+def number_or_none(text: str | None) -> int | None:
+    """A number from a query string, of a size that fits everywhere."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 15 else None
 
 
 class Pages:
@@ -112,8 +121,7 @@ class Pages:
         issue = get_issue(self.store, number, time.time())
         if issue is None:
             raise HTTPNotFound("no such issue: it was deleted, or its events were too old to keep")
-        before = request.GET.get("before", "")
-        start = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else 0
+        start = number_or_none(request.GET.get("before")) or 0
         rows = list_events(self.store, issue=number, before=start, limit=101)
         more = rows[99]["id"] if len(rows) > 100 else 0
         return self._page(request, "events.html", issue=issue, rows=rows[:100], more=more)
@@ -135,7 +143,40 @@ class Pages:
         )
 
     def hosts(self, request: Request) -> Response:
-        return self._page(request, "hosts.html")
+        """The host view: ``?span=`` of time, ``&end=`` Unix time of its right edge."""
+        now = time.time()
+        events, _, changes = totals(self.store)
+        etag = f"{changes}-{int(now / 10)}"
+        if etag in request.if_none_match and request.headers.get("X-Live"):
+            return Response(status=304, etag=etag)
+        span = request.GET.get("span", "1h")
+        span = span if span in hostview.SPANS_S else "1h"
+        end = moment(number_or_none(request.GET.get("end")))
+        later = end is not None and end < now
+        end = end if end is not None and later else now
+        width_s = hostview.SPANS_S[span]
+        rows = host_events(self.store, end - width_s, end)
+        lanes, hidden = hostview.lanes_of(rows, end - width_s, end)
+        response = self._page(
+            request,
+            "hosts.html",
+            span=span,
+            spans=list(hostview.SPANS_S),
+            start=end - width_s,
+            end=end,
+            earlier=f"/hosts?span={span}&end={int(end - width_s / 2)}" if events else "",
+            later=f"/hosts?span={span}&end={int(end + width_s / 2)}" if later else "",
+            lanes=lanes,
+            hidden=hidden,
+            cut=len(rows) == MAX_MARKS,
+            shown=len(rows),
+            ticks=hostview.ticks(end - width_s, end),
+            width=hostview.WIDTH,
+            lane_height=hostview.LANE_HEIGHT,
+            server_events=[row for row in rows if row["server_event"]][:100],
+        )
+        response.etag = etag
+        return response
 
     def data(self, request: Request) -> Response:
         """Export, import, delete all."""

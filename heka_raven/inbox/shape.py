@@ -15,6 +15,7 @@ from heka_raven.inbox.bounded import (
     values,
 )
 from heka_raven.inbox.elder import level_name, modernise
+from heka_raven.inbox.inflight import in_flight
 from heka_raven.inbox.model import Crumb, Error, Event, Frame, Pairs, Request
 
 MAX_ERRORS = 50  # exceptions of one event; a group can hold thousands
@@ -28,6 +29,8 @@ MAX_CONTEXTS = 20
 _HEX_ID = re.compile(r"[0-9a-fA-F]{32}")
 _PLACE = re.compile(r"%(?:\((?P<name>\w+)\))?[-#0 +]*\d*(?:\.\d+)?(?P<kind>[srdiuxfgeac%])")
 REQUEST_ID_TAGS = ("request_id", "request.id", "uwsgi.request_id")
+IN_FLIGHT_KEYS = ("suspect", "bystanders")  # shown as a table of their own
+WORKER_TAGS = ("uwsgi.worker", "worker", "worker_id")
 REQUEST_ID_HEADERS = ("x-request-id", "x-correlation-id")
 
 
@@ -86,13 +89,14 @@ def _underline(frames: list[Frame], data: dict[str, Any]) -> None:
         numbers = [integer(item) for item in sequence(caret)]
         if len(numbers) != 5 or None in numbers:
             continue
+        # Columns are 1-based and the end is excluded; a range over several lines is shown on its first one.
         index, lineno, column, end_lineno, end_column = (int(item or 0) for item in numbers)
         frame = by_index.get(index)
-        if frame is None or frame.lineno not in (None, lineno) or column < 0:
+        if frame is None or frame.lineno not in (None, lineno) or column < 1:
             continue
-        end = end_column if end_lineno == lineno else len(frame.context_line)
+        end = end_column if end_lineno == lineno else len(frame.context_line) + 1
         if column < end:
-            frame.carets = (column, min(end, len(frame.context_line)))
+            frame.carets = (column - 1, min(end - 1, len(frame.context_line)))
     for frame in frames:
         if frame.carets is None and frame.colno is not None and 0 < frame.colno <= len(frame.context_line):
             frame.carets = (frame.colno - 1, frame.colno)
@@ -219,7 +223,9 @@ def _threads(event: dict[str, Any]) -> list[tuple[str, list[Frame]]]:
 def _contexts(raw: dict[str, Any]) -> list[tuple[str, Pairs]]:
     found = []
     for name, value in list(raw.items())[:MAX_CONTEXTS]:
-        rows = pairs({key: item for key, item in mapping(value).items() if key != "type"}, 50)
+        rows = pairs(
+            {key: item for key, item in mapping(value).items() if key != "type" and key not in IN_FLIGHT_KEYS}, 50
+        )
         if rows:
             found.append((text(name, 100), rows))
     return found
@@ -231,6 +237,12 @@ def _request_ids(event: dict[str, Any], request: Request | None, tags: Pairs) ->
     if request is not None:
         found += [value for key, value in request.headers if key.lower() in REQUEST_ID_HEADERS]
     return [value[:200] for value in dict.fromkeys(found) if value and value != "[Filtered]"][:5]
+
+
+def _worker(contexts: dict[str, Any], tags: Pairs) -> str:
+    """The number of the uWSGI worker that the event speaks of."""
+    tagged = next((value for key, value in tags if key in WORKER_TAGS), "")
+    return tagged or text(mapping(contexts.get("uwsgi")).get("worker"), 20)
 
 
 def read_event(event: dict[str, Any]) -> Event:
@@ -260,7 +272,7 @@ def read_event(event: dict[str, Any]) -> Event:
         request=request,
         user=pairs(mapping(event.get("user")), 30),
         tags=tags,
-        extra=pairs(event.get("extra")),
+        extra=pairs({key: value for key, value in mapping(event.get("extra")).items() if key not in IN_FLIGHT_KEYS}),
         contexts=_contexts(contexts),
         breadcrumbs=[_crumb(raw) for raw in values(event.get("breadcrumbs"))[-MAX_CRUMBS:]],
         fingerprint=[text(part, 300) for part in sequence(event.get("fingerprint"))[:20]],
@@ -269,4 +281,6 @@ def read_event(event: dict[str, Any]) -> Event:
         trace_id=event_id_of(trace.get("trace_id")),
         span_id=text(trace.get("span_id"), 32),
         request_ids=_request_ids(event, request, tags),
+        in_flight=in_flight(event),
+        worker=_worker(contexts, tags),
     )

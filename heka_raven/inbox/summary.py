@@ -82,10 +82,15 @@ def _culprit(event: Event) -> str:
 
 
 def _links(event: Event) -> list[str]:
+    """The names that this event shares with others of the same request or trace.
+
+    A server event names its suspect's trace, and the event that the suspect had reported before.
+    """
+    suspects = [item for item in event.in_flight if item.role == "suspect"]
     links = [f"request:{name}" for name in event.request_ids]
-    if event.trace_id:
-        links.append(f"trace:{event.trace_id}")
-    return links
+    links += [f"trace:{name}" for name in (event.trace_id, *(item.trace_id for item in suspects)) if name]
+    links += [f"event:{name}" for name in (event.event_id, *(item.event_id for item in suspects)) if name]
+    return list(dict.fromkeys(links))
 
 
 def summarise(event: Event) -> Summary:
