@@ -1,0 +1,345 @@
+#include "event.h"
+
+#include "json.h"
+#include "packet.h"
+
+#define SHORTEST 256U /* code points that are always left of a text */
+
+typedef struct limits {
+    size_t text;  /* message, exception value */
+    size_t extra; /* each extra value */
+    int lines;    /* source lines of frames */
+} limits;
+
+/* Days since 1970-01-01 to a civil date (proleptic Gregorian; Howard Hinnant's
+ * algorithm: eras of 400 years that begin on 1 March). */
+static void civil(uint64_t days, unsigned *year, unsigned *month, unsigned *day)
+{
+    uint64_t z = days + 719468, era = z / 146097, doe = z - era * 146097;
+    uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    uint64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+
+    *day = (unsigned)(doy - (153 * mp + 2) / 5 + 1);
+    *month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
+    *year = (unsigned)(yoe + era * 400 + (*month <= 2));
+}
+
+void hk_event_put_time(uint64_t time_ns, int fraction, hk_buf *out)
+{
+    uint64_t s = time_ns / 1000000000U, of_day = s % 86400;
+    unsigned year, month, day;
+
+    civil(s / 86400, &year, &month, &day);
+    hk_buf_put_u64_padded(out, year, 4);
+    hk_buf_putc(out, '-');
+    hk_buf_put_u64_padded(out, month, 2);
+    hk_buf_putc(out, '-');
+    hk_buf_put_u64_padded(out, day, 2);
+    hk_buf_putc(out, 'T');
+    hk_buf_put_u64_padded(out, of_day / 3600, 2);
+    hk_buf_putc(out, ':');
+    hk_buf_put_u64_padded(out, of_day / 60 % 60, 2);
+    hk_buf_putc(out, ':');
+    hk_buf_put_u64_padded(out, of_day % 60, 2);
+    if (fraction) {
+        hk_buf_putc(out, '.');
+        hk_buf_put_u64_padded(out, time_ns / 1000 % 1000000, 6);
+    }
+    hk_buf_putc(out, 'Z');
+}
+
+hk_event_frame *hk_event_frames(hk_slice backtrace, hk_pool *pool, size_t *count)
+{
+    hk_slice rest = backtrace, item;
+    hk_event_frame *frames;
+    size_t items = 0, at = 0, i;
+
+    *count = 0;
+    while (hk_packet_next_item(&rest, &item) == 1)
+        items++;
+    if (items < 5)
+        return NULL;
+    frames = hk_pool_alloc(pool, items / 5 * sizeof *frames);
+    if (frames == NULL)
+        return NULL;
+    rest = backtrace;
+    while (at < items / 5 * 5 && hk_packet_next_item(&rest, &item) == 1) {
+        hk_event_frame *f = &frames[at / 5];
+        switch (at++ % 5) {
+        case 0: f->file = hk_pool_keep(pool, item); break;
+        case 1:
+            for (i = 0; i < item.n && i < 9 && item.p[i] >= '0' && item.p[i] <= '9'; i++)
+                f->line = f->line * 10 + (uint64_t)(item.p[i] - '0');
+            break;
+        case 2: f->function = hk_pool_keep(pool, item); break;
+        case 3: f->line_text = hk_pool_keep(pool, item); break;
+        default: break;
+        }
+    }
+    *count = items / 5;
+    return frames;
+}
+
+static int ends_with(hk_slice s, const char *end)
+{
+    size_t n = strlen(end);
+    return s.n >= n && memcmp(s.p + s.n - n, end, n) == 0;
+}
+
+static hk_slice platform_of(const hk_event *e)
+{
+    if (e->platform.n > 0)
+        return e->platform;
+    if (e->frame_count > 0 && ends_with(e->frames[e->frame_count - 1].file, ".py"))
+        return hk_slice_of("python");
+    return hk_slice_of("other");
+}
+
+static int in_app(hk_slice file)
+{
+    static const char *const outside[] = { "/site-packages/", "/dist-packages/", "/lib/python" };
+    size_t i, k;
+
+    for (i = 0; i < 3; i++) {
+        size_t n = strlen(outside[i]);
+        for (k = 0; k + n <= file.n; k++)
+            if (memcmp(file.p + k, outside[i], n) == 0)
+                return 0;
+    }
+    return file.n > 0 && file.p[0] != '<';
+}
+
+static void key(hk_json *j, const char *name)
+{
+    hk_json_key(j, hk_slice_of(name), HK_JSON_NO_LIMIT);
+}
+
+static void put_frames(hk_json *j, const hk_event *e, int v7, int lines)
+{
+    size_t i, skip_from = e->frame_count, skip_to = e->frame_count;
+
+    if (e->frame_count > HK_EVENT_MAX_FRAMES) {
+        skip_from = HK_EVENT_OUTER_FRAMES;
+        skip_to = e->frame_count - (HK_EVENT_MAX_FRAMES - HK_EVENT_OUTER_FRAMES);
+    }
+    key(j, "frames");
+    hk_json_open(j, '[');
+    for (i = 0; i < e->frame_count; i++) {
+        const hk_event_frame *f = &e->frames[i];
+        hk_slice base = f->file;
+        size_t k;
+        if (i >= skip_from && i < skip_to)
+            continue;
+        for (k = f->file.n; k > 0 && f->file.p[k - 1] != '/'; k--)
+            ;
+        base = hk_slice_from(f->file, k);
+        hk_json_open(j, '{');
+        hk_json_pair(j, "filename", base.n > 0 ? base : hk_slice_of("?"), 256);
+        hk_json_pair(j, "abs_path", f->file, 1024);
+        hk_json_pair(j, "function", f->function, 256);
+        if (f->line > 0) {
+            key(j, "lineno");
+            hk_json_u64(j, f->line);
+        }
+        if (lines)
+            hk_json_pair(j, "context_line", f->line_text, 256);
+        if (v7) {
+            key(j, "in_app");
+            hk_json_bool(j, in_app(f->file));
+        }
+        hk_json_close(j, '}');
+    }
+    hk_json_close(j, ']');
+}
+
+static void put_pairs(hk_json *j, const char *name, const hk_pair *pairs, size_t n, size_t max_key, size_t max_value)
+{
+    size_t i;
+
+    if (n == 0)
+        return;
+    key(j, name);
+    hk_json_open(j, '{');
+    for (i = 0; i < n; i++) {
+        hk_json_key(j, pairs[i].key, max_key);
+        hk_json_value(j, pairs[i].value, max_value);
+    }
+    hk_json_close(j, '}');
+}
+
+static void put_request(hk_json *j, const char *name, const hk_request *r)
+{
+    if (r == NULL || r->method.n == 0)
+        return;
+    key(j, name);
+    hk_json_open(j, '{');
+    hk_json_pair(j, "method", r->method, 32);
+    hk_json_pair(j, "url", r->url, 8192);
+    hk_json_pair(j, "query_string", r->query, 8192);
+    put_pairs(j, "headers", r->headers, r->header_count, 200, 4096);
+    put_pairs(j, "env", r->env, r->env_count, 200, 200);
+    hk_json_close(j, '}');
+}
+
+static void put_common(hk_json *j, const hk_event *e)
+{
+    hk_json_pair(j, "level", e->level, 16);
+    hk_json_pair(j, "logger", e->logger, 64);
+    hk_json_pair(j, "platform", platform_of(e), 64);
+    hk_json_pair(j, "culprit", e->culprit, HK_EVENT_MAX_CULPRIT);
+    hk_json_pair(j, "server_name", e->server_name, 200);
+    hk_json_pair(j, "release", e->release, 200);
+    put_pairs(j, "tags", e->tags, e->tag_count, HK_EVENT_MAX_TAG, HK_EVENT_MAX_TAG);
+}
+
+static void put_timestamp(hk_json *j, const hk_event *e, int fraction)
+{
+    key(j, "timestamp");
+    hk_buf_putc(j->out, '"');
+    hk_event_put_time(e->time_ns, fraction, j->out);
+    hk_buf_putc(j->out, '"');
+    j->comma = 1;
+}
+
+static int has_exception(const hk_event *e)
+{
+    return e->exception_type.n > 0 || e->exception_value.n > 0 || e->frame_count > 0;
+}
+
+static hk_slice shown_message(const hk_event *e)
+{
+    return e->message.n > 0 || has_exception(e) ? e->message : hk_slice_of("(no message)");
+}
+
+static void put_v7(hk_json *j, const hk_event *e, const limits *l)
+{
+    size_t i;
+
+    hk_json_open(j, '{');
+    hk_json_pair(j, "event_id", hk_slice_of(e->id), 32);
+    put_timestamp(j, e, 1);
+    put_common(j, e);
+    hk_json_pair(j, "environment", e->environment, 64);
+    hk_json_pair(j, "transaction", e->transaction, HK_EVENT_MAX_CULPRIT);
+    if (shown_message(e).n > 0) {
+        key(j, "logentry");
+        hk_json_open(j, '{');
+        hk_json_pair(j, "formatted", shown_message(e), l->text);
+        hk_json_close(j, '}');
+    }
+    if (has_exception(e)) {
+        key(j, "exception");
+        hk_json_open(j, '{');
+        key(j, "values");
+        hk_json_open(j, '[');
+        hk_json_open(j, '{');
+        hk_json_pair(j, "type", e->exception_type.n > 0 ? e->exception_type : hk_slice_of("Error"), 256);
+        hk_json_pair(j, "value", e->exception_value, l->text);
+        if (e->frame_count > 0) {
+            key(j, "stacktrace");
+            hk_json_open(j, '{');
+            put_frames(j, e, 1, l->lines);
+            hk_json_close(j, '}');
+        }
+        key(j, "mechanism");
+        hk_json_open(j, '{');
+        hk_json_pair(j, "type", hk_slice_of(e->mechanism == NULL ? "generic" : e->mechanism), 64);
+        key(j, "handled");
+        hk_json_bool(j, 0);
+        hk_json_close(j, '}');
+        hk_json_close(j, '}');
+        hk_json_close(j, ']');
+        hk_json_close(j, '}');
+    }
+    put_request(j, "request", e->request);
+    put_pairs(j, "extra", e->extra, e->extra_count, HK_EVENT_MAX_TAG, l->extra);
+    if (e->fingerprint_count > 0) {
+        key(j, "fingerprint");
+        hk_json_open(j, '[');
+        for (i = 0; i < e->fingerprint_count; i++)
+            hk_json_value(j, e->fingerprint[i], 200);
+        hk_json_close(j, ']');
+    }
+    key(j, "sdk");
+    hk_json_open(j, '{');
+    hk_json_pair(j, "name", hk_slice_of(HK_SDK_NAME ".uwsgi"), 64);
+    hk_json_pair(j, "version", hk_slice_of(HK_VERSION), 64);
+    hk_json_close(j, '}');
+    hk_json_close(j, '}');
+}
+
+static uint64_t level_number(hk_slice level)
+{
+    static const char *const names[] = { "debug", "info", "warning", "error", "fatal" };
+    uint64_t i;
+
+    for (i = 0; i < 5; i++)
+        if (hk_slice_is(level, names[i]))
+            return (i + 1) * 10;
+    return 40;
+}
+
+static void put_v3(hk_json *j, const hk_event *e, const limits *l)
+{
+    hk_event copy = *e;
+    hk_slice message = e->message;
+
+    hk_json_open(j, '{');
+    hk_json_pair(j, "event_id", hk_slice_of(e->id), 32);
+    hk_json_pair(j, "project", e->project, 64);
+    put_timestamp(j, e, 0); /* Sentry 5 reads whole seconds only */
+    copy.level = hk_slice_make("", 0); /* a number there */
+    put_common(j, &copy);
+    key(j, "level");
+    hk_json_u64(j, level_number(e->level));
+    if (message.n == 0)
+        message = e->exception_value.n > 0 ? e->exception_value : e->exception_type;
+    hk_json_pair(j, "message", message.n > 0 ? message : hk_slice_of("(no message)"), l->text);
+    if (e->exception_type.n > 0 || e->exception_value.n > 0) {
+        key(j, "sentry.interfaces.Exception");
+        hk_json_open(j, '{');
+        hk_json_pair(j, "type", e->exception_type.n > 0 ? e->exception_type : hk_slice_of("Error"), 256);
+        hk_json_key(j, hk_slice_of("value"), HK_JSON_NO_LIMIT);
+        hk_json_value(j, e->exception_value, l->text);
+        hk_json_close(j, '}');
+    }
+    if (e->frame_count > 0) {
+        key(j, "sentry.interfaces.Stacktrace");
+        hk_json_open(j, '{');
+        put_frames(j, e, 0, l->lines);
+        hk_json_close(j, '}');
+    }
+    put_request(j, "sentry.interfaces.Http", e->request);
+    put_pairs(j, "extra", e->extra, e->extra_count, HK_EVENT_MAX_TAG, l->extra);
+    hk_json_close(j, '}');
+}
+
+hk_status hk_event_put(const hk_event *e, int protocol, size_t max_bytes, hk_buf *out)
+{
+    limits l = { HK_EVENT_MAX_MESSAGE, HK_EVENT_MAX_EXTRA, 1 };
+    size_t start = out->len;
+    hk_json j;
+
+    for (;;) {
+        out->len = start;
+        hk_json_init(&j, out);
+        if (protocol == 3)
+            put_v3(&j, e, &l);
+        else
+            put_v7(&j, e, &l);
+        if (!hk_buf_ok(out))
+            return HK_ERR_MEMORY;
+        if (out->len - start <= max_bytes)
+            return HK_OK;
+        if (l.text <= SHORTEST)
+            break;
+        if (l.lines) {
+            l.lines = 0;
+        } else {
+            l.text /= 2;
+            l.extra /= 2;
+        }
+    }
+    out->len = start;
+    return HK_ERR_LIMIT;
+}

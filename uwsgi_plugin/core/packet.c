@@ -1,0 +1,94 @@
+#include "packet.h"
+
+static int take_16(hk_slice *rest, hk_slice *out)
+{
+    size_t n;
+
+    if (rest->n < 2)
+        return -1;
+    n = (size_t)(unsigned char)rest->p[0] | (size_t)(unsigned char)rest->p[1] << 8;
+    if (rest->n - 2 < n)
+        return -1;
+    *out = hk_slice_make(rest->p + 2, n);
+    *rest = hk_slice_from(*rest, n + 2);
+    return 1;
+}
+
+int hk_packet_next_pair(hk_slice *rest, hk_slice *key, hk_slice *value)
+{
+    if (rest->n == 0)
+        return 0;
+    if (take_16(rest, key) < 0 || key->n == 0 || take_16(rest, value) < 0)
+        return -1;
+    return 1;
+}
+
+int hk_packet_next_item(hk_slice *rest, hk_slice *item)
+{
+    return rest->n == 0 ? 0 : take_16(rest, item);
+}
+
+static int is_known(hk_slice key)
+{
+    static const char *const known[] = { "vars", "backtrace", "class", "msg", "repr", "unix", "wid", "pid", "core",
+                                         "node" };
+    size_t i;
+
+    for (i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (hk_slice_is(key, known[i]))
+            return 1;
+    return 0;
+}
+
+/* Whether rest is at its end or begins with a key that uWSGI writes. */
+static int at_boundary(hk_slice rest)
+{
+    hk_slice key;
+
+    if (rest.n == 0)
+        return 1;
+    return take_16(&rest, &key) == 1 && is_known(key);
+}
+
+static uint64_t number(hk_slice s)
+{
+    uint64_t v = 0;
+    size_t i;
+
+    for (i = 0; i < s.n && i < 19 && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+        v = v * 10 + (uint64_t)(s.p[i] - '0');
+    return v;
+}
+
+void hk_packet_read_exception(hk_slice packet, hk_packet_exception *out)
+{
+    hk_slice rest = packet, key, value;
+    int got;
+
+    memset(out, 0, sizeof *out);
+    while ((got = hk_packet_next_pair(&rest, &key, &value)) == 1) {
+        while (!at_boundary(rest) && rest.n >= 65536) {
+            value.n += 65536;
+            rest = hk_slice_from(rest, 65536);
+        }
+        if (hk_slice_is(key, "vars"))
+            out->vars = value;
+        else if (hk_slice_is(key, "backtrace"))
+            out->backtrace = value;
+        else if (hk_slice_is(key, "class"))
+            out->type = value;
+        else if (hk_slice_is(key, "msg"))
+            out->message = value;
+        else if (hk_slice_is(key, "repr"))
+            out->repr = value;
+        else if (hk_slice_is(key, "unix"))
+            out->unix_s = number(value);
+        else if (hk_slice_is(key, "wid"))
+            out->worker = number(value);
+        else if (hk_slice_is(key, "core"))
+            out->core = number(value);
+        else if (hk_slice_is(key, "pid"))
+            out->pid = number(value);
+    }
+    out->damaged = got < 0;
+}

@@ -1,0 +1,50 @@
+/* policy.h: what happens to an event after one try. Pure: no clock, no sleep,
+ * no random without an argument for it. tests/data/replies.tsv and
+ * ratelimits.tsv are the tables; the Python sender follows the same ones.
+ */
+#ifndef HK_POLICY_H
+#define HK_POLICY_H
+
+#include "buffer.h"
+
+#define HK_POLICY_MAX_AGE_S 86400.0   /* older and still undelivered: discarded */
+#define HK_POLICY_MAX_PAUSE_S 86400.0 /* no server silences us for longer */
+#define HK_POLICY_429_PAUSE_S 60.0    /* a 429 that does not say how long */
+#define HK_POLICY_MAX_HOPS 3          /* redirects followed in one try */
+#define HK_POLICY_NO_REPLY 0          /* in place of a status: refused, DNS, TLS, timeout, broken */
+#define HK_POLICY_SENT 1              /* a datagram left */
+#define HK_POLICY_TOO_LARGE 2         /* no datagram can carry it */
+
+typedef enum hk_policy_action { HK_DELIVERED, HK_HOLD, HK_RETRY, HK_FOLLOW, HK_DISCARD } hk_policy_action;
+typedef enum hk_policy_reason {
+    HK_REASON_NONE, HK_REASON_RATELIMIT, HK_REASON_NETWORK, HK_REASON_SEND
+} hk_policy_reason;
+
+typedef struct hk_policy_verdict {
+    hk_policy_action action;
+    hk_policy_reason reason; /* of a discard */
+    int dead;                /* a copy goes to dead/ */
+} hk_policy_verdict;
+
+/* location may be empty; url is where the request went. On HK_FOLLOW the new
+ * URL is appended to target (only then). discard_limited: rate_limit = discard. */
+hk_policy_verdict hk_policy_reply(int status, hk_slice location, hk_slice url, int hops, double age_s,
+                                  int discard_limited, hk_buf *target);
+
+/* Seconds for which a reply pauses a DSN; -1: it does not. Headers that are
+ * absent are NULL slices (p == NULL). */
+typedef struct hk_policy_pause {
+    double all_s;   /* every category */
+    double error_s; /* the category of events */
+} hk_policy_pause;
+
+hk_policy_pause hk_policy_limits(int status, hk_slice rate_limits, hk_slice retry_after, double now_s);
+
+/* Seconds of pause after step failures in a row (step >= 1): 1, 2, 4 ... 60,
+ * each times 0.5 to 1 by jitter, which is in 0..1. */
+double hk_policy_backoff(unsigned step, double jitter);
+
+/* Unix time of an IMF-fixdate (Tue, 14 Nov 2023 22:15:20 GMT), or -1. */
+double hk_policy_date(hk_slice text);
+
+#endif

@@ -1,0 +1,38 @@
+/* capture.h: from a handler and what happened to a file in the spool. */
+#ifndef HK_CAPTURE_H
+#define HK_CAPTURE_H
+
+#include "../core/event.h"
+#include "../core/options.h"
+#include "spool.h"
+
+#define HK_CAPTURE_DEFAULT_LEVEL "error"
+#define HK_CAPTURE_DEFAULT_LOGGER "uwsgi.sentry"
+
+/* What is the same for every event of this server. */
+typedef struct hk_capture_defaults {
+    hk_slice server_name;
+    hk_slice release;
+    hk_slice environment;
+} hk_capture_defaults;
+
+/* What happened. Options of the handler win over message, exception_type and exception_value. */
+typedef struct hk_capture_facts {
+    hk_slice message;
+    hk_slice exception_type;
+    hk_slice exception_value;
+    hk_slice backtrace; /* uWSGI's array */
+    hk_slice vars;      /* uWSGI's dictionary of the request; empty: no request */
+    const char *mechanism;
+    const hk_pair *extra; /* beside the handler's own */
+    size_t extra_count;
+    /* Expands one value of an option; NULL: values stand as they are. */
+    hk_slice (*expand)(void *ctx, hk_slice value, hk_pool *pool);
+    void *expand_ctx;
+} hk_capture_facts;
+
+/* Count, build and write one event. 0, or -1: lost, counted and logged. id
+ * (if not NULL) gets the event id. Never waits and never calls the network. */
+int hk_capture(hk_spool *spool, const hk_options *o, const hk_capture_defaults *d, const hk_capture_facts *f, char id[33]);
+
+#endif

@@ -1,0 +1,47 @@
+/* queue.h: the sender's view of new/: its files oldest first, small in memory. */
+#ifndef HK_QUEUE_H
+#define HK_QUEUE_H
+
+#include "spool.h"
+
+#define HK_QUEUE_NAME 96 /* bytes of a file name with its NUL */
+
+typedef struct hk_queue_entry {
+    uint64_t time_ns;
+    uint32_t pid;
+    uint8_t id[16];
+    uint16_t target; /* the sender's number of the DSN; 0: not read yet */
+    uint8_t busy;    /* a request is under way */
+    uint8_t gone;    /* finished; left out at the next listing */
+} hk_queue_entry;
+
+typedef struct hk_queue {
+    hk_queue_entry *entries; /* sorted; owned */
+    size_t count;
+    struct timespec mtime; /* of new/ when it was listed */
+    int listed;
+    uint64_t next_list_ms; /* not listed again before: a listing may cost a tenth of the time at most */
+} hk_queue;
+
+void hk_queue_init(hk_queue *q);
+void hk_queue_free(hk_queue *q);
+
+/* List new/ if it changed since the last time (force: in any case). 1: listed
+ * anew; 0: nothing to do; -1: it cannot be read. What is known of entries that
+ * are still there is kept. */
+int hk_queue_refresh(hk_queue *q, int new_fd, uint64_t now_ms, int force);
+
+void hk_queue_name(const hk_queue_entry *e, char out[HK_QUEUE_NAME]);
+
+/* The bytes of a file. HK_ERR_SYSTEM: it vanished or is no regular file;
+ * HK_ERR_LIMIT: over HK_ENVELOPE_MAX_BYTES. */
+hk_status hk_queue_read(int dir_fd, const char *name, hk_buf *out);
+
+/* Take a file out of new/ (dead: with a copy in dead/) and count its end.
+ * Only who really unlinked it counts: 1; 0: it was gone or stays. */
+int hk_queue_remove(hk_spool *s, const char *name, hk_count counter, uint64_t size, int dead);
+
+/* Orphans in tmp/ that are an hour old, and the oldest of dead/ over its caps. */
+void hk_queue_sweep(hk_spool *s, uint64_t now_ns);
+
+#endif

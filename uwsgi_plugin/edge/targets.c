@@ -1,0 +1,257 @@
+#include "targets.h"
+
+#include "../core/json.h"
+#include "../core/jsonread.h"
+#include "../core/policy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LIMITS_MAX (4U << 20)
+static const char limits_name[] = "limits.json";
+
+hk_status hk_targets_init(hk_targets *t)
+{
+    memset(t, 0, sizeof *t);
+    t->list = hk_buf_alloc(16 * sizeof *t->list);
+    if (t->list == NULL)
+        return HK_ERR_MEMORY;
+    t->cap = 16;
+    t->count = 1;
+    return HK_OK;
+}
+
+void hk_targets_free(hk_targets *t)
+{
+    size_t i;
+
+    if (t == NULL)
+        return;
+    for (i = 1; i < t->count; i++) {
+        if (t->list[i].dsn != NULL)
+            hk_buf_wipe(t->list[i].dsn, strlen(t->list[i].dsn));
+        hk_buf_release(t->list[i].dsn);
+        hk_buf_release(t->list[i].key);
+    }
+    hk_buf_release(t->list);
+    memset(t, 0, sizeof *t);
+}
+
+static hk_target *add(hk_targets *t)
+{
+    hk_target *grown;
+
+    if (t->count >= HK_TARGETS_MAX)
+        return NULL;
+    if (t->count == t->cap) {
+        grown = hk_buf_alloc(2 * t->cap * sizeof *grown);
+        if (grown == NULL)
+            return NULL;
+        memcpy(grown, t->list, t->count * sizeof *grown);
+        hk_buf_release(t->list);
+        t->list = grown;
+        t->cap *= 2;
+    }
+    memset(&t->list[t->count], 0, sizeof t->list[0]);
+    return &t->list[t->count];
+}
+
+static unsigned find_key(const hk_targets *t, hk_slice key)
+{
+    unsigned i;
+
+    for (i = 1; i < t->count; i++)
+        if (hk_slice_is(key, t->list[i].key))
+            return i;
+    return 0;
+}
+
+static unsigned find_or_add(hk_targets *t, hk_slice key)
+{
+    unsigned found = find_key(t, key);
+    hk_target *fresh;
+
+    if (found != 0)
+        return found;
+    fresh = add(t);
+    if (fresh == NULL)
+        return 0;
+    fresh->key = hk_buf_dup(key);
+    return fresh->key == NULL ? 0 : (unsigned)t->count++;
+}
+
+unsigned hk_targets_find(hk_targets *t, const hk_dsn *dsn)
+{
+    unsigned number = 0;
+    hk_buf text;
+    char *full;
+
+    hk_buf_init(&text, HK_DSN_MAX + 16);
+    hk_dsn_put(dsn, 0, &text);
+    if (hk_buf_ok(&text))
+        number = find_or_add(t, hk_buf_slice(&text));
+    if (number != 0) {
+        hk_buf_clear(&text);
+        hk_dsn_put(dsn, 1, &text);
+        if (t->list[number].dsn == NULL || !hk_slice_is(hk_buf_slice(&text), t->list[number].dsn)) {
+            full = hk_buf_ok(&text) ? hk_buf_dup(hk_buf_slice(&text)) : NULL;
+            if (full != NULL) {
+                hk_buf_release(t->list[number].dsn);
+                t->list[number].dsn = full;
+            }
+        }
+        if (t->list[number].dsn == NULL)
+            number = 0;
+    }
+    if (text.data != NULL)
+        hk_buf_wipe(text.data, text.len);
+    hk_buf_free(&text);
+    return number;
+}
+
+typedef struct loading {
+    hk_targets *targets;
+    double now_s;
+    unsigned number;
+} loading;
+
+static int load_category(void *ctx, hk_slice category, hk_slice value)
+{
+    loading *l = ctx;
+    hk_target *target = &l->targets->list[l->number];
+    double until;
+
+    if (hk_jsonread_number(value, &until) != HK_OK || until <= l->now_s)
+        return 0;
+    if (until > l->now_s + HK_POLICY_MAX_PAUSE_S) /* the clock was set back */
+        until = l->now_s + HK_POLICY_MAX_PAUSE_S;
+    if (category.n == 0)
+        target->all_until_s = until;
+    else if (hk_slice_is(category, "error"))
+        target->error_until_s = until;
+    return 0;
+}
+
+static int load_dsn(void *ctx, hk_slice key, hk_slice value)
+{
+    loading *l = ctx;
+    hk_dsn dsn;
+
+    if (hk_dsn_parse(key, &dsn, NULL) != HK_OK)
+        return 0;
+    l->number = find_or_add(l->targets, key);
+    return l->number == 0 ? 0 : hk_jsonread_object(value, load_category, l) == HK_OK ? 0 : -1;
+}
+
+static int load_member(void *ctx, hk_slice key, hk_slice value)
+{
+    if (!hk_slice_is(key, "limits"))
+        return 0;
+    return hk_jsonread_object(value, load_dsn, ctx) == HK_OK ? 0 : -1;
+}
+
+void hk_targets_load(hk_targets *t, int state_fd, double now_s)
+{
+    int fd = openat(state_fd, limits_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    loading l = { t, now_s, 0 };
+    char part[4096];
+    ssize_t n;
+    hk_buf text;
+
+    if (fd < 0)
+        return;
+    hk_buf_init(&text, LIMITS_MAX);
+    while ((n = read(fd, part, sizeof part)) > 0)
+        hk_buf_put(&text, part, (size_t)n);
+    close(fd);
+    if (hk_buf_ok(&text))
+        (void)hk_jsonread_object(hk_buf_slice(&text), load_member, &l);
+    hk_buf_free(&text);
+}
+
+static void put_until(hk_json *j, const char *category, double until_s)
+{
+    uint64_t ms = (uint64_t)(until_s * 1000);
+
+    hk_json_key(j, hk_slice_of(category), HK_JSON_NO_LIMIT);
+    hk_json_u64(j, ms / 1000);
+    hk_buf_putc(j->out, '.');
+    hk_buf_put_u64_padded(j->out, ms % 1000, 3);
+}
+
+hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s)
+{
+    char temporary[48];
+    hk_status rc = HK_ERR_SYSTEM;
+    hk_slice rest;
+    hk_buf text;
+    hk_json j;
+    size_t i;
+    int fd;
+
+    hk_buf_init(&text, LIMITS_MAX);
+    hk_json_init(&j, &text);
+    hk_json_open(&j, '{');
+    hk_json_key(&j, hk_slice_of("version"), HK_JSON_NO_LIMIT);
+    hk_json_u64(&j, 1);
+    hk_json_key(&j, hk_slice_of("limits"), HK_JSON_NO_LIMIT);
+    hk_json_open(&j, '{');
+    for (i = 1; i < t->count; i++) {
+        const hk_target *target = &t->list[i];
+        if (target->all_until_s <= now_s && target->error_until_s <= now_s)
+            continue;
+        hk_json_key(&j, hk_slice_of(target->key), HK_JSON_NO_LIMIT);
+        hk_json_open(&j, '{');
+        if (target->all_until_s > now_s)
+            put_until(&j, "", target->all_until_s);
+        if (target->error_until_s > now_s)
+            put_until(&j, "error", target->error_until_s);
+        hk_json_close(&j, '}');
+    }
+    hk_json_close(&j, '}');
+    hk_json_close(&j, '}');
+    snprintf(temporary, sizeof temporary, ".limits-%ld", (long)getpid());
+    fd = hk_buf_ok(&text) ? openat(state_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    if (fd < 0)
+        goto out;
+    for (rest = hk_buf_slice(&text); rest.n > 0;) {
+        ssize_t done = write(fd, rest.p, rest.n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            break;
+        rest = hk_slice_from(rest, (size_t)done);
+    }
+    close(fd);
+    if (rest.n == 0 && renameat(state_fd, temporary, state_fd, limits_name) == 0) {
+        t->dirty = 0;
+        rc = HK_OK;
+    } else {
+        unlinkat(state_fd, temporary, 0);
+    }
+out:
+    hk_buf_free(&text);
+    return rc;
+}
+
+int hk_targets_lock(int state_fd)
+{
+    char pid[24];
+    int fd = openat(state_fd, "sender.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), n;
+
+    if (fd < 0)
+        return -1;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        close(fd);
+        return -1;
+    }
+    n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    /* For people and `heka-raven send`, which name the holder; the lock itself needs no content. */
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)
+        return fd;
+    return fd;
+}

@@ -1,0 +1,45 @@
+/* targets.h: what the sender knows of each DSN: pauses, backoff, discards. */
+#ifndef HK_TARGETS_H
+#define HK_TARGETS_H
+
+#include "../core/dsn.h"
+#include "ledger.h"
+
+#define HK_TARGETS_MAX 4096U /* DSNs known at once; the least used slot is not reused: that many never occur */
+#define HK_TARGETS_REASONS 3
+
+typedef struct hk_target {
+    char *key;            /* the DSN without its secret; owned */
+    char *dsn;            /* with it; owned */
+    double all_until_s;   /* Unix time; 0: not paused */
+    double error_until_s;
+    unsigned step;        /* failures in a row, counted a round at a time; 0: no backoff */
+    uint64_t round;       /* a request belongs to the round it began in */
+    uint64_t wait_until_ms; /* monotonic: no probe before */
+    unsigned under_way;
+    uint64_t discards[HK_TARGETS_REASONS]; /* not yet told to the server: ratelimit, network, send */
+    int reportable;       /* an event went to its envelope endpoint */
+} hk_target;
+
+typedef struct hk_targets {
+    hk_target *list; /* owned; number 0 is never used */
+    size_t count;
+    size_t cap;
+    int dirty; /* limits.json is to be written */
+} hk_targets;
+
+hk_status hk_targets_init(hk_targets *t);
+void hk_targets_free(hk_targets *t);
+
+/* The number of a DSN, made when it is new; 0: memory is short or there are too many. */
+unsigned hk_targets_find(hk_targets *t, const hk_dsn *dsn);
+
+/* Read and write state/limits.json: {"version":1,"limits":{"<key>":{"<category or empty>":<until>}}}.
+ * Limits that are over are left out. A damaged file counts as none. */
+void hk_targets_load(hk_targets *t, int state_fd, double now_s);
+hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s);
+
+/* Hold state/sender.lock: the descriptor, or -1. The pid is written into it. */
+int hk_targets_lock(int state_fd);
+
+#endif

@@ -1,0 +1,232 @@
+/* entry.c: the four entry points: alarm, hook, internal routing action, exception handler.
+ *
+ * Each writes a file into the spool and returns; none opens a connection.
+ */
+#include "glue.h"
+
+#include "../core/packet.h"
+#include "../core/template.h"
+#include "../edge/sys.h"
+
+static hk_glue_handler *routes; /* to be checked once the ini is read */
+
+void hk_entry_configure(hk_glue_handler *h, const char *kind, const char *text)
+{
+    const char *words;
+    hk_buf why;
+
+    h->kind = kind;
+    hk_buf_init(&why, 1024);
+    if (hk_options_parse(hk_slice_of(text), hk_glue.dsn, &h->options, &why) != HK_OK) {
+        words = hk_buf_text(&why);
+        h->off = 1;
+        hk_sys_log("[sentry] %s: %s; this handler is off", kind, words == NULL || *words == '\0' ? "memory" : words);
+    }
+    hk_buf_free(&why);
+}
+
+int hk_entry_report(const hk_glue_handler *h, hk_capture_facts *facts)
+{
+    hk_capture_defaults defaults;
+    hk_spool *spool;
+
+    if (h == NULL || h->off)
+        return 0;
+    spool = hk_spoolglue_get();
+    if (spool == NULL)
+        return 0;
+    defaults.server_name = hk_slice_make(uwsgi.hostname, (size_t)uwsgi.hostname_len);
+    defaults.release = hk_slice_of(hk_glue.release);
+    defaults.environment = hk_slice_of(hk_glue.environment);
+    return hk_capture(spool, &h->options, &defaults, facts, NULL);
+}
+
+/* ---- alarm ---- */
+
+static void alarm_init(struct uwsgi_alarm_instance *instance)
+{
+    hk_glue_handler *h = uwsgi_calloc(sizeof *h);
+
+    hk_entry_configure(h, "alarm", instance->arg);
+    instance->data_ptr = h;
+}
+
+static void alarm_raise(struct uwsgi_alarm_instance *instance, char *message, size_t n)
+{
+    hk_capture_facts facts;
+
+    memset(&facts, 0, sizeof facts);
+    facts.message = hk_slice_make(message, n);
+    hk_entry_report(instance->data_ptr, &facts);
+}
+
+/* ---- hook ---- */
+
+/* Always 0: any other value destroys the instance. */
+static int hook(char *arg)
+{
+    hk_capture_facts facts;
+    hk_glue_handler h;
+
+    memset(&facts, 0, sizeof facts);
+    memset(&h, 0, sizeof h);
+    hk_entry_configure(&h, "hook", arg);
+    facts.message = hk_slice_of("uWSGI hook");
+    hk_entry_report(&h, &facts);
+    hk_options_free(&h.options);
+    return 0;
+}
+
+/* ---- internal routing action ---- */
+
+#ifdef UWSGI_ROUTING
+typedef struct routing {
+    struct wsgi_request *request;
+    struct uwsgi_route *route;
+} routing;
+
+/* What the route's regular expression was matched with: groups refer to it. */
+static hk_slice subject(const routing *r)
+{
+    int core = r->request->async_id;
+    char **text;
+    uint16_t *n;
+
+    if (r->route->condition_ub != NULL && r->route->condition_ub[core] != NULL)
+        return hk_slice_make(r->route->condition_ub[core]->buf, r->route->condition_ub[core]->pos);
+    if (r->route->if_func != NULL || r->route->subject == 0)
+        return hk_slice_make("", 0);
+    text = (char **)(void *)((char *)r->request + r->route->subject);
+    n = (uint16_t *)(void *)((char *)r->request + r->route->subject_len);
+    return hk_slice_make(*text, *n);
+}
+
+static void put_group(const routing *r, hk_slice piece, hk_buf *out)
+{
+    hk_slice s = subject(r);
+    int core = r->request->async_id;
+    char *text;
+
+    if (s.n == 0 || r->route->ovector == NULL || r->route->ovector[core] == NULL)
+        return;
+    text = uwsgi_regexp_apply_ovec((char *)s.p, (int)s.n, (char *)piece.p, (int)piece.n, r->route->ovector[core],
+                                   r->route->ovn[core]);
+    hk_buf_puts(out, text);
+    free(text);
+}
+
+static void put_variable(const routing *r, hk_slice piece, hk_buf *out)
+{
+    struct uwsgi_buffer *ub = uwsgi_routing_translate(r->request, r->route, NULL, 0, (char *)piece.p, piece.n);
+
+    if (ub == NULL)
+        return;
+    hk_buf_put(out, ub->buf, ub->pos);
+    uwsgi_buffer_destroy(ub);
+}
+
+static hk_slice expand(void *ctx, hk_slice value, hk_pool *pool)
+{
+    hk_template_kind kind;
+    hk_slice piece, kept;
+    hk_buf out;
+
+    hk_buf_init(&out, HK_EVENT_MAX_BYTES);
+    while (hk_template_next(&value, &kind, &piece)) {
+        if (kind == HK_TEMPLATE_GROUP)
+            put_group(ctx, piece, &out);
+        else if (kind == HK_TEMPLATE_VARIABLE)
+            put_variable(ctx, piece, &out);
+        else
+            hk_buf_slice_put(&out, piece);
+    }
+    kept = hk_pool_keep(pool, hk_buf_slice(&out));
+    hk_buf_free(&out);
+    return kept;
+}
+
+static int route_run(struct wsgi_request *request, struct uwsgi_route *route)
+{
+    routing r = { request, route };
+    hk_capture_facts facts;
+
+    memset(&facts, 0, sizeof facts);
+    facts.message = hk_slice_of("uWSGI route");
+    facts.vars = hk_slice_make(request->buffer, request->uh->pktsize);
+    facts.expand = expand;
+    facts.expand_ctx = &r;
+    hk_entry_report(route->data2, &facts);
+    return UWSGI_ROUTE_NEXT;
+}
+
+static int route_init(struct uwsgi_route *route, char *args)
+{
+    hk_glue_handler *h = uwsgi_calloc(sizeof *h);
+
+    /* sentry-dsn may stand further down in the ini: the options are read in hk_entry_check. */
+    h->text = args;
+    h->next = routes;
+    routes = h;
+    route->func = route_run;
+    route->data = args;
+    route->data_len = strlen(args);
+    route->data2 = h;
+    return 0;
+}
+#endif
+
+/* ---- exception handler ---- */
+
+static int exception(struct uwsgi_exception_handler_instance *instance, char *packet, size_t n)
+{
+    hk_packet_exception e;
+    hk_capture_facts facts;
+    hk_spool *spool;
+
+    hk_packet_read_exception(hk_slice_make(packet, n), &e);
+    if (hk_reported_take(e.worker, e.type, e.message)) {
+        spool = hk_spoolglue_get();
+        if (spool != NULL) {
+            hk_ledger_add(&spool->ledger, HK_COUNT_CAPTURED, 1);
+            hk_ledger_add(&spool->ledger, HK_COUNT_EVENT_PROCESSOR, 1);
+        }
+        return 0;
+    }
+    memset(&facts, 0, sizeof facts);
+    facts.message = e.repr;
+    facts.exception_type = e.type;
+    facts.exception_value = e.message;
+    facts.backtrace = e.backtrace;
+    facts.vars = e.vars;
+    facts.mechanism = "uwsgi.exception_handler";
+    hk_entry_report(instance->custom_ptr, &facts);
+    return 0;
+}
+
+void hk_entry_check(void)
+{
+    struct uwsgi_string_list *item;
+    hk_glue_handler *h;
+
+    for (h = routes; h != NULL; h = h->next)
+        hk_entry_configure(h, "route", h->text);
+    for (item = uwsgi.exception_handlers_instance; item != NULL; item = item->next) {
+        struct uwsgi_exception_handler_instance *instance = item->custom_ptr;
+        if (instance == NULL || instance->handler->func != exception || instance->custom_ptr != NULL)
+            continue;
+        h = uwsgi_calloc(sizeof *h);
+        hk_entry_configure(h, "exception-handler", instance->arg == NULL ? "" : instance->arg);
+        instance->custom_ptr = h;
+        instance->configured = 1;
+    }
+}
+
+void hk_entry_register(void)
+{
+    uwsgi_register_alarm("sentry", alarm_init, alarm_raise);
+    uwsgi_register_hook("sentry", hook);
+#ifdef UWSGI_ROUTING
+    uwsgi_register_router("sentry", route_init);
+#endif
+    uwsgi_register_exception_handler("sentry", exception);
+}

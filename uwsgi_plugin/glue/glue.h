@@ -1,0 +1,56 @@
+/* glue.h: what the files that include uwsgi.h share. Registration and conversion only. */
+#ifndef HK_GLUE_H
+#define HK_GLUE_H
+
+#include <uwsgi.h>
+
+#include "../core/ring.h"
+#include "../edge/capture.h"
+
+extern struct uwsgi_server uwsgi;
+extern struct uwsgi_plugin sentry_plugin;
+
+typedef struct hk_glue_options {
+    char *dsn;
+    char *spool;
+    char *release;
+    char *environment;
+    char *ca;
+    char *proxy;
+    char *watch;
+    uint64_t spool_size;
+    int no_sender;
+} hk_glue_options;
+
+extern hk_glue_options hk_glue; /* what the ini says */
+
+/* A handler: the options of one alarm, hook, route or exception handler. */
+typedef struct hk_glue_handler {
+    hk_options options;
+    int off; /* its options are wrong: said once */
+    struct hk_glue_handler *next;
+    const char *kind;
+    char *text; /* a route's options, until all of the ini is read */
+} hk_glue_handler;
+
+/* spool.c: the one spool of this server, opened when first needed; NULL: it
+ * cannot be used, which was said once. */
+hk_spool *hk_spoolglue_get(void);
+void hk_spoolglue_user(uid_t *uid, gid_t *gid); /* whom the workers will be */
+
+/* Parse text into h; a mistake is logged in one line and turns the handler off. */
+void hk_entry_configure(hk_glue_handler *h, const char *kind, const char *text);
+int hk_entry_report(const hk_glue_handler *h, hk_capture_facts *facts);
+void hk_entry_register(void); /* alarm, hook, route, exception handler */
+void hk_entry_check(void);    /* once the whole ini is read */
+
+void hk_gateway_register(void);
+void hk_metrics_register(void);
+void hk_metrics_collect(void);
+
+void hk_reported_share(void);    /* the rings, before any fork */
+void hk_reported_register(void); /* the functions that the worker calls */
+int hk_reported_take(uint64_t worker, hk_slice type, hk_slice message);
+uint64_t hk_reported_rpc(void *func, uint8_t argc, char **argv, uint16_t *argvs, char **out);
+
+#endif

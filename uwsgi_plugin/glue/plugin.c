@@ -1,0 +1,98 @@
+/*
+
+	uWSGI plugin "sentry": reports alarms, hooks, routes and exceptions to a Sentry-compatible server.
+
+	[uwsgi]
+	plugin = sentry
+	sentry-dsn = https://KEY@sentry.example/1
+	alarm = full sentry:level=warning
+	alarm-listen-queue = full
+	exception-handler = sentry:
+
+	Every handler writes a file into the spool and returns; a process of its own (a gateway) delivers. See README.rst.
+
+*/
+#include "glue.h"
+
+#include "../edge/sys.h"
+
+hk_glue_options hk_glue = { .spool_size = HK_SPOOL_MAX_BYTES };
+
+static struct uwsgi_option options[] = {
+    { "sentry-dsn", required_argument, 0, "DSN of every sentry handler that names none", uwsgi_opt_set_str, &hk_glue.dsn, 0 },
+    { "sentry-spool", required_argument, 0, "directory in which events wait", uwsgi_opt_set_str, &hk_glue.spool, 0 },
+    { "sentry-spool-size", required_argument, 0, "most bytes that wait in the spool (default 256 MiB)", uwsgi_opt_set_64bit,
+      &hk_glue.spool_size, 0 },
+    { "sentry-release", required_argument, 0, "release of every event", uwsgi_opt_set_str, &hk_glue.release, 0 },
+    { "sentry-environment", required_argument, 0, "environment of every event", uwsgi_opt_set_str, &hk_glue.environment, 0 },
+    { "sentry-watch", required_argument, 0, "report deaths, harakiri, full queues: true, or a list", uwsgi_opt_set_str,
+      &hk_glue.watch, 0 },
+    { "sentry-no-sender", no_argument, 0, "no sender process; heka-raven send delivers", uwsgi_opt_true, &hk_glue.no_sender, 0 },
+    { "sentry-ca", required_argument, 0, "file of certificates to trust", uwsgi_opt_set_str, &hk_glue.ca, 0 },
+    { "sentry-proxy", required_argument, 0, "HTTP proxy of the sender", uwsgi_opt_set_str, &hk_glue.proxy, 0 },
+    { NULL, 0, 0, NULL, NULL, NULL, 0 },
+};
+
+static void log_line(const char *line)
+{
+    uwsgi_log_verbose("%s\n", line);
+}
+
+/* wsgi_request and uwsgi_server change between versions: a .so belongs to one
+ * binary. The flags the binary was built with are the one place that tells its
+ * version without trusting the layout of any struct. */
+static void check_version(void)
+{
+    static const char key[] = "-DUWSGI_VERSION=\"\\\"";
+    char *flags = uwsgi_get_cflags(), *found = flags == NULL ? NULL : strstr(flags, key), *end = NULL;
+
+    if (found != NULL) {
+        found += sizeof key - 1;
+        end = strchr(found, '\\');
+        if (end == NULL)
+            end = strchr(found, '"');
+    }
+    if (end != NULL && (size_t)(end - found) == strlen(UWSGI_VERSION)
+        && memcmp(found, UWSGI_VERSION, strlen(UWSGI_VERSION)) == 0) {
+        free(flags);
+        return;
+    }
+    uwsgi_log("[sentry] sentry_plugin.so was built for uWSGI %s, this is uWSGI %.*s: build it again with this uwsgi "
+              "--build-plugin\n", UWSGI_VERSION, end == NULL ? 7 : (int)(end - found), end == NULL ? "unknown" : found);
+    exit(1);
+}
+
+static void on_load(void)
+{
+    check_version();
+    hk_sys_set_log(log_line);
+    hk_entry_register();
+}
+
+static int init(void)
+{
+    (void)hk_spoolglue_get(); /* sets $HEKA_RAVEN_SPOOL before apps load */
+    hk_entry_check();
+    return 0;
+}
+
+static void post_init(void)
+{
+    hk_reported_share();
+    hk_gateway_register();
+}
+
+static void preinit_apps(void)
+{
+    hk_reported_register();
+}
+
+__attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
+    .name = "sentry",
+    .options = options,
+    .on_load = on_load,
+    .init = init,
+    .post_init = post_init,
+    .preinit_apps = preinit_apps,
+    .rpc = hk_reported_rpc,
+};

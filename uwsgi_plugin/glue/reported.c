@@ -1,0 +1,66 @@
+/* reported.c: what the middleware reported is not reported again by the exception handler.
+ *
+ * The worker tells class and message of what it reported by uwsgi.call; the
+ * exception handler, a thread of the master, looks it up in shared memory.
+ */
+#include "glue.h"
+
+#include <sys/mman.h>
+
+static hk_ring **rings; /* by worker number; the pointers are set before any fork */
+static int workers;
+
+void hk_reported_share(void)
+{
+    size_t cores = uwsgi.cores > 0 ? (size_t)uwsgi.cores : 1, bytes = hk_ring_bytes(cores);
+    int i;
+
+    rings = uwsgi_calloc(((size_t)uwsgi.numproc + 1) * sizeof *rings);
+    for (i = 0; i <= uwsgi.numproc; i++) {
+        rings[i] = uwsgi_calloc_shared(bytes);
+        rings[i]->size = cores * HK_RING_SIZE;
+    }
+    workers = uwsgi.numproc;
+}
+
+int hk_reported_take(uint64_t worker, hk_slice type, hk_slice message)
+{
+    if (rings == NULL || worker > (uint64_t)workers)
+        return 0;
+    return hk_ring_take(rings[worker], hk_ring_hash(type, message, 1), (uint64_t)uwsgi_now())
+        || hk_ring_take(rings[worker], hk_ring_hash(type, message, 0), (uint64_t)uwsgi_now());
+}
+
+/* sentry_reported(event_id, class[, message]) */
+static uint64_t reported(uint8_t argc, char **argv, uint16_t *argvs, char **out)
+{
+    hk_slice message = hk_slice_make("", 0);
+
+    (void)out;
+    if (argc < 2 || rings == NULL || uwsgi.mywid < 0 || uwsgi.mywid > workers)
+        return 0;
+    if (argc > 2)
+        message = hk_slice_make(argv[2], argvs[2]);
+    hk_ring_add(rings[uwsgi.mywid], hk_ring_hash(hk_slice_make(argv[1], argvs[1]), message, argc > 2),
+                hk_slice_make(argv[0], argvs[0]), (uint64_t)uwsgi_now());
+    return 0;
+}
+
+typedef uint64_t (*rpc_function)(uint8_t argc, char **argv, uint16_t *argvs, char **out);
+
+uint64_t hk_reported_rpc(void *func, uint8_t argc, char **argv, uint16_t *argvs, char **out)
+{
+    rpc_function f;
+
+    memcpy(&f, &func, sizeof f); /* ISO C has no cast from an object pointer to a function's */
+    return f(argc, argv, argvs, out);
+}
+
+void hk_reported_register(void)
+{
+    rpc_function f = reported;
+    void *func;
+
+    memcpy(&func, &f, sizeof func);
+    uwsgi_register_rpc("sentry_reported", &sentry_plugin, 3, func);
+}

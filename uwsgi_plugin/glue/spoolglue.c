@@ -1,0 +1,85 @@
+/* spoolglue.c: which spool this server has, and for which user. */
+#include "glue.h"
+
+#include "../edge/sys.h"
+
+#include <grp.h>
+#include <pwd.h>
+
+/* Marks a $HEKA_RAVEN_SPOOL that a plugin set: a vassal of another user must not use its emperor's. */
+#define MARK "HEKA_RAVEN_SPOOL_UID"
+
+static hk_spool spool;
+static int state; /* 0: not tried, 1: open, -1: refused */
+
+void hk_spoolglue_user(uid_t *uid, gid_t *gid)
+{
+    struct passwd *user;
+    struct group *group;
+
+    *uid = geteuid();
+    *gid = getegid();
+    if (*uid != 0)
+        return;
+    /* hook-asap runs before uWSGI looks the names up. */
+    if (uwsgi.uid > 0)
+        *uid = uwsgi.uid;
+    if (uwsgi.gid > 0)
+        *gid = uwsgi.gid;
+    if (uwsgi.uidname != NULL && (user = getpwnam(uwsgi.uidname)) != NULL) {
+        *uid = user->pw_uid;
+        if (uwsgi.gid == 0 && uwsgi.gidname == NULL)
+            *gid = user->pw_gid;
+    }
+    if (uwsgi.gidname != NULL && (group = getgrnam(uwsgi.gidname)) != NULL)
+        *gid = group->gr_gid;
+}
+
+static const char *inherited(uid_t uid)
+{
+    const char *mark = getenv(MARK);
+    char text[24];
+
+    snprintf(text, sizeof text, "%lu", (unsigned long)uid);
+    return mark != NULL && strcmp(mark, text) != 0 ? NULL : getenv(HK_SPOOL_ENVIRONMENT);
+}
+
+static void tell_children(uid_t uid)
+{
+    const char *given = getenv(HK_SPOOL_ENVIRONMENT);
+    char text[24];
+
+    if (given != NULL && strcmp(given, spool.path) == 0)
+        return; /* the administrator's own, or set before a reload */
+    snprintf(text, sizeof text, "%lu", (unsigned long)uid);
+    if (setenv(HK_SPOOL_ENVIRONMENT, spool.path, 1) != 0 || setenv(MARK, text, 1) != 0)
+        hk_sys_log("[sentry] cannot set $" HK_SPOOL_ENVIRONMENT ": memory");
+}
+
+hk_spool *hk_spoolglue_get(void)
+{
+    hk_buf path, why;
+    const char *reason;
+    uid_t uid;
+    gid_t gid;
+
+    if (state != 0)
+        return state > 0 ? &spool : NULL;
+    state = -1;
+    hk_spoolglue_user(&uid, &gid);
+    hk_buf_init(&path, 8192);
+    hk_buf_init(&why, 16384);
+    reason = hk_spool_resolve(hk_glue.spool, inherited(uid), uid, &path);
+    if (hk_buf_text(&path) == NULL
+        || hk_spool_open(&spool, path.data, uid, gid, hk_glue.spool_size, HK_SPOOL_MAX_COUNT, &why) != HK_OK) {
+        const char *words = hk_buf_text(&why);
+        hk_sys_log("[sentry] sentry-spool: %s; nothing will be reported", words == NULL ? "memory" : words);
+    } else {
+        state = 1;
+        tell_children(uid);
+        hk_sys_log("[sentry] spool: %s (%s)", spool.path, reason);
+    }
+    hk_buf_free(&path);
+    hk_buf_free(&why);
+    return state > 0 ? &spool : NULL;
+}

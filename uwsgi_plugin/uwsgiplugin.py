@@ -1,0 +1,17 @@
+# What `uwsgi --build-plugin uwsgi_plugin` needs to know. Read by uWSGI's own builder, with exec and without __file__.
+
+NAME = "sentry"
+
+# -fvisibility: only the plugin's struct is seen by uWSGI, which loads plugins with RTLD_GLOBAL.
+CFLAGS = ["-std=gnu11", "-fvisibility=hidden", "-Wshadow", "-Werror=implicit-function-declaration"]
+LDFLAGS = []
+LIBS = ["-lcurl"]
+
+CORE = [
+    "buffer", "dsn", "envelope", "event", "json", "jsonread", "legacy", "options", "packet", "policy", "pool", "request",
+    "ring", "template", "wire",
+]  # fmt: skip
+EDGE = ["capture", "http", "ledger", "ledger_fold", "queue", "sender", "spool", "sys", "targets"]
+GLUE = ["entry", "gateway", "plugin", "reported", "spoolglue"]
+
+GCC_LIST = ["core/" + f for f in CORE] + ["edge/" + f for f in EDGE] + ["glue/" + f for f in GLUE]
