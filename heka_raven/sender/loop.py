@@ -194,7 +194,7 @@ class Sender:
                 self._finish(name, None, "discarded.internal_sdk_error", len(data), dead=True)
                 self._schedule.gone(name)
             return
-        key = request.dsn.key()
+        key = request.key
         with self._condition:
             now = time.time()
             if self._schedule.limited(key, now):
@@ -246,13 +246,13 @@ class Sender:
                 pauses = parse_pauses(
                     reply.status, headers.get("x-sentry-rate-limits"), headers.get("retry-after"), now
                 )
-                self._limits.pause(request.dsn.key(), pauses, now)
+                self._limits.pause(request.key, pauses, now)
                 self._save_limits()
             if verdict.counter is not None:
                 self._finish(name, request, verdict.counter, size, dead=verdict.dead)
         if verdict.action != "delivered":
             self._spool.log_sparingly(
-                f"{verdict.action} {request.dsn.key()}",
+                f"{verdict.action} {request.key}",
                 "heka-raven: %s: %s: %s",
                 request.dsn,
                 _OUTCOMES[verdict.action],
@@ -282,7 +282,7 @@ class Sender:
         self.ends[counter] = self.ends.get(counter, 0) + 1
         if counter == "delivered":
             if request is not None:
-                self._reports.delivered(request.dsn, request.takes_reports)
+                self._reports.delivered(request.dsn, request.key, request.takes_reports)
         else:
             self._reports.discarded(None if request is None else request.dsn, counter)
 

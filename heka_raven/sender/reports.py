@@ -24,9 +24,9 @@ class Reports:
         self._last: Dsn | None = None
         self._due_at = tick + REPORT_EVERY_S
 
-    def delivered(self, dsn: Dsn, takes_reports: bool) -> None:
+    def delivered(self, dsn: Dsn, key: str, takes_reports: bool) -> None:
         if takes_reports:
-            self._takers.add(dsn.key())
+            self._takers.add(key)
             self._last = dsn
 
     def discarded(self, dsn: Dsn | None, counter: str) -> None:

@@ -8,6 +8,7 @@ import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
 
 import orjson
 
@@ -29,6 +30,7 @@ class Request:
     """One request to a server, or one datagram (``url`` is then ``udp://host:port``)."""
 
     dsn: Dsn
+    key: str  # dsn.key(): what pauses and backoffs go by
     url: str
     headers: Mapping[str, str]
     body: bytes
@@ -58,7 +60,7 @@ def build_request(data: bytes, now: float, compress: str = "none") -> Request:
         dsn_text = header.get("dsn")
         if not isinstance(dsn_text, str):
             raise RequestError("its header has no dsn")
-        dsn = parse_dsn(dsn_text)
+        dsn, dsn_public = _read_dsn(dsn_text)
         items = parse_items(data, offset)
     except (EnvelopeError, DsnError) as error:
         raise RequestError(str(error)) from None
@@ -73,25 +75,32 @@ def build_request(data: bytes, now: float, compress: str = "none") -> Request:
         host, port = dsn.address()
         head = old_auth(dsn, version, now, first="timestamp").encode("ascii")
         url = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
-        return Request(dsn, url, {}, head + b"\n\n" + event.payload, no_verify, timeout_s, debug)
+        return Request(dsn, dsn_public, url, {}, head + b"\n\n" + event.payload, no_verify, timeout_s, debug)
     if version == VERSION_3 or hk.get("api") == "store":
         kind = "application/octet-stream" if version == VERSION_3 else "application/json"
         headers = {"User-Agent": CLIENT_NAME, "X-Sentry-Auth": old_auth(dsn, version, now), "Content-Type": kind}
-        return Request(dsn, dsn.url("store"), headers, event.payload, no_verify, timeout_s, debug)
+        return Request(dsn, dsn_public, dsn.url("store"), headers, event.payload, no_verify, timeout_s, debug)
     event_id = header.get("event_id")
     body = encode_wire_envelope(
-        event_id if isinstance(event_id, str) else None, dsn.without_secret(), rfc3339(now), data[offset:]
+        event_id if isinstance(event_id, str) else None, dsn_public, rfc3339(now), data[offset:]
     )
     headers, body = _compressed(envelope_headers(dsn), body, compress)
-    return Request(dsn, dsn.url("envelope"), headers, body, no_verify, timeout_s, debug)
+    return Request(dsn, dsn_public, dsn.url("envelope"), headers, body, no_verify, timeout_s, debug)
+
+
+@lru_cache(maxsize=64)
+def _read_dsn(text: str) -> tuple[Dsn, str]:
+    """The DSN and its text without secret. Nearly every event has the same one."""
+    dsn = parse_dsn(text)
+    return dsn, dsn.without_secret()
 
 
 def build_report(dsn: Dsn, discarded: Mapping[str, int], now: float, compress: str = "none") -> Request:
     """A ``client_report``: what was discarded here, by reason."""
     rows = [{"reason": reason, "category": "error", "quantity": n} for reason, n in sorted(discarded.items())]
     payload = orjson.dumps({"timestamp": now, "discarded_events": rows})
-    body = encode_wire_envelope(None, dsn.without_secret(), rfc3339(now), encode_item("client_report", payload))
-    return Request(dsn, dsn.url("envelope"), *_compressed(envelope_headers(dsn), body, compress))
+    body = encode_wire_envelope(None, dsn.key(), rfc3339(now), encode_item("client_report", payload))
+    return Request(dsn, dsn.key(), dsn.url("envelope"), *_compressed(envelope_headers(dsn), body, compress))
 
 
 def envelope_headers(dsn: Dsn) -> dict[str, str]:
