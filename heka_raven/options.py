@@ -77,7 +77,7 @@ def _matching(pattern: re.Pattern[str], allowed: str) -> Callable[[str, Any], st
     return convert
 
 
-def _integer(low: int, high: int, allowed: str) -> Callable[[str, Any], int]:
+def to_integer(low: int, high: int, allowed: str) -> Callable[[str, Any], int]:
     def convert(key: str, value: Any) -> int:
         try:
             number = int(value)
@@ -105,7 +105,7 @@ def _choice(*choices: str) -> Callable[[str, Any], str]:
     return convert
 
 
-def _boolean(key: str, value: Any) -> bool:
+def to_boolean(key: str, value: Any) -> bool:
     text = str(value).lower()
     if text not in _TRUE and text not in _FALSE:
         raise _wrong(key, value, "true or false")
@@ -122,7 +122,7 @@ def _rate(key: str, value: Any) -> float:
     return rate
 
 
-def _names(key: str, value: Any) -> tuple[str, ...]:
+def to_names(key: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = re.split(r"[\s,]+", value)
     if not isinstance(value, (list, tuple, set, frozenset)):
@@ -156,7 +156,7 @@ def _tags(key: str, value: Any) -> dict[str, str]:
     return tags
 
 
-def _callable(key: str, value: Any) -> Callable[..., Any] | None:
+def to_callable(key: str, value: Any) -> Callable[..., Any] | None:
     if isinstance(value, str):
         try:
             value = resolve_name(value)
@@ -177,19 +177,19 @@ def _throttle(key: str, value: Any) -> Throttle | None:
 OPTIONS: dict[str, Callable[[str, Any], Any]] = {
     "dsn": _dsn,
     "logger": _text,
-    "severity": _integer(0, 7, "an integer from 0 to 7"),
+    "severity": to_integer(0, 7, "an integer from 0 to 7"),
     "protocol": _protocol,
     "payload": _choice("json", "raven"),
     "release": _matching(_RELEASE, "up to 200 characters without white space and slashes"),
     "environment": _matching(_ENVIRONMENT, "up to 64 characters without white space and slashes"),
     "server_name": _text,
     "tags": _tags,
-    "ignore": _names,
-    "scrub_keys": _names,
-    "scrub_allow": _names,
-    "send_secret": _boolean,
+    "ignore": to_names,
+    "scrub_keys": to_names,
+    "scrub_allow": to_names,
+    "send_secret": to_boolean,
     "sample_rate": _rate,
-    "before_send": _callable,
+    "before_send": to_callable,
     "locals": _choice("values", "repr", "off"),
     "max_per_fingerprint": _throttle,
 }
