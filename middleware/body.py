@@ -1,138 +1,190 @@
 # body.py: response bodies that are watched while the server iterates and closes them.
 #
 # Rule 1: what the server can see of a body (len, close, fileno, being its file_wrapper) is what the application made.
-# Rule 2: the request's scope is set for each step of the body, in whatever thread the server takes it, and reset after.
+# Rule 2: the request is the current one for each step of the body, in whatever thread the server takes it, and not
+#         between two steps.
+# Rule 3: a generator stays a generator: per chunk it costs one look and two stores.
 """Watching a response body without changing it."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextvars import Token
+from functools import partial
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from heka_raven.scope import CURRENT
 
-if TYPE_CHECKING:
-    from heka_raven.middleware.wsgi import Environ, RavenMiddleware
-
+_get = CURRENT.get
 _set = CURRENT.set
 _reset = CURRENT.reset
 
+Environ = dict[str, Any]
+State = list[Any]  # of heka_raven.middleware.wsgi
+_ENVIRON, _START_RESPONSE, _MIDDLEWARE = 1, 2, 4
 
-def watch(body: Any, middleware: RavenMiddleware, environ: Environ, state: list[str | None]) -> Iterable[bytes]:
-    """What to give the server for *body*, which is no plain list or tuple."""
-    if type(body) is GeneratorType:
-        return watch_generator(body, middleware, environ, state)
+_PLAIN = frozenset({bytes, str, dict, set, frozenset, type(None), type(iter([])), type(iter(())), type(iter(b""))})
+"""Beside list and tuple: types whose iteration runs no code of the application."""
+
+# What any file, and any server's file_wrapper (wsgiref, gunicorn, Paste; waitress; uWSGI), has at least one of.
+_FILE_ATTRIBUTES = ("read", "filelike", "getfile")
+
+
+def watch(body: Any, state: State, environ: Environ) -> Iterable[bytes]:
+    """What the server gets for *body*, which is no plain list or tuple."""
     kind = type(body)
-    if kind in PLAIN or is_file(body, environ):
+    if kind is GeneratorType:
+        return _watch_generator(body, state, environ)
+    if kind in _PLAIN or _is_plain_sequence(body, kind) or _is_file(body, kind, environ):
         return body  # type: ignore[no-any-return]
     sized = hasattr(kind, "__len__")
     if hasattr(kind, "__next__"):
-        return (SizedIterator if sized else WatchedIterator)(body, middleware, environ, state)
-    return (SizedIterable if sized else WatchedIterable)(body, middleware, environ, state)
+        return (SizedIterator if sized else WatchedIterator)(body, state, environ)
+    return (SizedIterable if sized else WatchedIterable)(body, state, environ)
 
 
-PLAIN = frozenset({list, tuple, bytes, str, dict, set, frozenset, type(None), type(iter([])), type(iter(()))})
-"""Types whose iteration runs no code of the application."""
+def _is_plain_sequence(body: Any, kind: type) -> bool:
+    """Whether *body* is of a list or tuple class that runs no code of its own while it is iterated and closed."""
+    for base in (list, tuple):
+        if issubclass(kind, base):
+            return kind.__iter__ is base.__iter__ and not hasattr(body, "close")
+    return False
 
 
-def is_file(body: Any, environ: Environ) -> bool:
+def _is_file(body: Any, kind: type, environ: Environ) -> bool:
     """Whether *body* may be what the server's own file_wrapper made: then it must reach the server as it is."""
     wrapper = environ.get("wsgi.file_wrapper")
     if isinstance(wrapper, type):
-        return issubclass(type(body), wrapper)
-    # uWSGI's is a function that gives back the file itself and remembers it; any object with read() may be one.
-    return hasattr(body, "read")
+        return issubclass(kind, wrapper)
+    # uWSGI's is a function that gives back the file itself and remembers it: any object with read() may be one. An
+    # application may also have taken the wrapper out of its environ.
+    return any(hasattr(body, name) for name in _FILE_ATTRIBUTES)
 
 
-def watch_generator(
-    body: Generator[bytes, None, Any], middleware: RavenMiddleware, environ: Environ, state: list[str | None]
-) -> Generator[bytes, None, Any]:
-    """A generator for a generator: its close() and its end are those of *body*."""
-    current = (middleware.describe, environ)
-    token = _set(current)
+def _enter(state: State) -> Token[State | None] | None:
+    """Make *state* the current request of this context.
+
+    Returns:
+        What to reset if another request is running around this one. If none is, *state* may stay when it has ended.
+    """
+    outer = _get()
+    token = _set(state)
+    return None if outer is None or outer[_ENVIRON] is None else token
+
+
+def _watch_generator(body: Generator[bytes, Any, Any], state: State, environ: Environ) -> Generator[bytes, None, Any]:
+    """A generator for a generator: it ends, fails and closes as *body* does, and closes nothing that has not begun."""
+    token: Token[State | None] | None = None
+    page: Iterable[bytes] | None = None
+    begun = False
     try:
+        if _get() is not state:
+            token = _enter(state)
+        state[1] = environ
         for chunk in body:
-            _reset(token)
-            token = None  # type: ignore[assignment]
+            state[1] = None
+            if token is not None:
+                _reset(token)
+                token = None
+            begun = True
             yield chunk
-            token = _set(current)
+            if _get() is not state:
+                token = _enter(state)
+            state[1] = environ
         return None
-    except GeneratorExit as error:
-        if token is not None:  # the application's own
-            raise
-        closing = error
+    except GeneratorExit:
+        if state[1] is not None:
+            raise  # the application's own; the server's comes while this one waits in its yield
     except BaseException as error:
-        middleware.failed(environ, error, state[0])
-        raise
+        if state[1] is not None:
+            page = state[_MIDDLEWARE].failed(state, error, begun)
+        if page is None:
+            raise
     finally:
+        state[1] = None
         if token is not None:
             _reset(token)
-    del closing
-    token = _set(current)
+        state[_START_RESPONSE] = None
+    if page is not None:
+        return (yield from page)
+    return _run(state, environ, body.close)
+
+
+def _run(state: State, environ: Environ, function: Callable[..., Any], *args: Any) -> Any:
+    """One call into the application, with its request as the current one."""
+    token = _enter(state)
+    state[_ENVIRON] = environ
     try:
-        return body.close()
+        return function(*args)
     except BaseException as error:
-        middleware.failed(environ, error, state[0])
+        state[_MIDDLEWARE].failed(state, error, True)
         raise
     finally:
-        _reset(token)
+        state[_ENVIRON] = None
+        if token is not None:
+            _reset(token)
 
 
 class WatchedIterable:
-    """A body that is no generator: an iterable that may have a length, a close() and anything else."""
+    """A body that is no generator: something to iterate that may have a close() and anything else."""
 
-    __slots__ = ("_body", "_environ", "_middleware", "_state")
+    __slots__ = ("_body", "_environ", "_state")
 
-    def __init__(self, body: Any, middleware: RavenMiddleware, environ: Environ, state: list[str | None]) -> None:
+    def __init__(self, body: Any, state: State, environ: Environ) -> None:
         self._body = body
-        self._middleware = middleware
-        self._environ = environ
         self._state = state
-
-    def _run(self, function: Any, *args: Any) -> Any:
-        token = _set((self._middleware.describe, self._environ))
-        try:
-            return function(*args)
-        except BaseException as error:
-            self._middleware.failed(self._environ, error, self._state[0])
-            raise
-        finally:
-            _reset(token)
+        self._environ = environ
 
     def __iter__(self) -> Iterator[bytes]:
-        return WatchedIterator(self._run(iter, self._body), self._middleware, self._environ, self._state)
+        return iter(watch(_run(self._state, self._environ, iter, self._body), self._state, self._environ))
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._body, name)
-        if name == "close":
-            return lambda: self._run(found)
-        return found
+        return partial(self._close, found) if name == "close" else found
+
+    def _close(self, close: Callable[..., Any], *args: Any) -> Any:
+        self._state[_START_RESPONSE] = None
+        return _run(self._state, self._environ, close, *args)
 
 
 class WatchedIterator(WatchedIterable):
     """A body that is its own iterator."""
 
-    __slots__ = ()
+    __slots__ = ("_begun", "_next")
+
+    def __init__(self, body: Any, state: State, environ: Environ) -> None:
+        super().__init__(body, state, environ)
+        self._next = type(body).__next__.__get__(body)
+        self._begun = False
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        token = _set((self._middleware.describe, self._environ))
+        state = self._state
+        token = None if _get() is state else _enter(state)
+        state[1] = self._environ
         try:
-            return next(self._body)  # type: ignore[no-any-return]
+            chunk: bytes = self._next()
         except StopIteration:
             raise
         except BaseException as error:
-            self._middleware.failed(self._environ, error, self._state[0])
-            raise
+            page = state[_MIDDLEWARE].failed(state, error, self._begun)
+            if page is None:
+                raise
+            self._next = iter(page).__next__
+            return self._next()  # type: ignore[no-any-return]
         finally:
-            _reset(token)
+            state[1] = None
+            if token is not None:
+                _reset(token)
+        self._begun = True
+        return chunk
 
 
 class SizedIterable(WatchedIterable):
-    """One with a length: servers that know it can send a Content-Length."""
+    """One with a length: a server that asks for it can send a Content-Length."""
 
     __slots__ = ()
 

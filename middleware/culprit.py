@@ -1,13 +1,144 @@
 # culprit.py: the name of what a request asked for: its method and its route.
+#
+# Flask, Bottle and Routes leave their route in the environ. Pyramid, Django and Falcon keep it on their request object:
+# it is looked for among the locals named `request` or `req` of the frames that were running.
 """``METHOD route`` of a request."""
 
 from __future__ import annotations
 
-from types import TracebackType
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
 from typing import Any
 
+from heka_raven.middleware.policy import class_names
 
-def transaction(environ: dict[str, Any], traceback: TracebackType | None = None) -> str:
-    """``METHOD route``, or ``METHOD path`` where no framework left its route."""
-    path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}" or "/"
-    return f"{environ.get('REQUEST_METHOD', 'GET')} {path}"
+Environ = dict[str, Any]
+
+MAX_FRAMES = 100  # looked through in each direction
+_NAMES = ("request", "req")
+# The middleware's modules that call into the application: frames beyond are of another request, or of none.
+_BORDERS = frozenset({"heka_raven.middleware.wsgi", "heka_raven.middleware.body"})
+
+
+def transaction(environ: Environ, traceback: TracebackType | None = None) -> str:
+    """``METHOD route``, or ``METHOD path`` where no framework left its route.
+
+    Args:
+        environ: of the request.
+        traceback: of the error, if there is one.
+    """
+    prefix = _text(environ.get("SCRIPT_NAME")).rstrip("/")
+    route = find_route(environ, traceback)
+    if route is None:
+        path = prefix + _decoded(_text(environ.get("PATH_INFO")))
+    else:
+        path = f"{prefix}/{route.removeprefix('/')}"
+    return f"{_text(environ.get('REQUEST_METHOD')) or 'GET'} {path or '/'}"
+
+
+def find_route(environ: Environ, traceback: TracebackType | None = None) -> str | None:
+    """The pattern of the route that the request matched, as its framework writes it."""
+    for key, read in _IN_ENVIRON:
+        if key in environ:
+            route = _read(read, environ[key], environ)
+            if route is not None:
+                return route
+    for frame in _frames(traceback):
+        for name in _NAMES:
+            if name in frame.f_code.co_varnames or name in frame.f_code.co_cellvars:
+                route = _route_of(frame.f_locals.get(name), environ)
+                if route is not None:
+                    return route
+    return None
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
+    """The frames of the request: of the error, then those that run now, up to the middleware."""
+    for _ in range(MAX_FRAMES):
+        if traceback is None:
+            break
+        yield traceback.tb_frame
+        traceback = traceback.tb_next
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(MAX_FRAMES):
+        if frame is None or frame.f_globals.get("__name__") in _BORDERS:
+            return
+        yield frame
+        frame = frame.f_back
+
+
+def _route_of(request: Any, environ: Environ) -> str | None:
+    if request is None:
+        return None
+    for name in class_names(type(request)):
+        if name in _ON_REQUEST:
+            return _read(_ON_REQUEST[name], request, environ)
+    return None
+
+
+def _read(read: Callable[[Any, Environ], Any], holder: Any, environ: Environ) -> str | None:
+    try:
+        route = read(holder, environ)
+    except Exception:
+        # The framework got no further than this: the request has no route yet.
+        return None
+    return route if type(route) is str else None
+
+
+def _routing_args(args: Any, environ: Environ) -> str | None:
+    """The path with the values of its variables replaced by their names (wsgiorg.routing_args has no pattern)."""
+    named = {str(value): name for name, value in args[1].items() if name not in ("controller", "action")}
+    if not named:
+        return None
+    parts = _decoded(_text(environ.get("PATH_INFO"))).split("/")
+    return "/".join(f"{{{named[part]}}}" if part and part in named else part for part in parts)
+
+
+def _werkzeug(request: Any, environ: Environ) -> Any:
+    return request.url_rule.rule
+
+
+def _bottle(route: Any, environ: Environ) -> Any:
+    return route.rule
+
+
+def _routes(route: Any, environ: Environ) -> Any:
+    return route.routepath
+
+
+def _pyramid(request: Any, environ: Environ) -> Any:
+    return request.__dict__["matched_route"].pattern
+
+
+def _django(request: Any, environ: Environ) -> Any:
+    return request.__dict__["resolver_match"].route
+
+
+def _falcon(request: Any, environ: Environ) -> Any:
+    return request.uri_template
+
+
+_IN_ENVIRON: tuple[tuple[str, Callable[[Any, Environ], Any]], ...] = (
+    ("werkzeug.request", _werkzeug),
+    ("bottle.route", _bottle),
+    ("routes.route", _routes),
+    ("wsgiorg.routing_args", _routing_args),
+)
+_ON_REQUEST: dict[str, Callable[[Any, Environ], Any]] = {
+    "pyramid.request.Request": _pyramid,
+    "django.http.request.HttpRequest": _django,
+    "falcon.request.Request": _falcon,
+}
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is str else ""
+
+
+def _decoded(path: str) -> str:
+    """PATH_INFO as the visitor wrote it: WSGI hands bytes over as if they were Latin-1."""
+    try:
+        return path.encode("latin-1").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return path

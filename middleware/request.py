@@ -1,39 +1,204 @@
 # request.py: what an event may know of a request, read from its environ after the failure.
 #
 # Rule 1: an environ may hold anything, or nothing: each fact is read for itself and may be missing.
-# Rule 2: nothing is hidden here; the scrubber runs over the finished event.
+# Rule 2: the environ is not changed: WebOb, which keeps what it parsed in there, works on a copy.
+# Rule 3: nothing is hidden here; the scrubber runs over the finished event.
 """The facts of a request, through WebOb."""
 
 from __future__ import annotations
 
+import io
+import json
+import warnings
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from webob.request import BaseRequest
-
 from heka_raven.middleware.culprit import transaction
+from heka_raven.middleware.tee import InputTee
+from heka_raven.middleware.trace import parse_trace
 from heka_raven.scope import RequestFacts
 
-ENV_KEYS = ("REMOTE_ADDR", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL")
+with warnings.catch_warnings():
+    # WebOb 1.8 imports cgi, which Python 3.11 and 3.12 call deprecated.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from webob.request import BaseRequest
+
+Environ = dict[str, Any]
+
+CONTEXT_KEY = "heka_raven.context"  # the application's own: tags, extra, user, fingerprint
+USER_KEY = "heka_raven.user"
+ENV_KEYS = ("REMOTE_ADDR", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "SERVER_SOFTWARE", "SCRIPT_NAME")
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def describe(
-    environ: dict[str, Any], status: str | None = None, traceback: TracebackType | None = None
+    environ: Environ,
+    *,
+    trusted_proxies: int = 0,
+    status: str | None = None,
+    traceback: TracebackType | None = None,
+    tee: InputTee | None = None,
 ) -> RequestFacts:
-    """Describe the request of *environ*."""
-    facts = RequestFacts()
-    request = BaseRequest(environ)
-    facts.transaction = transaction(environ, traceback)
-    facts.request = {
-        "method": request.method,
-        "url": request.path_url,
-        "query_string": request.query_string,
-        "headers": dict(request.headers),
-        "cookies": dict(request.cookies),
-        "env": {key: environ[key] for key in ENV_KEYS if key in environ},
-    }
-    facts.fields = {"request_method": request.method, "request_path": request.path}
-    facts.fields["status"] = int(status[:3]) if status else 500
-    if request.remote_addr:
-        facts.fields["remote_addr"] = request.remote_addr
+    """Describe the request of *environ*.
+
+    Args:
+        environ: of the request, as the application left it.
+        trusted_proxies: how many proxies in front of the server are ours.
+        status: of the response, as far as it is known.
+        traceback: of the error that is reported, if there is one.
+        tee: what the application read of the body, if that is kept.
+    """
+    copy = dict(environ)
+    request = BaseRequest(copy)
+    address = _fact(lambda: client_address(copy, trusted_proxies))
+    context = copy.get(CONTEXT_KEY)
+    if type(context) is not dict:
+        context = {}
+
+    facts = RequestFacts(transaction=_fact(lambda: transaction(copy, traceback)) or "")
+    env = {key: copy[key] for key in ENV_KEYS if type(copy.get(key)) is str and copy[key]}
+    if address:
+        env["REMOTE_ADDR"] = address
+    facts.request = _present(
+        method=_fact(lambda: request.method),
+        url=_fact(lambda: request.path_url),
+        query_string=_fact(lambda: request.query_string),
+        headers=_fact(lambda: {name: value for name, value in request.headers.items() if type(value) is str}),
+        cookies=_fact(lambda: dict(request.cookies)),
+        data=None if tee is None else _fact(lambda: describe_body(copy, tee)),
+        env=env,
+    )
+    facts.user = find_user(copy, context.get("user"), address)
+    facts.tags = _mapping(context.get("tags"))
+    facts.extra = _mapping(context.get("extra"))
+    facts.fingerprint = _texts(context.get("fingerprint"))
+    facts.trace = _fact(lambda: parse_trace(copy))
+    facts.fields = _present(
+        request_method=facts.request.get("method"),
+        request_path=_fact(lambda: request.path),
+        status=_fact(lambda: int((status or "")[:3])),
+        remote_addr=address,
+    )
     return facts
+
+
+def _fact(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception:
+        # The environ lacks what this one is made of: the others are still there.
+        return None
+
+
+def _present(**facts: Any) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if value not in (None, "", {})}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return dict(value) if type(value) is dict else {}
+
+
+def _texts(value: Any) -> list[str] | None:
+    if type(value) is str:
+        return [value]
+    if type(value) not in (list, tuple):
+        return None
+    return [item if type(item) is str else str(item) for item in value if type(item) in (str, int, float)] or None
+
+
+def client_address(environ: Environ, trusted_proxies: int) -> str | None:
+    """The address of the visitor.
+
+    Each proxy appends the address it was called from to ``X-Forwarded-For``; what stands left of the entries of our own
+    proxies was sent by the visitor and may be a lie.
+
+    Args:
+        environ: of the request.
+        trusted_proxies: how many proxies in front of the server are ours.
+    """
+    peer = environ.get("REMOTE_ADDR")
+    if trusted_proxies:
+        hops = [hop.strip() for hop in str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")]
+        hops = [hop for hop in hops if hop]
+        if hops:
+            return _without_port(hops[-trusted_proxies:][0])
+    return peer if type(peer) is str and peer else None
+
+
+def _without_port(address: str) -> str:
+    """Some proxies write ``1.2.3.4:5678`` and ``[2001:db8::1]:5678``."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    host, separator, port = address.rpartition(":")
+    return host if separator and ":" not in host and port.isdigit() else address
+
+
+def find_user(environ: Environ, given: Any, address: str | None) -> dict[str, Any] | None:
+    """Who sent the request: what the application says in its context, or in ``heka_raven.user``; else repoze.who's
+    identity; else ``REMOTE_USER``."""
+    user = _as_user(given) or _as_user(environ.get(USER_KEY)) or _repoze_user(environ.get("repoze.who.identity"))
+    if user is None:
+        user = _as_user(environ.get("REMOTE_USER"))
+    if user is not None and address:
+        user.setdefault("ip_address", address)
+    return user
+
+
+def _as_user(value: Any) -> dict[str, Any] | None:
+    if isinstance(value, Mapping):
+        return dict(value) or None
+    if type(value) in (str, int) and value != "":
+        return {"id": str(value)}
+    return None
+
+
+def _repoze_user(identity: Any) -> dict[str, Any] | None:
+    if not isinstance(identity, Mapping):
+        return None
+    user = _fact(lambda: _as_user(identity.get("repoze.who.userid")))
+    name = _fact(lambda: identity.get("login"))
+    if user is not None and type(name) is str:
+        user["username"] = name
+    return user  # type: ignore[no-any-return]
+
+
+def describe_body(environ: Environ, tee: InputTee) -> Any:
+    """What the application read of the request's body: JSON and forms by value, the rest as a size and a type."""
+    if not tee.size:
+        return None
+    content_type = str(environ.get("CONTENT_TYPE") or "")
+    kind = content_type.partition(";")[0].strip().lower()
+    length = str(environ.get("CONTENT_LENGTH") or "")
+    size = int(length) if length.isdigit() else tee.size
+    summary = {"size": size, "type": kind or "unknown"}
+    if not tee.whole or tee.size != size:
+        return {**summary, "truncated": True}
+    body = tee.kept()
+    if kind == "application/json" or kind.endswith("+json"):
+        parsed = _fact(lambda: json.loads(body))
+    elif kind in FORM_TYPES:
+        parsed = _fact(lambda: _parse_form(body, content_type))
+    else:
+        return summary
+    return summary if parsed is None else parsed
+
+
+def _parse_form(body: bytes, content_type: str) -> dict[str, Any]:
+    """A form's fields; of a file only that there was one."""
+    request = BaseRequest({
+        "REQUEST_METHOD": "POST",
+        "CONTENT_TYPE": content_type,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+    })  # fmt: skip
+    fields: dict[str, Any] = {}
+    for name, value in request.POST.items():
+        shown = value if type(value) is str else {"filename": getattr(value, "filename", None)}
+        if name not in fields:
+            fields[name] = shown
+        elif type(fields[name]) is list:
+            fields[name].append(shown)
+        else:
+            fields[name] = [fields[name], shown]
+    return fields

@@ -1,0 +1,120 @@
+# errorpage.py: what the visitor sees when the application failed and `catchall` is on.
+#
+# Rule 1: nothing of the error is on the page, only the event id: it is what the visitor can quote.
+# Rule 2: a page of the application's own that fails is replaced by the built-in one.
+"""The error page."""
+
+from __future__ import annotations
+
+import html
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+with warnings.catch_warnings():
+    # WebOb 1.8 imports cgi, which Python 3.11 and 3.12 call deprecated.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from webob.acceptparse import create_accept_header
+
+log = logging.getLogger("heka_raven")
+
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+STATUS = "500 Internal Server Error"
+TEXT = "Something went wrong on our side. The error was recorded."
+OFFERS = ["text/html", "application/json", "text/plain"]
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Internal Server Error</title></head>
+<body><h1>Internal Server Error</h1><p>{text}</p>{event}</body></html>
+"""
+
+
+def respond(
+    environ: Environ,
+    start_response: Callable[..., Any],
+    error: BaseException,
+    event_id: str | None,
+    application: Application | None,
+) -> list[bytes]:
+    """Answer 500 in place of the application.
+
+    Args:
+        environ: of the request.
+        start_response: the server's; it refuses when the response is on its way already.
+        error: what happened.
+        event_id: of the report, if there is one.
+        application: a page of the user's own, a WSGI application.
+
+    Raises:
+        BaseException: what the server raises when the response has begun.
+    """
+    status, headers, body = _own_page(application, environ) or built_in_page(environ, event_id)
+    if event_id is not None and not any(name.lower() == "x-event-id" for name, _ in headers):
+        headers.append(("X-Event-Id", event_id))
+    if "uwsgi" in sys.modules:
+        # With exc_info uWSGI's start_response leaves an exception set and returns a value: a SystemError. It replaces
+        # the headers without it as well, and raises OSError once they are sent.
+        start_response(status, headers)
+    else:
+        start_response(status, headers, (type(error), error, error.__traceback__))
+    return [] if environ.get("REQUEST_METHOD") == "HEAD" else body
+
+
+def built_in_page(environ: Environ, event_id: str | None) -> tuple[str, Headers, list[bytes]]:
+    """HTML, JSON or text, by the request's ``Accept``."""
+    kind = _accepted(environ.get("HTTP_ACCEPT"))
+    if kind == "application/json":
+        text = json.dumps({"error": "Internal Server Error", "message": TEXT, "event_id": event_id}) + "\n"
+    elif kind == "text/plain":
+        text = f"Internal Server Error\n\n{TEXT}\n" + (f"Event id: {event_id}\n" if event_id else "")
+    else:
+        event = f"<p>Event id: <code>{html.escape(event_id)}</code></p>" if event_id else ""
+        text = _PAGE.format(text=html.escape(TEXT), event=event)
+    body = text.encode("utf-8")
+    content_type = kind if kind == "application/json" else f"{kind}; charset=utf-8"
+    headers = [
+        ("Content-Type", content_type),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+    ]
+    return STATUS, headers, [body]
+
+
+def _accepted(header: Any) -> str:
+    try:
+        offers = create_accept_header(header if type(header) is str else None).acceptable_offers(OFFERS)
+    except Exception:
+        # Whatever was sent as Accept, an error page there must be.
+        return OFFERS[0]
+    return str(offers[0][0]) if offers else "text/plain"
+
+
+def _own_page(application: Application | None, environ: Environ) -> tuple[str, Headers, list[bytes]] | None:
+    """What the user's *application* answers; None if there is none, or if it fails."""
+    if application is None:
+        return None
+    started: list[Any] = []
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], None]:
+        started[:] = [status, list(headers)]
+        return written.append
+
+    try:
+        body = application(environ, start_response)
+        try:
+            written += body
+        finally:
+            close = getattr(body, "close", None)
+            if close is not None:
+                close()
+        status, headers = started
+        return status, headers, written
+    except Exception:
+        log.warning("the error page failed; the built-in one is shown", exc_info=True)
+        return None

@@ -1,0 +1,493 @@
+"""Fixture applications: what a WSGI application may do, right or wrong. Shared by the differential tests.
+
+Served by waitress and uWSGI as well: `/bare/NAME` is the application itself, `/raven/NAME` the same under RavenMiddleware.
+"""
+
+import io
+import itertools
+import tempfile
+from collections.abc import Sequence
+
+HEADERS = [("Content-Type", "text/plain"), ("X-Fixture", "caf\xe9")]
+APPS = {}
+
+
+def fixture(app):
+    APPS[app.__name__] = app
+    return app
+
+
+def log(environ, what):
+    environ.get("fixture.log", []).append(what)
+
+
+def error_of(environ):
+    """The very object that the application raises: a test puts one there to recognise it."""
+    return environ.get("fixture.error") or ValueError("the application failed")
+
+
+# -- what succeeds -----------------------------------------------------------------------------------------------------
+
+
+@fixture
+def a_list(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return [b"one", b"two"]
+
+
+@fixture
+def list_of_one(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return [b"only"]
+
+
+@fixture
+def a_tuple(environ, start_response):
+    start_response("404 Not Found", HEADERS)
+    return (b"one", b"", b"two")
+
+
+@fixture
+def empty_list(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return []
+
+
+@fixture
+def no_content(environ, start_response):
+    start_response("204 No Content", [])
+    return []
+
+
+@fixture
+def with_length(environ, start_response):
+    start_response("200 OK", [*HEADERS, ("Content-Length", "6")])
+    return [b"one", b"two"]
+
+
+@fixture
+def many_headers(environ, start_response):
+    start_response("200 All Right", [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-A", ""), ("x-a", " spaced ")])
+    return [b"x"]
+
+
+class PlainList(list):
+    pass
+
+
+@fixture
+def list_subclass(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return PlainList([b"one", b"two"])
+
+
+class ClosingList(list):
+    def __init__(self, chunks, environ):
+        super().__init__(chunks)
+        self.environ = environ
+
+    def __iter__(self):
+        log(self.environ, "app iter")
+        return super().__iter__()
+
+    def close(self):
+        log(self.environ, "app close")
+
+
+@fixture
+def list_with_close(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return ClosingList([b"one", b"two"], environ)
+
+
+@fixture
+def generator(environ, start_response):
+    start_response("200 OK", HEADERS)
+    try:
+        for number in range(3):
+            log(environ, f"app yields {number}")
+            yield str(number).encode()
+    finally:
+        log(environ, "app finally")
+
+
+@fixture
+def returned_generator(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return (chunk for chunk in (b"one", b"two"))
+
+
+@fixture
+def generator_empty_first(environ, start_response):
+    yield b""
+    start_response("200 OK", HEADERS)
+    yield b"after"
+
+
+@fixture
+def generator_of_nothing(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return
+    yield
+
+
+class Iterator:
+    def __init__(self, environ, chunks=(b"one", b"two"), fail_at=None):
+        self.environ = environ
+        self.chunks = list(chunks)
+        self.fail_at = fail_at
+
+    def __iter__(self):
+        log(self.environ, "app iter")
+        return self
+
+    def __next__(self):
+        log(self.environ, "app next")
+        if self.fail_at is not None:
+            if not self.fail_at:
+                raise error_of(self.environ)
+            self.fail_at -= 1
+        if not self.chunks:
+            raise StopIteration
+        return self.chunks.pop(0)
+
+
+class ClosingIterator(Iterator):
+    def close(self):
+        log(self.environ, "app close")
+
+
+class SizedIterator(ClosingIterator):
+    def __len__(self):
+        log(self.environ, "app len")
+        return 2
+
+
+class Iterable:
+    def __init__(self, environ):
+        self.environ = environ
+
+    def __iter__(self):
+        log(self.environ, "app iter")
+        yield b"one"
+        yield b"two"
+
+    def close(self, *args):
+        log(self.environ, "app close")
+
+
+class SizedIterable(Iterable):
+    """As a one-chunk response of a framework: wsgiref makes a Content-Length of its length."""
+
+    def __iter__(self):
+        return iter([b"only"])
+
+    def __len__(self):
+        log(self.environ, "app len")
+        return 1
+
+
+class GetItemOnly:
+    def __getitem__(self, index):
+        return (b"one", b"two")[index]
+
+
+class ASequence(Sequence):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return (b"one", b"two")[index]
+
+
+def body_fixture(name, make):
+    def app(environ, start_response):
+        start_response("200 OK", HEADERS)
+        return make(environ)
+
+    app.__name__ = name
+    return fixture(app)
+
+
+body_fixture("iterator", Iterator)
+body_fixture("iterator_with_close", ClosingIterator)
+body_fixture("iterator_with_len", SizedIterator)
+body_fixture("iterable_with_close", Iterable)
+body_fixture("iterable_with_len", SizedIterable)
+body_fixture("get_item_only", lambda environ: GetItemOnly())
+body_fixture("a_sequence", lambda environ: ASequence())
+body_fixture("list_iterator", lambda environ: iter([b"one", b"two"]))
+body_fixture("a_chain", lambda environ: itertools.chain([b"one"], (b"two",)))
+body_fixture("a_map", lambda environ: map(str.encode, ["one", "two"]))
+body_fixture("a_set", lambda environ: {b"one"})
+body_fixture("a_dict", lambda environ: {b"one": 1})
+body_fixture("bytes_as_body", lambda environ: b"xyz")
+body_fixture("none_as_body", lambda environ: None)
+
+
+@fixture
+def writes(environ, start_response):
+    write = start_response("200 OK", HEADERS)
+    write(b"one")
+    write(b"two")
+    return []
+
+
+@fixture
+def writes_and_yields(environ, start_response):
+    write = start_response("200 OK", HEADERS)
+    write(b"one")
+    return iter([b"two", b"three"])
+
+
+def a_file():
+    file = tempfile.TemporaryFile()
+    file.write(b"from a file " * 5000)
+    file.seek(0)
+    return file
+
+
+def wrap_file(environ, file):
+    wrapper = environ.get("wsgi.file_wrapper")
+    return iter(lambda: file.read(8192), b"") if wrapper is None else wrapper(file, 8192)
+
+
+@fixture
+def file_wrapper(environ, start_response):
+    start_response("200 OK", [*HEADERS, ("Content-Length", "60000")])
+    return wrap_file(environ, a_file())
+
+
+@fixture
+def file_wrapper_without_fileno(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return wrap_file(environ, io.BytesIO(b"from memory " * 1000))
+
+
+class ReadOnly:
+    """The least that a file_wrapper takes: read(), and close() for the sake of the count."""
+
+    def __init__(self, environ):
+        self.environ = environ
+        self.left = [b"one", b"two"]
+
+    def read(self, size=-1):
+        return self.left.pop(0) if self.left else b""
+
+    def close(self):
+        log(self.environ, "app close")
+
+
+@fixture
+def file_wrapper_of_read_only(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return wrap_file(environ, ReadOnly(environ))
+
+
+@fixture
+def file_wrapper_taken_out(environ, start_response):
+    start_response("200 OK", HEADERS)
+    body = wrap_file(environ, a_file())
+    environ.pop("wsgi.file_wrapper", None)
+    return body
+
+
+@fixture
+def raw_file(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return a_file()
+
+
+@fixture
+def changes_environ(environ, start_response):
+    environ["PATH_INFO"] = "/elsewhere"
+    environ["REQUEST_METHOD"] = "PUT"
+    environ.pop("QUERY_STRING", None)
+    start_response("200 OK", HEADERS)
+    return [b"changed"]
+
+
+@fixture
+def clears_environ(environ, start_response):
+    environ.clear()
+    start_response("200 OK", HEADERS)
+    return iter([b"cleared"])
+
+
+@fixture
+def starts_twice_before_sending(environ, start_response):
+    start_response("200 OK", HEADERS)
+    try:
+        raise error_of(environ)
+    except ValueError:
+        import sys
+
+        try:
+            start_response("500 Sorry", [("Content-Type", "text/html")], sys.exc_info())
+        except SystemError:
+            # uWSGI's own start_response answers exc_info so on Python 3.
+            return [b"uwsgi"]
+    return [b"sorry"]
+
+
+@fixture
+def starts_again_after_sending(environ, start_response):
+    import sys
+
+    start_response("200 OK", HEADERS)
+    yield b"sent"
+    try:
+        raise error_of(environ)
+    except ValueError:
+        start_response("500 Sorry", [], sys.exc_info())
+        yield b"never"
+
+
+@fixture
+def reads_a_part(environ, start_response):
+    source = environ.get("wsgi.input") or io.BytesIO(b"")
+    start = source.read(3)
+    start_response("200 OK", HEADERS)
+    return [start, source.readline()]
+
+
+# -- what fails --------------------------------------------------------------------------------------------------------
+
+
+@fixture
+def fails_in_call(environ, start_response):
+    raise error_of(environ)
+
+
+@fixture
+def fails_after_start(environ, start_response):
+    start_response("200 OK", HEADERS)
+    raise error_of(environ)
+
+
+@fixture
+def fails_after_write(environ, start_response):
+    start_response("200 OK", HEADERS)(b"written")
+    raise error_of(environ)
+
+
+@fixture
+def never_starts(environ, start_response):
+    return [b"nobody said 200"]
+
+
+@fixture
+def generator_fails_first(environ, start_response):
+    start_response("200 OK", HEADERS)
+    raise error_of(environ)
+    yield b"never"
+
+
+@fixture
+def generator_fails_later(environ, start_response):
+    start_response("200 OK", HEADERS)
+    yield b"one"
+    raise error_of(environ)
+
+
+@fixture
+def generator_fails_at_close(environ, start_response):
+    start_response("200 OK", HEADERS)
+    try:
+        yield b"one"
+        yield b"two"
+    finally:
+        raise error_of(environ)
+
+
+body_fixture("iterator_fails_first", lambda environ: Iterator(environ, fail_at=0))
+body_fixture("iterator_fails_later", lambda environ: SizedIterator(environ, fail_at=1))
+
+
+class FailsAtIter(Iterable):
+    def __iter__(self):
+        raise error_of(self.environ)
+
+
+class FailsAtClose(Iterable):
+    def close(self):
+        log(self.environ, "app close")
+        raise error_of(self.environ)
+
+
+class FailsAtLen(Iterable):
+    def __len__(self):
+        raise TypeError("no length")
+
+
+body_fixture("fails_at_iter", FailsAtIter)
+body_fixture("fails_at_close", FailsAtClose)
+body_fixture("fails_at_len", FailsAtLen)
+
+
+@fixture
+def raises_system_exit(environ, start_response):
+    raise SystemExit(environ.get("fixture.exit", 1))
+
+
+@fixture
+def raises_stop_iteration(environ, start_response):
+    next(iter([]))
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("not even a text")
+
+    __repr__ = __str__
+
+
+@fixture
+def raises_unprintable(environ, start_response):
+    raise Unprintable
+
+
+@fixture
+def fails_with_cause(environ, start_response):
+    try:
+        {}["missing"]
+    except KeyError as cause:
+        raise error_of(environ) from cause
+
+
+@fixture
+def starts_wrongly(environ, start_response):
+    start_response("200 OK")
+
+
+@fixture
+def webob_app(environ, start_response):
+    from webob import Request, Response
+
+    request = Request(environ)
+    return Response(f"{request.method} {request.GET}", content_type="text/plain")(environ, start_response)
+
+
+SUCCEEDS = [name for name in APPS if "fail" not in name and "raises" not in name and name != "starts_wrongly"]
+HOSTILE_TO_SERVERS = {"raises_system_exit"}  # ends a server's worker
+
+
+class CountingClient:
+    """Takes reports and does nothing with them."""
+
+    reports = 0
+
+    def raven(self, msg="", exc_info=True, **fields):
+        self.reports += 1
+        return "0" * 32
+
+
+def application(environ, start_response):
+    """Serve `/bare/NAME` and `/raven/NAME`."""
+    from heka_raven.middleware import RavenMiddleware
+
+    _, how, name = environ["PATH_INFO"].split("/")[:3]
+    app = APPS[name]
+    if how == "raven":
+        app = RavenMiddleware(app, CountingClient())
+    return app(environ, start_response)
