@@ -23,6 +23,7 @@ COMMANDS = {
     "retry-dead": ("heka_raven.cli_send:retry_dead", "put what servers refused back into the spool"),
     "decode": ("heka_raven.cli_decode:main", "heka records, raven payloads and envelopes as lines of JSON"),
     "build-plugin": ("heka_raven.cli_build:main", "build the uWSGI plugin for the uwsgi that is installed"),
+    "relay": ("heka_raven.relay.command:main", "take events from a fleet: Heka records, or an AMQP broker"),
     "inbox": ("heka_raven.inbox.command:main", "a local Sentry-compatible inbox with a web page"),
 }
 

@@ -12,6 +12,8 @@ import orjson
 
 from heka_raven.cli import EXIT_OK
 from heka_raven.cli_options import add_spool, existing_spool
+from heka_raven.fleet_state import read_states
+from heka_raven.fleet_state import rows as fleet_rows
 from heka_raven.ledger import read_snapshot
 from heka_raven.sender.lock import holder_pid
 from heka_raven.sender.options import to_seconds
@@ -73,6 +75,7 @@ def collect(path: str, reason: str) -> dict[str, Any]:
         "oldest_s": None if parsed is None else round(max(0.0, now - parsed.timestamp_ns / 1e9), 3),
         "dead": _count(os.path.join(path, "dead")),
         "limits": _limits(path, now),
+        "fleet": read_states(path),
         "ledger": {
             "captured": snapshot["captured"],
             "delivered": snapshot["delivered"],
@@ -139,7 +142,7 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     told += [(name.replace("_", " "), str(ledger[name])) for name in ("scrub_failed", "write_failed") if ledger[name]]
     if ledger["missing"]:
         told.append(("unaccounted", f"{ledger['missing']} (at most one per killed process)"))
-    return told
+    return told + fleet_rows(found["fleet"])
 
 
 def _show_table(found: dict[str, Any]) -> None:
