@@ -3,17 +3,15 @@
 Everything is made and checked before the client is touched: a configuration that is wrong changes nothing.
 """
 
-import io
-import json
 from collections.abc import Callable, Iterable, Mapping
 from textwrap import dedent
 from typing import Any
 
 from heka.client import HekaClient
 from heka.exceptions import ConfigError, EnvironmentNotFoundError, MethodNameTakenError
-from heka.ini import dict_from_stream_config, nest_prefixes
+from heka.ini import dict_from_stream_config
 from heka.path import resolve_name
-from heka.severity import SEVERITY
+from heka.settings import Maker, Name, nest_prefixes, parse_settings, shown_as_json
 
 __all__ = [
     "ConfigError",
@@ -25,7 +23,7 @@ __all__ = [
     "nest_prefixes",
 ]
 
-DEFAULT_ENCODER = "heka.encoders.ProtobufEncoder"
+Method = tuple[Callable[..., Any], bool | str]
 
 
 def client_from_dict_config(config: Mapping[str, Any], client: HekaClient | None = None) -> HekaClient:
@@ -40,29 +38,22 @@ def client_from_dict_config(config: Mapping[str, Any], client: HekaClient | None
     Raises:
         ConfigError: naming the key, the value and what is allowed.
     """
-    config = nest_prefixes(_copy(config))
-    logger = _parse_logger(config.get("logger"))
-    severity = _parse_severity(config.get("severity", SEVERITY.INFORMATIONAL))
-    timers = _parse_timers(config.get("disabled_timers"))
-    encoder = _resolve("encoder", config.get("encoder") or DEFAULT_ENCODER)
-    hmc = _parse_mapping("hmac", config.get("hmac"))
-    encoder = encoder(hmc) if isinstance(encoder, type) or not hasattr(encoder, "encode") else encoder
-    filters = [_make_filter(spec) for spec in _parse_list("filters", config.get("filters"))]
-    methods = [_make_method(name, spec) for name, spec in _parse_mapping("plugins", config.get("plugins")).items()]
-    earlier = () if client is None else client._configured_methods
-    for function, override in methods:
-        name = HekaClient.method_name(function, override)
-        taken = hasattr(HekaClient if client is None else client, name) and name not in earlier
-        if override is False and taken:
-            raise MethodNameTakenError(f"plugins: the name [{name}] is already in use, and override is not set")
-    stream = _make_stream(config.get("stream"))
+    settings = parse_settings(config)
+    encoder = settings.encoder
+    if isinstance(encoder, (str, type)) or not hasattr(encoder, "encode"):
+        encoder = _resolve("encoder", encoder)(settings.hmac)
+    filters = [_make_filter(maker) for maker in settings.filters]
+    methods = [_make_method(maker) for maker in settings.plugins]
+    _check_names(methods, client)
+    stream = _make_stream(settings.stream)  # last: it may open files and sockets
 
+    setup = (settings.logger, settings.severity, settings.disabled_timers, filters)
     if client is None:
-        client = HekaClient(stream, logger, severity, timers, filters, encoder, hmc)
+        client = HekaClient(stream, *setup, encoder, settings.hmac)
     else:
-        client.setup(stream, encoder, hmc, logger, severity, timers, filters)
+        client.setup(stream, encoder, settings.hmac, *setup)
     client._replace_configured_methods(methods)
-    client._config = _as_json(config)
+    client._config = shown_as_json(config)
     return client
 
 
@@ -75,33 +66,12 @@ def client_from_stream_config(
 
 def client_from_text_config(text: str, section: str, client: HekaClient | None = None) -> HekaClient:
     """Configure a client from the text of an INI file, which may be indented as a whole."""
-    return client_from_stream_config(io.StringIO(dedent(text)), section, client)
+    return client_from_stream_config(dedent(text).splitlines(keepends=True), section, client)
 
 
-def _copy(value: Any) -> Any:
-    """Copy containers only: what else a configuration holds, a stream's lock for one, may not be copyable."""
-    if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_copy(item) for item in value)
-    return value
-
-
-def _as_json(config: dict[str, Any]) -> str:
-    """What ``client._config`` shows: the configuration without the key of the signature."""
-    if config.get("hmac"):
-        config = {**config, "hmac": {**config["hmac"], "key": "********"}}
-    try:
-        return json.dumps(config, default=lambda value: f"<{type(value).__name__}>")
-    except (TypeError, ValueError):
-        return "{}"
-
-
-def _resolve(key: str, name: Any) -> Any:
-    """The object of a dotted name, or *name* itself if it is an object already."""
+def _resolve(key: str, name: Name) -> Any:
+    """What *name* names, or is."""
     if not isinstance(name, str):
-        if not callable(name) and not hasattr(name, "encode"):
-            raise ConfigError(f"{key}: {name!r} is not allowed: a dotted name or a callable")
         return name
     try:
         found = resolve_name(name)
@@ -112,85 +82,41 @@ def _resolve(key: str, name: Any) -> Any:
     return found
 
 
-def _parse_logger(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, (list, dict, tuple)):
-        raise ConfigError(f"logger: {value!r} is not allowed: one line of text")
-    return str(value)  # an INI file makes 42 an int
-
-
-def _parse_severity(value: Any) -> int:
+def _make_filter(maker: Maker) -> Callable[..., Any]:
+    provider = _resolve("filters: provider", maker.provider)
     try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = -1
-    if isinstance(value, (bool, float)) or not SEVERITY.EMERGENCY <= number <= SEVERITY.DEBUG:
-        raise ConfigError(f"severity: {value!r} is not allowed: an integer from 0 to 7")
-    return number
-
-
-def _parse_timers(value: Any) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, Mapping) or not isinstance(value, (str, int, Iterable)):
-        raise ConfigError(f"disabled_timers: {value!r} is not allowed: the name of a timer or a list of them")
-    return [str(value)] if isinstance(value, (str, int)) else [str(name) for name in value]
-
-
-def _parse_mapping(key: str, value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{key}: {value!r} is not allowed: a dict")
-    return dict(value)
-
-
-def _parse_list(key: str, value: Any) -> list[Any]:
-    if value is None:
-        return []
-    if not isinstance(value, (list, tuple)):
-        raise ConfigError(f"{key}: {value!r} is not allowed: a list of (provider, options)")
-    return list(value)
-
-
-def _parse_spec(key: str, spec: Any) -> tuple[Callable[..., Any], dict[str, Any], str]:
-    if not isinstance(spec, (list, tuple)) or len(spec) != 2 or not isinstance(spec[1], Mapping):
-        raise ConfigError(f"{key}: {spec!r} is not allowed: (provider, dict of options)")
-    return _resolve(f"{key}: provider", spec[0]), dict(spec[1]), str(spec[0])
-
-
-def _make_filter(spec: Any) -> Callable[..., Any]:
-    provider, options, shown = _parse_spec("filters", spec)
-    try:
-        made = provider(**options)
+        made = provider(**maker.options)
     except TypeError as exc:
-        raise ConfigError(f"filters: {shown}: wrong options {sorted(options)}: {exc}") from exc
+        raise ConfigError(f"filters: {maker.provider}: wrong options {sorted(maker.options)}: {exc}") from exc
     if not callable(made):
-        raise ConfigError(f"filters: {shown}: it gave a {type(made).__name__}, not a filter")
+        raise ConfigError(f"filters: {maker.provider}: it gave a {type(made).__name__}, not a filter")
     return made  # type: ignore[no-any-return]
 
 
-def _make_method(name: str, spec: Any) -> tuple[Callable[..., Any], bool | str]:
-    provider, options, shown = _parse_spec(f"plugins: {name}", spec)
-    override = options.pop("override", False)
-    if not isinstance(override, (bool, str)):
-        raise ConfigError(f"plugins: {name}: override: {override!r} is not allowed: true, false or a method's name")
-    function = provider(options)
+def _make_method(maker: Maker) -> Method:
+    # An error of the provider, InvalidArgumentError for one, comes out as it is.
+    function = _resolve(f"{maker.key}: provider", maker.provider)(maker.options)
     if not callable(function):
-        raise ConfigError(f"plugins: {name}: {shown}: it gave a {type(function).__name__}, not a function")
-    return function, override
+        raise ConfigError(f"{maker.key}: {maker.provider}: it gave a {type(function).__name__}, not a function")
+    return function, maker.override
 
 
-def _make_stream(value: Any) -> Any:
-    options = _parse_mapping("stream", value)
-    if "class" not in options:
-        raise ConfigError("stream_class: missing, required: the dotted name of a stream, as heka.streams.UdpStream")
-    name = options.pop("class")
-    args = options.pop("args", ())
-    stream_class = _resolve("stream_class", name)
+def _check_names(methods: Iterable[Method], client: HekaClient | None) -> None:
+    """Whether the client can have these methods, in place of those of its configuration before."""
+    earlier = () if client is None else client._configured_methods
+    names: set[str] = set()
+    for function, override in methods:
+        name = HekaClient.method_name(function, override)
+        taken = name in names or (name not in earlier and hasattr(client or HekaClient, name))
+        if taken and override is False:
+            raise MethodNameTakenError(f"plugins: the name [{name}] is already in use, and override is not set")
+        names.add(name)
+
+
+def _make_stream(maker: Maker) -> Any:
+    stream_class = _resolve("stream_class", maker.provider)
     try:
-        return stream_class(*args, **options)
+        return stream_class(*maker.args, **maker.options)
     except TypeError as exc:
-        given = ", ".join(f"stream_{key}" for key in options) or "none"
-        raise ConfigError(f"stream_class: {name}: wrong options (given: {given}): {exc}") from exc
+        given = ", ".join(f"stream_{key}" for key in maker.options) or "none"
+        raise ConfigError(f"stream_class: {maker.provider}: wrong options (given: {given}): {exc}") from exc

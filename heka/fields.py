@@ -33,8 +33,8 @@ def as_severity(value: object) -> int:
     return number
 
 
-def as_timestamp_ns(value: float | datetime.datetime | None) -> int:
-    """Nanoseconds since the epoch of *value*: seconds, a datetime, or nothing, which means now.
+def as_timestamp_ns(value: float | datetime.datetime) -> int:
+    """Nanoseconds since the epoch of *value*, seconds or a datetime.
 
     A naive datetime is local time cut to whole seconds, as heka-py 0.30.3 sent it (equal bytes); an aware one is exact.
 
@@ -45,15 +45,19 @@ def as_timestamp_ns(value: float | datetime.datetime | None) -> int:
         if isinstance(value, datetime.datetime):
             seconds = time.mktime(value.timetuple()) if value.tzinfo is None else value.timestamp()
             timestamp = round(seconds * 1e6) * 1000
-        elif isinstance(value, str):
-            raise ValueError
         else:
-            timestamp = int((value or time.time()) * 1000000000)
+            timestamp = int((value if isinstance(value, int) else _as_float(value)) * 1000000000)
         if -_INT64 <= timestamp < _INT64:
             return timestamp
     except (TypeError, ValueError, OverflowError):
         pass
     raise ValueError(f"timestamp: {value!r} is not a time, allowed: seconds since the epoch, datetime")
+
+
+def _as_float(value: Any) -> float:
+    if isinstance(value, (str, bytes)):
+        raise TypeError  # float() reads numbers in text; a timestamp is no text
+    return float(value)
 
 
 def add_fields(msg: Message, fields: Mapping[str, Any], prefix: str = "", depth: int = 0) -> None:

@@ -7,29 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from heka.exceptions import ConfigError, EnvironmentNotFoundError
+from heka.settings import nest_prefixes
 
 _INTEGER = re.compile(r"-?[0-9]+")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _TRUE = frozenset(("true", "t", "on", "yes"))
 _FALSE = frozenset(("false", "f", "off", "no"))
-
-
-def nest_prefixes(
-    config_dict: dict[str, Any], prefixes: Iterable[str] | None = None, separator: str = "_"
-) -> dict[str, Any]:
-    """Copy each ``prefix_key`` into a dict at ``prefix``; what is there already is overwritten by it.
-
-    Args:
-        config_dict: is changed, and returned.
-        prefixes: None: ``stream`` only.
-        separator: what stands between the prefix and the key.
-    """
-    for prefix in ("stream",) if prefixes is None else prefixes:
-        start = prefix + separator
-        nested = {key[len(start) :]: value for key, value in config_dict.items() if key.startswith(start)}
-        if nested:
-            config_dict[prefix] = {**config_dict.get(prefix, {}), **nested}
-    return config_dict
 
 
 def dict_from_stream_config(stream: Iterable[str] | Iterable[bytes], section: str) -> dict[str, Any]:

@@ -1,0 +1,174 @@
+# settings.py: what a configuration says, checked. Pure: it imports, opens and makes nothing; heka/config.py does.
+"""Checks the dict form of a configuration."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from heka.exceptions import ConfigError
+from heka.severity import SEVERITY
+
+DEFAULT_ENCODER = "heka.encoders.ProtobufEncoder"
+
+Name = str | Callable[..., Any]  # a dotted name, or what it names
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Something to be made: by whom, with which options; *key* names it in errors."""
+
+    key: str
+    provider: Name
+    options: dict[str, Any]
+    args: tuple[Any, ...] = ()
+    override: bool | str = False  # plugins only
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A whole configuration."""
+
+    logger: str
+    severity: int
+    disabled_timers: list[str]
+    encoder: Any
+    hmac: dict[str, Any]
+    stream: Maker
+    filters: list[Maker]
+    plugins: list[Maker]
+
+
+def nest_prefixes(
+    config_dict: dict[str, Any], prefixes: Iterable[str] | None = None, separator: str = "_"
+) -> dict[str, Any]:
+    """Copy each ``prefix_key`` into a dict at ``prefix``; what is there already is overwritten by it.
+
+    Args:
+        config_dict: is changed, and returned.
+        prefixes: None: ``stream`` only.
+        separator: what stands between the prefix and the key.
+    """
+    for prefix in ("stream",) if prefixes is None else prefixes:
+        start = prefix + separator
+        nested = {key[len(start) :]: value for key, value in config_dict.items() if key.startswith(start)}
+        if nested:
+            config_dict[prefix] = {**_parse_mapping(prefix, config_dict.get(prefix)), **nested}
+    return config_dict
+
+
+def parse_settings(config: Mapping[str, Any]) -> Settings:
+    """The settings of *config*, which is not changed; what they hold is copied as far as it is containers.
+
+    Raises:
+        ConfigError: naming the key, the value and what is allowed.
+    """
+    config = nest_prefixes(_copy(_parse_mapping("configuration", config)))
+    plugins = _parse_mapping("plugins", config.get("plugins"))
+    return Settings(
+        logger=_parse_logger(config.get("logger")),
+        severity=_parse_severity(config.get("severity", SEVERITY.INFORMATIONAL)),
+        disabled_timers=_parse_timers(config.get("disabled_timers")),
+        encoder=_parse_encoder(config.get("encoder") or DEFAULT_ENCODER),
+        hmac=_parse_mapping("hmac", config.get("hmac")),
+        stream=_parse_stream(config.get("stream")),
+        filters=[_parse_maker("filters", spec) for spec in _parse_list("filters", config.get("filters"))],
+        plugins=[_parse_plugin(name, spec) for name, spec in plugins.items()],
+    )
+
+
+def shown_as_json(config: Mapping[str, Any]) -> str:
+    """*config* as JSON for debugging, without the key of the signature."""
+    shown = nest_prefixes(_copy(config))
+    if isinstance(shown.get("hmac"), dict) and "key" in shown["hmac"]:
+        shown["hmac"]["key"] = "********"
+    try:
+        return json.dumps(shown, default=lambda value: f"<{type(value).__name__}>")
+    except (TypeError, ValueError):  # a key that is no text, a dict that holds itself
+        return "{}"
+
+
+def _copy(value: Any) -> Any:
+    """Copy containers only: what else a configuration holds, a stream's lock for one, may not be copyable."""
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_copy(item) for item in value)
+    return value
+
+
+def _parse_logger(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, dict, tuple)):
+        raise ConfigError(f"logger: {value!r} is not allowed: one line of text")
+    return str(value)  # an INI file makes 42 an int
+
+
+def _parse_severity(value: Any) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = -1
+    if isinstance(value, (bool, float)) or not SEVERITY.EMERGENCY <= number <= SEVERITY.DEBUG:
+        raise ConfigError(f"severity: {value!r} is not allowed: an integer from 0 to 7")
+    return number
+
+
+def _parse_timers(value: Any) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, Mapping) or not isinstance(value, (str, int, Iterable)):
+        raise ConfigError(f"disabled_timers: {value!r} is not allowed: the name of a timer or a list of them")
+    return [str(value)] if isinstance(value, (str, int)) else [str(name) for name in value]
+
+
+def _parse_mapping(key: str, value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{key}: {value!r} is not allowed: a dict")
+    return dict(value)
+
+
+def _parse_list(key: str, value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"{key}: {value!r} is not allowed: a list of (provider, options)")
+    return list(value)
+
+
+def _parse_name(key: str, value: Any) -> Any:
+    if not isinstance(value, str) and not callable(value):
+        raise ConfigError(f"{key}: {value!r} is not allowed: a dotted name or a callable")
+    return value
+
+
+def _parse_encoder(value: Any) -> Any:
+    return value if hasattr(value, "encode") else _parse_name("encoder", value)
+
+
+def _parse_stream(value: Any) -> Maker:
+    options = _parse_mapping("stream", value)
+    if "class" not in options:
+        raise ConfigError("stream_class: missing, required: the dotted name of a stream, as heka.streams.UdpStream")
+    provider = _parse_name("stream_class", options.pop("class"))
+    args = options.pop("args", ())
+    if not isinstance(args, (list, tuple)):
+        raise ConfigError(f"stream_args: {args!r} is not allowed: a list")
+    return Maker("stream_class", provider, options, tuple(args))
+
+
+def _parse_maker(key: str, spec: Any) -> Maker:
+    if not isinstance(spec, (list, tuple)) or len(spec) != 2 or not isinstance(spec[1], Mapping):
+        raise ConfigError(f"{key}: {spec!r} is not allowed: (provider, dict of options)")
+    return Maker(key, _parse_name(f"{key}: provider", spec[0]), dict(spec[1]))
+
+
+def _parse_plugin(name: str, spec: Any) -> Maker:
+    maker = _parse_maker(f"plugins: {name}", spec)
+    override = maker.options.pop("override", False)
+    if not isinstance(override, (bool, str)):
+        raise ConfigError(f"plugins: {name}: override: {override!r} is not allowed: true, false or a method's name")
+    return Maker(maker.key, maker.provider, maker.options, override=override)

@@ -1,0 +1,439 @@
+"""Streams over real sockets, real files and real forks."""
+
+import io
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+
+import heka.streams.tcp
+import heka.streams.udp
+from heka.client import HekaClient
+from heka.encoders import NullEncoder
+from heka.streams import DebugCaptureStream, FileStream, StdOutStream, TcpStream, UdpStream
+from heka.streams.destinations import parse_destinations
+from heka.testing import decode_message
+from heka.wire import RecordReader
+
+LIMIT_S = 10  # for anything that should take milliseconds
+
+
+def udp_server(family=socket.AF_INET, host="127.0.0.1"):
+    server = socket.socket(family, socket.SOCK_DGRAM)
+    server.bind((host, 0))
+    server.settimeout(LIMIT_S)
+    return server
+
+
+def tcp_server(backlog=8):
+    server = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+    server.settimeout(LIMIT_S)
+    return server
+
+
+def accept(server):
+    connection, _ = server.accept()
+    connection.settimeout(LIMIT_S)
+    return connection
+
+
+def read_all(connection):
+    """All records until the peer closes."""
+    reader = RecordReader()
+    records = []
+    with connection:
+        while data := connection.recv(65536):
+            records += reader.feed(data)
+    return records + reader.finish()
+
+
+def in_child(work):
+    """Run *work* in a forked child; raise if it failed there."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def port_of(server):
+    return server.getsockname()[1]
+
+
+def closed_port():
+    with tcp_server() as server:
+        return port_of(server)
+
+
+def test_udp_sends_one_record_a_datagram():
+    """Each message is one datagram, to every destination; the last port counts for extra hosts."""
+    with udp_server() as one, udp_server() as two:
+        client = HekaClient(UdpStream(["127.0.0.1", "localhost"], [port_of(one), str(port_of(two))]), "app")
+        assert client.heka("t", payload="x" * 1000) is True
+        for server in (one, two):
+            assert decode_message(server.recv(65536))[1].payload == "x" * 1000
+        shared = HekaClient(UdpStream(["127.0.0.1", "127.0.0.1"], port_of(one)), "app")
+        assert shared.heka("t") is True
+        assert one.recv(65536) == one.recv(65536)
+        client.stream.close()
+        assert client.heka("again") is True
+        assert decode_message(one.recv(65536))[1].type == "again"
+        for stream in (client.stream, shared.stream):
+            stream.close()
+
+
+def test_udp_over_ipv6():
+    """A host that has only an IPv6 address is sent to, with and without brackets."""
+    try:
+        server = udp_server(socket.AF_INET6, "::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    with server:
+        for host in ("::1", "[::1]"):
+            stream = UdpStream(host, port_of(server))
+            stream.write(b"six")
+            assert server.recv(16) == b"six"
+            stream.close()
+
+
+def test_udp_limit_is_what_a_datagram_can_carry():
+    """A record of 65,507 bytes arrives; one byte more is refused before it is sent."""
+    with udp_server() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        client = HekaClient(UdpStream("127.0.0.1", port_of(server)), "app")
+        client.heka("t", payload="x" * 20000)
+        room = 20000 + 65507 - len(server.recv(65536))
+        while not client.heka("t", payload="x" * room):
+            room -= 1
+        data = server.recv(65536)
+        assert len(data) == 65507
+        refused = client.losses["too_big"]
+        assert client.heka("t", payload="x" * (room + 1)) is False
+        assert client.losses["too_big"] == refused + 1
+        smaller = HekaClient(UdpStream("127.0.0.1", port_of(server), max_record_size="8192"), "app")
+        assert smaller.heka("t", payload="x" * 9000) is False
+        assert smaller.heka("t", payload="x" * 9000, shrink=lambda room: "x" * room) is True
+        assert len(server.recv(65536)) <= 8192
+        client.stream.close()
+        smaller.stream.close()
+
+
+def test_udp_looks_a_name_up_once_and_remembers_failures(monkeypatch):
+    """No name server is asked for each message; a name that cannot be found is not asked for again at once."""
+    asked = []
+    real = socket.getaddrinfo
+
+    def count(host, port, **options):
+        asked.append(host)
+        if host == "no-such-host.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "not known")
+        return real(host, port, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", count)
+    clock = [1000.0]
+    monkeypatch.setattr(heka.streams.udp, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    with udp_server() as server:
+        stream = UdpStream(["no-such-host.invalid", "127.0.0.1"], port_of(server))
+        for number in range(3):
+            with pytest.raises(OSError, match="not known"):
+                stream.write(b"%d" % number)
+            assert server.recv(16) == b"%d" % number
+        assert asked == ["no-such-host.invalid", "127.0.0.1"]
+        clock[0] += heka.streams.udp.RETRY_LOOKUP_S
+        with pytest.raises(OSError):
+            stream.write(b"x")
+        assert asked == ["no-such-host.invalid", "127.0.0.1", "no-such-host.invalid"]
+        clock[0] += heka.streams.udp.ADDRESS_LIFE_S
+
+        def gone(host, port, **options):
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+        monkeypatch.setattr(socket, "getaddrinfo", gone)
+        server.recv(16)
+        with pytest.raises(OSError):
+            stream.write(b"y")
+        assert server.recv(16) == b"y", "an address that worked is used on"
+        stream.close()
+
+
+def test_udp_after_a_fork_uses_a_socket_of_its_own():
+    """Parent and child send from different sockets, before and after each other's close."""
+    with udp_server() as server:
+        stream = UdpStream("127.0.0.1", port_of(server))
+        stream.write(b"parent")
+        _, parent_address = server.recvfrom(16)
+
+        def child():
+            stream.write(b"child")
+            stream.close()
+
+        in_child(child)
+        data, child_address = server.recvfrom(16)
+        assert data == b"child"
+        assert child_address != parent_address
+        stream.write(b"parent again")
+        assert server.recvfrom(16) == (b"parent again", parent_address)
+        stream.close()
+
+
+def test_tcp_sends_records_back_to_back():
+    """Many messages arrive whole and in order, from several threads too, at every destination."""
+    with tcp_server() as one, tcp_server() as two:
+        client = HekaClient(TcpStream(["127.0.0.1"] * 2, [port_of(one), port_of(two)], timeout_s="5"), "app")
+        assert client.heka("first") is True
+        readers, received = [], [[], []]
+        for server, into in zip((one, two), received, strict=True):
+            connection = accept(server)
+            reader = threading.Thread(target=lambda c=connection, i=into: i.extend(read_all(c)))
+            reader.start()
+            readers.append(reader)
+        senders = [
+            threading.Thread(target=lambda n=n: [client.heka(str(n), payload="x" * 5000) for _ in range(50)])
+            for n in range(4)
+        ]
+        for thread in senders:
+            thread.start()
+        for thread in senders:
+            thread.join(LIMIT_S)
+        client.stream.close()
+        for thread in readers:
+            thread.join(LIMIT_S)
+        for records in received:
+            assert len(records) == 201
+            assert {"first", "0", "1", "2", "3"} == {record.message.type for record in records}
+        assert client.stream.lost == 0
+
+
+def test_tcp_with_nobody_there_is_quick_after_the_first_failure(monkeypatch):
+    """A refused connection is tried again after a pause that grows; meanwhile records are lost at once, counted."""
+    clock = [1000.0]
+    monkeypatch.setattr(heka.streams.tcp, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    client = HekaClient(TcpStream("127.0.0.1", closed_port()), "app")
+    tried = []
+    real = socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda *args, **kw: tried.append(clock[0]) or real(*args, **kw))
+    for _ in range(400):
+        assert client.heka("t") is False
+        clock[0] += 0.25
+    pauses = [later - earlier for earlier, later in pairwise(tried)]
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert client.stream.lost == client.losses["stream_failed"] == 400
+
+
+def test_tcp_comes_back_when_the_router_does():
+    """After the pause a record goes to a router that was started later."""
+    port = closed_port()
+    stream = TcpStream("127.0.0.1", port)
+    with pytest.raises(OSError):
+        stream.write(b"lost")
+    with socket.create_server(("127.0.0.1", port)) as server:
+        server.settimeout(LIMIT_S)
+        deadline = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline:
+            try:
+                stream.write(b"back")
+                break
+            except OSError:
+                time.sleep(0.05)
+        with accept(server) as connection:
+            assert connection.recv(16) == b"back"
+        stream.close()
+    assert stream.lost >= 1
+
+
+def test_tcp_write_to_a_stalled_router_is_bounded():
+    """A router that reads nothing costs one wait of timeout_s, then nothing until the pause is over."""
+    with tcp_server() as server:
+        stream = TcpStream("127.0.0.1", port_of(server), timeout_s=0.3)
+        stream.write(b"hello")
+        with accept(server):
+            started = time.monotonic()
+            with pytest.raises(OSError):
+                stream.write(b"x" * 50_000_000)
+            with pytest.raises(OSError, match="not connected"):
+                stream.write(b"y")
+            assert time.monotonic() - started < LIMIT_S
+        assert stream.lost == 2
+        stream.close()
+
+
+def test_tcp_threads_behind_a_stalled_write_wait_no_longer_than_it():
+    """The wait for another thread's write is bounded by timeout_s as well."""
+    with tcp_server() as server:
+        stream = TcpStream("127.0.0.1", port_of(server), timeout_s=0.3)
+        stream.write(b"hello")
+        errors = []
+
+        def write():
+            try:
+                stream.write(b"x" * 50_000_000)
+            except OSError as exc:
+                errors.append(exc)
+
+        with accept(server):
+            threads = [threading.Thread(target=write) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(LIMIT_S)
+        assert len(errors) == 4
+        assert stream.lost == 4
+        stream.close()
+
+
+def test_tcp_survives_a_reset():
+    """A connection that the router resets is replaced; the record of that write arrives."""
+    with tcp_server() as server:
+        stream = TcpStream("127.0.0.1", port_of(server), timeout_s=5)
+        stream.write(b"one")
+        first = accept(server)
+        assert first.recv(16) == b"one"
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        first.close()
+        stream.write(b"two")
+        with accept(server) as second:
+            assert second.recv(16) == b"two"
+        assert stream.lost == 0
+        stream.close()
+
+
+def test_tcp_ignores_what_a_router_says():
+    """Bytes that come back do not fill up or break the connection."""
+    with tcp_server() as server:
+        stream = TcpStream("127.0.0.1", port_of(server), timeout_s=5)
+        stream.write(b"one")
+        with accept(server) as connection:
+            connection.sendall(b"chatter" * 1000)
+            stream.write(b"two")
+            assert connection.recv(6, socket.MSG_WAITALL) == b"onetwo"
+        stream.close()
+
+
+def test_tcp_after_a_fork_connects_anew():
+    """A child never writes to its parent's connection, and closing in the child leaves the parent's open."""
+    with tcp_server() as server:
+        stream = TcpStream("127.0.0.1", port_of(server), timeout_s=5)
+        stream.write(b"parent")
+        parent = accept(server)
+        assert parent.recv(16) == b"parent"
+
+        def child():
+            stream.write(b"child")
+            stream.close()
+
+        in_child(child)
+        with accept(server) as connection:
+            assert connection.recv(16) == b"child"
+            assert connection.recv(16) == b""
+        stream.write(b"parent again")
+        assert parent.recv(16) == b"parent again"
+        parent.close()
+        stream.close()
+
+
+def test_tcp_child_of_a_process_that_holds_the_lock():
+    """A fork while another thread is writing does not block the child."""
+    with tcp_server() as server:
+        stream = TcpStream("127.0.0.1", port_of(server), timeout_s=5)
+        stream.write(b"parent")
+        with accept(server), stream._links()[0]._lock:
+            in_child(lambda: stream.write(b"child"))
+            with accept(server) as connection:
+                assert connection.recv(16) == b"child"
+        stream.close()
+
+
+def test_files_are_appended_to_and_whole(tmp_path):
+    """Records of several processes and threads stand whole behind what was there; a fork writes nothing twice."""
+    path = tmp_path / "heka.log"
+    path.write_bytes(b"before")
+    client = HekaClient(FileStream(path), "app")
+    client.heka("parent")
+
+    def work():
+        for _ in range(100):
+            client.heka("child", payload="x" * 3000)
+
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            try:
+                threads = [threading.Thread(target=work) for _ in range(2)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    reader = RecordReader()
+    records = reader.feed(path.read_bytes()) + reader.finish()
+    assert [record.message.type for record in records] == ["parent"] + ["child"] * 400
+    assert {record.message.pid for record in records} == {os.getpid(), *children}
+    assert reader.skipped == len(b"before")
+    client.stream.close()
+
+
+def test_a_full_disk_is_counted_not_raised():
+    """What the disk does not take is a loss of the client."""
+    client = HekaClient(FileStream("/dev/full"), "app")
+    assert client.heka("t") is False
+    assert client.losses["stream_failed"] == 1
+    client.stream.close()
+
+
+def test_stdout_gets_the_bytes(capsysbinary, monkeypatch):
+    """Records go to stdout as bytes, behind the text printed before; a stdout without bytes gets text."""
+    client = HekaClient(StdOutStream(), "app")
+    sys.stdout.write("text ")
+    assert client.heka("t", payload="grüße") is True
+    out = capsysbinary.readouterr().out
+    assert out.startswith(b"text \x1e")
+    assert decode_message(out[5:])[1].payload == "grüße"
+    monkeypatch.setattr(sys, "stdout", replaced := io.StringIO())
+    assert client.heka("t", payload="grüße") is True
+    assert HekaClient(StdOutStream(), "app", encoder=NullEncoder).heka("seen") is True
+    assert "grüße" in replaced.getvalue()
+    assert 'type: "seen"' in replaced.getvalue()
+
+
+def test_capture_keeps_the_last_hundred():
+    """Older records go; any option is taken."""
+    stream = DebugCaptureStream(anything=1)
+    for number in range(150):
+        stream.write(number)
+    stream.flush()
+    assert list(range(50, 150)) == list(stream.msgs)
+
+
+def test_destinations():
+    """Hosts and ports pair as documented."""
+    assert parse_destinations(" h ", 1) == [("h", 1)]
+    assert parse_destinations(["a", "b", "c"], [1, "2"]) == [("a", 1), ("b", 2), ("c", 2)]
+    assert parse_destinations(["a"], (1, 2)) == [("a", 1)]
+    for host, port in (
+        ([], 1),
+        ("a", []),
+        ("", 1),
+        (b"a", 1),
+        (5, 1),
+        ("a", 1.0),
+        ("a", True),
+        ("a", 65536),
+        ("a", None),
+    ):
+        with pytest.raises(ValueError, match=r"stream_(host|port)"):
+            parse_destinations(host, port)
