@@ -21,7 +21,14 @@ PURE_MODULES = [
     "heka_raven/dsn.py",
     "heka_raven/throttle.py",
     "heka_raven/sender/policy.py",
-    "heka/config.py",
+    "heka/exceptions.py",
+    "heka/ini.py",
+    "heka/message.py",
+    "heka/path.py",
+    "heka/settings.py",
+    "heka/severity.py",
+    "heka/signing.py",
+    "heka/wire.py",
 ]
 FORBIDDEN_IMPORTS = {
     "asyncio", "http", "io", "multiprocessing", "random", "requests", "secrets", "select", "selectors", "shutil",
@@ -63,8 +70,7 @@ def test_pure_modules_do_no_io(path):
 def test_pure_modules_import_only_pure_modules_of_ours(path):
     """No I/O by way of a neighbour: what a pure module imports from this project is pure too."""
     allowed = {p[:-3].replace("/", ".") for p in PURE_MODULES} | {
-        "heka.exceptions",
-        "heka.path",
+        "heka.message_pb2",
         "heka_raven",
         "heka_raven.scope",
     }
