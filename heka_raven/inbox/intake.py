@@ -134,7 +134,7 @@ class Intake:
             document, strict = parse_document(data)
         except DocumentError as error:
             raise Refusal(400, str(error)) from None
-        event = read_event(document)
+        event = read_event(document, brief=True)
         event.event_id = event.event_id or event_id or uuid.uuid4().hex
         now = self._clock() if received is None else received
         self.store.add(summarise(event), strict, project=project[:60], received=now)

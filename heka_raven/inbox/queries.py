@@ -51,8 +51,8 @@ def list_issues(store: Store, search: Search, now: float) -> tuple[list[IssueRow
         where = where_of(search)
         # The texts come from search.py's constants; every value is a parameter.
         grouped = db.execute(
-            f"SELECT e.issue, count(*), max(e.id) AS newest FROM event AS e WHERE {where.sql}"  # noqa: S608
-            " GROUP BY e.issue HAVING newest < ? ORDER BY newest DESC LIMIT ?",
+            f"SELECT x.issue, count(*), max(x.id) AS newest FROM {where.table} AS x WHERE {where.sql}"  # noqa: S608
+            " GROUP BY x.issue HAVING newest < ? ORDER BY newest DESC LIMIT ?",
             (*where.values, before, PAGE + 1),
         ).fetchall()
     else:
@@ -156,7 +156,7 @@ def get_tags(store: Store, row_ids: list[int]) -> dict[int, dict[str, str]]:
         chunk = row_ids[start : start + 500]
         marks = ",".join("?" * len(chunk))
         for event, key, value in store.reader.execute(
-            f"SELECT event, key, value FROM tag INDEXED BY tag_event WHERE event IN ({marks})",  # noqa: S608
+            f"SELECT id, key, value FROM tag INDEXED BY tag_event WHERE id IN ({marks})",  # noqa: S608
             chunk,
         ):
             found[event][key] = value

@@ -1,7 +1,8 @@
 # schema.py: the tables of the inbox, and opening a database file with them.
 #
-# An event's JSON lies compressed in "body", away from what lists read. The index "event_facets" answers every filter
-# of the list without touching the table. Triggers keep the counts, so that no way of deleting can forget one.
+# An event's JSON lies compressed in "body", away from what lists read. The index "event_facets" answers the filters of
+# the list without touching the table; "words" and "tag" repeat the issue, so that a search needs no join. Triggers
+# keep the counts, so that no way of deleting can forget one.
 
 import os
 import sqlite3
@@ -36,12 +37,17 @@ CREATE INDEX event_happened ON event (happened);
 CREATE INDEX event_release ON event (release);
 CREATE INDEX event_environment ON event (environment);
 CREATE TABLE body (event INTEGER PRIMARY KEY REFERENCES event (id) ON DELETE CASCADE, json BLOB NOT NULL);
-CREATE TABLE words (event INTEGER PRIMARY KEY REFERENCES event (id) ON DELETE CASCADE, text TEXT NOT NULL);
+CREATE TABLE words (
+  id INTEGER PRIMARY KEY REFERENCES event (id) ON DELETE CASCADE,
+  issue INTEGER NOT NULL, level TEXT NOT NULL, release TEXT NOT NULL, environment TEXT NOT NULL,
+  server_event TEXT NOT NULL, text TEXT NOT NULL
+);
 CREATE TABLE tag (
-  key TEXT NOT NULL, value TEXT NOT NULL, event INTEGER NOT NULL REFERENCES event (id) ON DELETE CASCADE,
-  PRIMARY KEY (key, value, event)
+  key TEXT NOT NULL, value TEXT NOT NULL, issue INTEGER NOT NULL,
+  id INTEGER NOT NULL REFERENCES event (id) ON DELETE CASCADE,
+  PRIMARY KEY (key, value, issue, id)
 ) WITHOUT ROWID;
-CREATE INDEX tag_event ON tag (event);
+CREATE INDEX tag_event ON tag (id);
 CREATE TABLE link (
   name TEXT NOT NULL, event INTEGER NOT NULL REFERENCES event (id) ON DELETE CASCADE, PRIMARY KEY (name, event)
 ) WITHOUT ROWID;

@@ -18,28 +18,27 @@ _TERM = re.compile(r"""(?P<no>[!-])?(?:(?P<key>[\w.\-]+):)?(?:"(?P<quoted>[^"]*)
 
 # key:value on a column of the event; everything else is a tag
 COLUMNS = {
-    "level": "e.level",
-    "release": "e.release",
-    "environment": "e.environment",
-    "server_name": "e.server_name",
-    "host": "e.server_name",
-    "logger": "e.logger",
-    "type": "e.type",
-    "transaction": 'e."transaction"',
-    "method": "e.method",
-    "culprit": "e.culprit",
-    "url": "e.url",
-    "platform": "e.platform",
-    "project": "e.project",
-    "worker": "e.worker",
-    "event": "e.event_id",
-    "id": "e.event_id",
+    "level": "level",
+    "release": "release",
+    "environment": "environment",
+    "server_name": "server_name",
+    "host": "server_name",
+    "logger": "logger",
+    "type": "type",
+    "transaction": '"transaction"',
+    "method": "method",
+    "culprit": "culprit",
+    "url": "url",
+    "platform": "platform",
+    "project": "project",
+    "worker": "worker",
+    "event": "event_id",
+    "id": "event_id",
 }
-PARTIAL = {"url", "culprit", "transaction", "type"}  # here a part is enough
-_WORD = "e.id IN (SELECT event FROM words WHERE instr(text, ?))"
-_TAG = "e.id IN (SELECT event FROM tag WHERE key = ? AND value = ?)"
-_TAG_LIKE = "e.id IN (SELECT event FROM tag WHERE key = ? AND value LIKE ? ESCAPE '\\')"
-_FACETS = "e.level", "e.release", "e.environment", "e.server_event"
+PARTIAL = {"url", "culprit", "transaction", "type"}  # here a part is enough; the text of "words" has all of them
+_FACETS = ("level", "release", "environment")
+_TAG = "x.id IN (SELECT id FROM tag WHERE key = ? AND value = ?)"
+_TAG_LIKE = "x.id IN (SELECT id FROM tag WHERE key = ? AND value LIKE ? ESCAPE '\\')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +73,19 @@ class Search:
 
 @dataclass(slots=True)
 class Where:
-    """Conditions on ``event AS e``, all of which must hold."""
+    """Conditions, all of which must hold, on ``table AS x``: whichever has the ids and issues of fewest rows."""
 
+    table: str = "event"
     parts: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
 
     def add(self, part: str, *values: Any) -> None:
         self.parts.append(part)
         self.values.extend(values)
+
+    def add_word(self, value: str, negate: bool = False) -> None:
+        self.table = "words"
+        self.add(f"{'NOT ' if negate else ''}instr(x.text, ?)", value.casefold())
 
     @property
     def sql(self) -> str:
@@ -107,30 +111,52 @@ def _like(value: str) -> str:
     return escaped.replace("*", "%")
 
 
-def _add_term(where: Where, term: re.Match[str]) -> None:
-    value = term["quoted"] if term["quoted"] is not None else term["bare"]
-    key = term["key"]
-    if key is None:
-        part, values = _WORD, [value.casefold()]
-    elif key.lower() in COLUMNS:
-        name = key.lower()
-        pattern = f"%{_like(value)}%" if name in PARTIAL else _like(value)
-        part, values = f"{COLUMNS[name]} LIKE ? ESCAPE '\\'", [pattern]
-    elif "*" in value:
-        part, values = _TAG_LIKE, [key, _like(value)]
-    else:
-        part, values = _TAG, [key, value]
-    where.add(f"NOT {part}" if term["no"] else part, *values)
+def _value(term: re.Match[str]) -> str:
+    return term["quoted"] if term["quoted"] is not None else term["bare"]
+
+
+def _is_tag(term: re.Match[str]) -> bool:
+    return term["key"] is not None and term["key"].lower() not in COLUMNS
+
+
+def _add_column(where: Where, term: re.Match[str]) -> None:
+    name, value = term["key"].lower(), _value(term)
+    pattern = _like(value)
+    if name in PARTIAL:
+        pattern = f"%{pattern}%"
+        if not term["no"] and "*" not in value:
+            where.add_word(value)  # one pass over the text leaves few rows to look up
+    condition = f"EXISTS (SELECT 1 FROM event AS e WHERE e.id = x.id AND e.{COLUMNS[name]} LIKE ? ESCAPE '\\')"  # noqa: S608
+    where.add(f"NOT {condition}" if term["no"] else condition, pattern)
+
+
+def _add_tag(where: Where, term: re.Match[str]) -> None:
+    value = _value(term)
+    part, value = (_TAG_LIKE, _like(value)) if "*" in value else (_TAG, value)
+    where.add(f"NOT {part}" if term["no"] else part, term["key"], value)
 
 
 def where_of(search: Search) -> Where:
     """The SQL of a search. Words are looked for in type, message, culprit, url; ``key:value`` in columns and tags."""
     where = Where()
-    for column, value in zip(_FACETS[:3], (search.level, search.release, search.environment), strict=True):
+    for column, value in zip(_FACETS, (search.level, search.release, search.environment), strict=True):
         if value:
-            where.add(f"{column} = ?", value)
+            where.add(f"x.{column} = ?", value)
     if search.kind:
-        where.add("e.server_event != ''" if search.kind == "server" else "e.server_event = ''")
-    for term in list(_TERM.finditer(search.query))[:MAX_TERMS]:
-        _add_term(where, term)
+        where.add("x.server_event != ''" if search.kind == "server" else "x.server_event = ''")
+    terms = list(_TERM.finditer(search.query))[:MAX_TERMS]
+    tags = [term for term in terms if _is_tag(term)]
+    first = next((term for term in tags if not term["no"] and "*" not in _value(term)), None)
+    if first is not None and not where.parts and len(tags) == len(terms):
+        # Only tags: the index of one of them has what is needed, in order.
+        where.table = "tag"
+        where.add("x.key = ? AND x.value = ?", first["key"], _value(first))
+        tags.remove(first)
+    for term in terms:
+        if term["key"] is None:
+            where.add_word(_value(term), bool(term["no"]))
+        elif not _is_tag(term):
+            _add_column(where, term)
+    for term in tags:
+        _add_tag(where, term)
     return where

@@ -105,8 +105,10 @@ class Store:
             ).lastrowid
             db.execute("UPDATE issue SET last_event = ? WHERE id = ?", (row, issue))
             db.execute("INSERT INTO body VALUES (?, ?)", (row, packed))
-            db.execute("INSERT INTO words VALUES (?, ?)", (row, summary.search))
-            db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)", [(k, v, row) for k, v in summary.tags])
+            facets = (summary.level, summary.release, summary.environment, summary.server_event)
+            db.execute("INSERT INTO words VALUES (?, ?, ?, ?, ?, ?, ?)", (row, issue, *facets, summary.search))
+            tags = [(key, value, issue, row) for key, value in summary.tags]
+            db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?)", tags)
             db.executemany("INSERT OR IGNORE INTO link VALUES (?, ?)", [(name, row) for name in summary.links])
             self._added += 1
             due = self._added % TRIM_EVERY == 0
