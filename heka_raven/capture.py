@@ -16,8 +16,10 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
+from heka_raven.messages import exception_text
+from heka_raven.text import ELLIPSIS, cut
 from heka_raven.typefacts import bare_name, module_name
-from heka_raven.variables import CUT, ELLIPSIS, MAX_ITEMS, Walker, cut, exception_text
+from heka_raven.variables import CUT, MAX_ITEMS, Walker
 
 OUTER_FRAMES = 50
 INNER_FRAMES = 200
@@ -236,27 +238,25 @@ class Capturer:
 
     def _locals(self, frame: types.FrameType, walker: Walker) -> tuple[dict[str, Any], Any]:
         """The shown local variables of *frame*, and its ``__traceback_hide__``."""
-        if not walker.show_locals:
-            return {}, frame.f_locals.get("__traceback_hide__") if type(frame.f_locals) is dict else None
         names: Any = frame.f_locals
         kind = type(names)
-        if kind is _LOCALS_PROXY:
+        if kind is dict or kind is _LOCALS_PROXY:
             get, items = names.get, names.items()
         elif issubclass(kind, dict):
             get, items = partial(dict.get, names), dict.items(names)
         else:
             return {}, None  # a class body whose metaclass prepared a mapping of its own
         hide = get("__traceback_hide__")
+        if not names or not walker.show_locals:
+            return {}, hide
         if walker.exhausted():
-            return ({ELLIPSIS: CUT} if items else {}), hide
+            return {ELLIPSIS: CUT}, hide
         if hide is not None or names is frame.f_globals:
             items = [(name, value) for name, value in list(items) if type(name) is str and not _DUNDER(name)]
-        try:
-            shown = walker.show_names(items)
-        except RuntimeError:
-            shown = walker.show_names(list(items))  # another thread changed it meanwhile
-        if len(items) > MAX_ITEMS and not walker.legacy:
-            shown[ELLIPSIS] = f"<{len(items) - MAX_ITEMS:,} more>"
+        count = len(items)
+        shown = walker.show_names(items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS])
+        if count > MAX_ITEMS and not walker.legacy:
+            shown[ELLIPSIS] = f"<{count - MAX_ITEMS:,} more>"
         supplement = get("__traceback_supplement__")
         if supplement is None:
             supplement = dict.get(frame.f_globals, "__traceback_supplement__")
@@ -371,4 +371,4 @@ def _supplement(supplement: tuple[Any, ...], walker: Walker) -> Any:
             told[name] = call() if call is not None else None
     except BaseException:
         return "<the supplement raised>"
-    return walker.show_names((name, value) for name, value in told.items() if value is not None)
+    return walker.show_names([(name, value) for name, value in told.items() if value is not None])

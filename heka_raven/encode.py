@@ -15,11 +15,12 @@ from typing import Any
 
 import orjson
 
-from heka_raven.variables import clean
+from heka_raven.text import clean, cut
 
 MAX_EVENT_SIZE = 1024 * 1024  # bytes; Sentry refuses more with 413
 MAX_DECODED_SIZE = 16 * 1024 * 1024  # bytes; a payload that unpacks to more is no event
 
+_REQUESTS = ("request", "sentry.interfaces.Http")
 CUT_VARS = {"…": "<cut: the event was too big>"}
 
 
@@ -87,8 +88,8 @@ def _frames(event: dict[str, Any]) -> list[list[dict[str, Any]]]:
     found = []
     for value in (event.get("exception") or {}).get("values") or ():
         found.append((value.get("stacktrace") or {}).get("frames") or [])
-    if event.get("stacktrace"):
-        found.append(event["stacktrace"].get("frames") or [])
+    for name in ("stacktrace", "sentry.interfaces.Stacktrace"):
+        found.append((event.get(name) or {}).get("frames") or [])
     return [frames for frames in found if frames]
 
 
@@ -106,14 +107,16 @@ def _trims(event: dict[str, Any], excess: Callable[[], float]) -> Iterator[Calla
     yield lambda: _thin_breadcrumbs(event)
     yield lambda: _keep(event, "modules", None)
     yield lambda: _drop_context(event)
-    yield lambda: _keep(event.get("request") or {}, "data", "<cut: the event was too big>")
+    for name in _REQUESTS:
+        yield lambda name=name: _keep(event.get(name) or {}, "data", "<cut: the event was too big>")  # type: ignore[misc]
     yield lambda: _keep(event, "extra", CUT_VARS)
     yield lambda: _set_all(with_vars[-1:], "vars", CUT_VARS)
-    yield lambda: _keep(event.get("request") or {}, "env", None)
+    for name in _REQUESTS:
+        yield lambda name=name: _keep(event.get(name) or {}, "env", {})  # type: ignore[misc]
     yield lambda: _cut_texts(event, 1024)
     for keep in (50, 10):
         yield lambda keep=keep: _cut_middle(event, keep)  # type: ignore[misc]
-    for name in ("breadcrumbs", "request", "contexts", "tags", "user"):
+    for name in ("breadcrumbs", *_REQUESTS, "contexts", "tags", "user"):
         yield lambda name=name: event.pop(name, None)  # type: ignore[misc]
     yield lambda: _cut_texts(event, 100)
     yield lambda: _last_exceptions(event, 1)
@@ -156,13 +159,20 @@ def _cut_middle(event: dict[str, Any], keep: int) -> None:
 
 def _cut_texts(event: dict[str, Any], limit: int) -> None:
     for value in (event.get("exception") or {}).get("values") or ():
-        if len(value.get("value") or "") > limit:
-            value["value"] = value["value"][: limit - 1] + "…"
-    logentry = event.get("logentry") or {}
-    logentry.pop("params", None)
-    for name, text in logentry.items():
-        if len(text) > limit:
-            logentry[name] = text[: limit - 1] + "…"
+        _cut_values(value, ("value",), limit)
+    _cut_values(event, ("message",), limit)
+    _cut_values(event.get("sentry.interfaces.Exception") or {}, ("value",), limit)
+    for name in ("logentry", "sentry.interfaces.Message"):
+        logentry = event.get(name) or {}
+        logentry.pop("params", None)
+        _cut_values(logentry, ("message", "formatted"), limit)
+
+
+def _cut_values(node: dict[str, Any], names: tuple[str, ...], limit: int) -> None:
+    for name in names:
+        text = node.get(name)
+        if type(text) is str:
+            node[name] = cut(text, limit)
 
 
 def _last_exceptions(event: dict[str, Any], count: int) -> None:

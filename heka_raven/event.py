@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from heka_raven.scope import RequestFacts
-from heka_raven.variables import Walker, clean, cut
+from heka_raven.text import clean, cut
+from heka_raven.variables import Walker
 
 MAX_MESSAGE = 8192
 MAX_TAG = 200
@@ -44,7 +45,7 @@ def level_name(level: Any, severity: int = 3) -> str:
 
 def timestamp_text(now: float) -> str:
     """RFC 3339 in UTC, with microseconds."""
-    return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def culprit_of(exceptions: list[dict[str, Any]]) -> str:

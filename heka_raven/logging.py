@@ -14,13 +14,17 @@ from heka.client import HekaClient
 from heka.exceptions import ConfigError
 from heka.holder import CLIENT_HOLDER
 from heka_raven.event import format_message
-from heka_raven.reporter import Report, resolve_exc_info
+from heka_raven.handover import Report
+from heka_raven.reporter import resolve_exc_info
 from heka_raven.scope import breadcrumbs, current_environ
-from heka_raven.variables import Walker, clean, cut
+from heka_raven.scrub import Scrubber
+from heka_raven.text import clean, cut
+from heka_raven.variables import Walker
 
 MAX_BREADCRUMB = 1024  # characters of its message
 
 _OWN_LOGGERS = ("heka_raven", "heka", "raven", "sentry.errors")
+_GUARD = Scrubber()  # by the default rules; the client's own are applied when an event takes the breadcrumbs
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _EVENT_ATTRIBUTES = ("tags", "user", "fingerprint", "extra", "contexts")
 
@@ -105,7 +109,7 @@ def _add_breadcrumb(record: logging.LogRecord) -> None:
         return
     found = breadcrumbs(environ, create=True)
     if found is not None:
-        walker = Walker(lambda: 0.0)
+        walker = Walker(lambda: 0.0, _GUARD)
         text = record.msg if type(record.msg) is str else walker.text(record.msg)
         if record.args:
             text = format_message(text, record.args, walker)

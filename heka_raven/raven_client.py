@@ -19,8 +19,9 @@ from heka.client import HekaClient
 from heka.holder import CLIENT_HOLDER
 from heka_raven.dsn import parse_dsn
 from heka_raven.encode import decode_raven
+from heka_raven.handover import Report
 from heka_raven.options import parse_options
-from heka_raven.reporter import Report, Reporter, resolve_exc_info
+from heka_raven.reporter import Reporter, resolve_exc_info
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what a library of 2018 says on today's Python is no news to the app

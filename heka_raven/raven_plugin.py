@@ -14,8 +14,10 @@ from typing import Any
 
 from heka.client import HekaClient
 from heka.holder import CLIENT_HOLDER
+from heka_raven.handover import Report
 from heka_raven.options import InvalidArgumentError, parse_options
-from heka_raven.reporter import Report, Reporter, resolve_exc_info
+from heka_raven.reporter import Reporter, resolve_exc_info
+from heka_raven.variables import Walker
 
 __all__ = [  # noqa: F822 - RavenClient comes through __getattr__
     "InvalidArgumentError", "RavenClient", "build_client", "capture_stack", "config_plugin",
@@ -72,7 +74,11 @@ def config_plugin(config: Mapping[str, Any]) -> Callable[..., str | None]:
             The event id; ``None`` when nothing was sent.
         """
         try:
-            report = Report(msg=msg if type(msg) is str else _as_text(msg), logger=logger, severity=_severity(severity))
+            report = Report(
+                msg=_as_text(msg, reporter),
+                logger=None if logger is None else _as_text(logger, reporter),
+                severity=severity if type(severity) is int and 0 <= severity <= 7 else None,
+            )
             for name in _EVENT_KEYWORDS:
                 if name in fields:
                     setattr(report, name, fields.pop(name))
@@ -92,16 +98,10 @@ def config_plugin(config: Mapping[str, Any]) -> Callable[..., str | None]:
     return raven
 
 
-def _severity(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value <= 7 else None
-
-
-def _as_text(value: Any) -> str:
-    from heka_raven.variables import Walker
-
-    if value is None:
-        return ""
-    return Walker(lambda: 0.0).text(value)
+def _as_text(value: Any, reporter: Reporter) -> str:
+    if type(value) is str:
+        return value
+    return "" if value is None else Walker(lambda: 0.0, reporter.scrubber).text(value)
 
 
 def build_client(dsn: str | None = None, **options: Any) -> HekaClient:

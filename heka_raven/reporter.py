@@ -17,54 +17,25 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from heka_raven import __version__
 from heka_raven.capture import Capturer, exception_tree, traceback_of
 from heka_raven.dedupe import mark_reported, reported_as
-from heka_raven.encode import MAX_EVENT_SIZE, EncodeError, decode_raven, encode_event, encode_json, encode_raven
+from heka_raven.encode import encode_json
 from heka_raven.event import build_event, level_name, logentry_of, skeleton, timestamp_text
-from heka_raven.legacy import legacy_event
+from heka_raven.handover import Count, ExcInfo, Report, hand_over, send_payload
+from heka_raven.messages import plain_text
 from heka_raven.options import PluginOptions
 from heka_raven.scope import BREADCRUMBS_KEY, EVENT_ID_KEY, RequestFacts, current_environ, describe_current
 from heka_raven.scrub import Scrubber
 from heka_raven.source import SourceReader, installed_modules, make_in_app, make_is_library
-from heka_raven.typefacts import args_message, bare_name, plan_of, type_name
-from heka_raven.variables import Walker, clean, cut
+from heka_raven.typefacts import bare_name, type_name
+from heka_raven.variables import Walker
 
 log = logging.getLogger("heka_raven")
 
-ExcInfo = tuple[type[BaseException], BaseException, "types.TracebackType | None"]
 LOCK_WAIT_S = 0.05
-
-
-@dataclass(slots=True)
-class Report:
-    """One call: what the caller says of the event."""
-
-    msg: str = ""
-    exc_info: ExcInfo | None = None
-    logger: str | None = None
-    severity: int | None = None
-    level: Any = None
-    tags: Any = None
-    extra: Any = None
-    user: Any = None
-    fingerprint: Any = None
-    contexts: Any = None
-    mechanism: dict[str, Any] | None = None
-    logentry: tuple[Any, Any, Any] | None = None  # template, parameters, text: a message with or without an exception
-    breadcrumbs: Any = None
-    request: dict[str, Any] | None = None
-    culprit: str | None = None
-    transaction: str | None = None
-    stack: types.FrameType | None = None
-    timestamp: float | None = None
-    sample_rate: float | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
-    hint: dict[str, Any] = field(default_factory=dict)
 
 
 def resolve_exc_info(value: Any) -> ExcInfo | None:
@@ -141,7 +112,7 @@ class Reporter:
                 self._tell_no_dsn()
                 return None
             count("captured")
-            return self._send_payload(client, payload, report, count)
+            return send_payload(self, client, payload, report, count)
         except Exception as error:
             count("discarded.internal_sdk_error")
             log.warning("an event was lost: %s", type(error).__name__, exc_info=True)
@@ -154,7 +125,7 @@ class Reporter:
 
     # -- one event -----------------------------------------------------------------------------------------------
 
-    def _report(self, client: Any, report: Report, count: Callable[[str], None]) -> str | None:
+    def _report(self, client: Any, report: Report, count: Count) -> str | None:
         options = self.options
         environ = current_environ()
         event_id = os.urandom(16).hex()
@@ -186,8 +157,7 @@ class Reporter:
             return None
         if final == "skeleton":
             count("scrub_failed")
-        sent = self._hand_over(client, report, event, facts, count)
-        if not sent:
+        if not hand_over(self, client, report, event, facts, count):
             return None
         self._mark(exc_info, event_id, environ)
         if environ is not None:
@@ -250,6 +220,7 @@ class Reporter:
         try:
             walker = Walker(
                 time.perf_counter,
+                self.scrubber,
                 legacy=options.protocol == 3,
                 call_repr=options.locals == "repr",
                 is_library=self.is_library,
@@ -334,156 +305,15 @@ class Reporter:
         except Exception:
             return skeleton(event, "scrubbing failed")
 
-    # -- handing over --------------------------------------------------------------------------------------------
 
-    def _hand_over(
-        self,
-        client: Any,
-        report: Report,
-        event: dict[str, Any],
-        facts: RequestFacts | None,
-        count: Callable[[str], None],
-    ) -> bool:
-        options = self.options
-        dsn = options.dsn
-        assert dsn is not None  # noqa: S101 - report() looked
-        stream = client.stream
-        write_event = getattr(stream, "write_event", None)
-        severity = options.severity if report.severity is None else report.severity
-        logger = report.logger or options.logger
-        final = event
-        if options.protocol == 3:
-            final = legacy_event(event, dsn.project, logger, severity, os.path.basename((sys.argv or [""])[0]))
-        kind = "raven" if options.protocol == 3 else options.payload or ("json" if write_event is not None else "raven")
-        try:
-            data = encode_event(final)
-        except EncodeError as error:
-            log.warning("an event goes out without values: %s", error)
-            final = skeleton(event, "encoding failed")
-            if options.protocol == 3:
-                final = legacy_event(final, dsn.project, logger, severity, "")
-            data = encode_event(final)
-            count("scrub_failed")
-        if write_event is not None:
-            if client.filters and not client.passes_filters(_message(client, logger, severity)):
-                count("discarded.event_processor")
-                return False
-            item = "event"
-            if options.protocol == 3:
-                item, data = "raven", encode_raven(final)
-            return bool(write_event(event["event_id"], dsn.with_secret(), data, item))
-        payload = (encode_raven(final) if kind == "raven" else data).decode("utf-8")
-        return bool(
-            client.heka(
-                "sentry",
-                logger=logger,
-                severity=severity,
-                payload=payload,
-                fields=self._fields(report, event, facts),
-                shrink=_shrinker(final, kind, len(data)),
-            )
-        )
-
-    def _fields(self, report: Report, event: Mapping[str, Any], facts: RequestFacts | None) -> dict[str, Any]:
-        """The fields of the heka message, scrubbed: a router may match on them, and log them."""
-        dsn = self.options.dsn
-        assert dsn is not None  # noqa: S101 - report() looked
-        walker = Walker(time.perf_counter)
-        own = {name: walker.show(value) for name, value in report.fields.items() if name not in _OWN_FIELDS}
-        self.scrubber.scrub_tree(own)
-        fields: dict[str, Any] = {
-            "msg": self.scrubber.clean_text(cut(clean(report.msg), 8192)),
-            "dsn": dsn.with_secret() if self.options.send_secret else dsn.without_secret(),
-        }
-        for name, value in own.items():
-            fields[name] = value if type(value) in (str, int, float, bool) else repr(value)
-        fields["event_id"] = event["event_id"]
-        fields["culprit"] = event.get("culprit") or ""
-        if facts is not None:
-            known = {name: value for name, value in facts.fields.items() if type(value) in (str, int, float, bool)}
-            self.scrubber.scrub_tree(known)
-            fields.update(known)
-        return fields
-
-    def _send_payload(
-        self, client: Any, payload: str | bytes, report: Report, count: Callable[[str], None]
-    ) -> str | None:
-        dsn = self.options.dsn
-        assert dsn is not None  # noqa: S101 - send_payload() looked
-        severity = self.options.severity if report.severity is None else report.severity
-        logger = report.logger or self.options.logger
-        event: dict[str, Any] = {}
-        item, data = "event", payload.encode("utf-8") if isinstance(payload, str) else bytes(payload)
-        try:
-            if data.lstrip()[:1] == b"{":
-                import json
-
-                event = json.loads(data)
-            else:
-                event = decode_raven(data)
-                item = "raven"
-        except ValueError:
-            event = {}
-        event_id = event.get("event_id")
-        if not isinstance(event_id, str) or len(event_id) != 32:
-            event_id = os.urandom(16).hex()
-        write_event = getattr(client.stream, "write_event", None)
-        if write_event is not None:
-            if not event:
-                log.warning("a payload was refused: the spool takes events, as JSON or as a raven payload")
-                count("discarded.internal_sdk_error")
-                return None
-            return event_id if write_event(event_id, dsn.with_secret(), data, item) else None
-        fields = self._fields(report, {"event_id": event_id, "culprit": event.get("culprit")}, None)
-        sent = client.heka("sentry", logger=logger, severity=severity, payload=data.decode("utf-8"), fields=fields)
-        return event_id if sent else None
-
-
-_OWN_FIELDS = frozenset({"msg", "dsn", "event_id", "culprit"})
-
-
-def _counter(client: Any) -> Callable[[str], None]:
+def _counter(client: Any) -> Count:
     ledger = getattr(getattr(client, "stream", None), "ledger", None)
-    add: Callable[[str], None] = ledger.add if ledger is not None else _count_nowhere
+    add: Count = ledger.add if ledger is not None else _count_nowhere
     return add
 
 
 def _count_nowhere(name: str) -> None:
     """A stream to a router keeps no ledger: the client counts what it loses."""
-
-
-def _message(client: Any, logger: str | None, severity: int) -> Any:
-    """A message as the filters of *client* see it; nothing of it is encoded."""
-    from heka.message import Message
-
-    message = Message()
-    message.type = "sentry"
-    message.severity = severity
-    message.logger = client.logger if logger is None else logger
-    return message
-
-
-def _shrinker(event: dict[str, Any], kind: str, size: int) -> Callable[[int], str | None]:
-    """A function that encodes *event* anew within a number of payload bytes."""
-
-    def shrink(room: int) -> str | None:
-        limit = min(size, MAX_EVENT_SIZE)
-        try:
-            if kind == "json":
-                return encode_event(event, room).decode("utf-8")
-            # What compresses to `room` is found by trying: the ratio differs from event to event.
-            payload = encode_raven(event)
-            for _ in range(12):
-                if len(payload) <= room:
-                    return payload.decode("ascii")
-                limit = int(limit * min(0.9, room / len(payload)))
-                encode_event(event, max(limit, 1))
-                payload = encode_raven(event)
-        except EncodeError:
-            return None
-        return payload.decode("ascii") if len(payload) <= room else None
-
-    return shrink
 
 
 def _bare_exceptions(exc_info: ExcInfo) -> list[dict[str, Any]]:
@@ -506,12 +336,7 @@ def _tell_uwsgi(event_id: str, exc: BaseException) -> None:
     try:
         from heka_raven import uwsgi_bridge
 
-        message = None
-        plan = plan_of(type(exc))
-        args = BaseException.__dict__["args"].__get__(exc)
-        if plan.str_file is None and plan.message is args_message and len(args) < 2:
-            # uWSGI hashes str(exc); where that would run the application's code, the class alone must do.
-            message = args[0] if args and type(args[0]) is str else "" if not args else None
-        uwsgi_bridge.tell_reported(event_id, bare_name(type(exc)), message)
+        # uWSGI hashes str(exc); where that would run the application's code, the class alone must do.
+        uwsgi_bridge.tell_reported(event_id, bare_name(type(exc)), plain_text(exc))
     except Exception as error:
         log.debug("the uWSGI plugin was not told: %s", type(error).__name__)

@@ -3,7 +3,8 @@
 # Rule 1: every removal happens here; no other module masks anything.
 # Rule 2: what is masked is decided by names: of variables, keys, fields, headers, cookies, parameters, and of the
 #         names that stand before '=' or ':' inside a text. The name stays, the value becomes '[Filtered]'.
-# Rule 3: a rule that fails fails the event: the caller sends the skeleton instead, never the unscrubbed event.
+# Rule 3: variables are masked while they are shown (the walker's guard), the rest of the event when it is finished.
+# Rule 4: a rule that fails fails the event: the caller sends the skeleton instead, never the unscrubbed event.
 """Scrubbing of finished events, in place."""
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _USERINFO = re.compile(
 # A URL that was cut inside its userinfo.
 _CUT_USERINFO = re.compile(r"""([A-Za-z][A-Za-z0-9+.\-]*://)[^\s/?\#'"<>@]*…$""")
 _SCHEME = r"(?:Bearer|Basic|Digest|Token|Negotiate|ApiKey|Api-Key)"
-_BEARER = re.compile(rf"\b({_SCHEME})\s+(?=[A-Za-z0-9._~+/\-]*[0-9._~+/=\-])[A-Za-z0-9._~+/=\-]{{8,}}", re.IGNORECASE)
+_BEARER = re.compile(r"\b(Bearer|Basic)\s+(?=[A-Za-z0-9._~+/\-]*[0-9._~+/=\-])[A-Za-z0-9._~+/=\-]{{8,}}", re.IGNORECASE)
 _LITERAL = (
     r"""[bBrRuUfF]{0,2}(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$)|\\+".*?(?:\\+"|$)|\\+'.*?(?:\\+'|$))"""
 )
@@ -75,7 +76,7 @@ class Scrubber:
         mask: what a masked value becomes.
     """
 
-    __slots__ = ("_allow", "_loose", "_names", "_parts", "_safe", "_words", "key_rule", "mask")
+    __slots__ = ("_allow", "_loose", "_names", "_parts", "_words", "key_rule", "mask", "safe_names")
 
     def __init__(
         self, scrub_keys: Iterable[str] | str = (), scrub_allow: Iterable[str] | str = (), mask: str = FILTERED
@@ -88,7 +89,7 @@ class Scrubber:
         self._allow = allow
         self.mask = mask
         self._names: dict[tuple[str, bool], bool] = {}
-        self._safe: set[str] = set()
+        self.safe_names: set[str] = set()  # names that need no look: the only answer on the hot path
 
     # -- names ---------------------------------------------------------------------------------------------------
 
@@ -115,46 +116,14 @@ class Scrubber:
             return True
         return self.key_rule and len(words) > 1 and KEY_TERM in words
 
-    # -- trees -----------------------------------------------------------------------------------------------------
+    # -- trees --------------------------------------------------------------------------------------------------------
 
-    def scrub_tree(self, node: Any, loose: bool = False, done: set[int] | None = None) -> Any:
-        """Mask *node*, in place where it is a list or a dict, and return what stands for it."""
-        kind = type(node)
-        if kind is str:
-            return self.clean_text(node, loose)
-        if kind is dict:
-            self._scrub_dict(node, loose, set() if done is None else done)
-        elif kind is list:
-            self._scrub_list(node, loose, set() if done is None else done)
-        return node
-
-    def _scrub_dict(self, node: dict[Any, Any], loose: bool, done: set[int]) -> None:
-        # One object may stand under many frames' names: it is masked once.
-        if id(node) in done:
-            return
-        done.add(id(node))
-        if loose or not self._safe.issuperset(node):
-            self._scrub_names(node, loose)
+    def mask_names(self, node: dict[Any, Any], loose: bool = False) -> None:
+        """Mask what stands under private names in *node* itself."""
+        safe = self.safe_names
         for name, value in node.items():
-            kind = type(value)
-            if kind is str:
-                if "=" in value or ":" in value or " " in value:
-                    cleaned = self.clean_text(value, loose)
-                    if cleaned is not value:
-                        node[name] = cleaned
-            elif kind is dict:
-                self._scrub_dict(value, loose, done)
-            elif kind is list:
-                self._scrub_list(value, loose, done)
-        value = node.get("value")
-        if value is not None:
-            # {"name": "password", "value": "x"}: a form field or a cookie as an object.
-            name = node.get("name") or node.get("key")
-            if type(name) is str and self.is_secret(name, True):
-                node["value"] = self.mask
-
-    def _scrub_names(self, node: dict[Any, Any], loose: bool) -> None:
-        for name, value in node.items():
+            if not loose and name in safe:
+                continue
             text = name if type(name) is str else str(name)
             if self.is_secret(text, loose):
                 if value is not None and value is not True and value is not False:
@@ -165,10 +134,27 @@ class Scrubber:
                 node[name] = self._scrub_syntax(bare, value)
             elif text.startswith("HTTP_") and self.is_secret(text, True):
                 node[name] = self.mask
+            elif bare == "VALUE":
+                # {"name": "password", "value": "x"}: a form field or a cookie as an object.
+                about = node.get("name") or node.get("key")
+                if type(about) is str and self.is_secret(about, True):
+                    node[name] = self.mask
             elif not loose:
-                if len(self._safe) >= MAX_KNOWN_NAMES:
-                    self._safe.clear()
-                self._safe.add(text)
+                if len(safe) >= MAX_KNOWN_NAMES:
+                    safe.clear()
+                safe.add(text)
+
+    def mask_pair(self, node: list[Any], loose: bool = False) -> None:
+        """Mask the second of a pair whose first is a private name: a header, a parsed parameter."""
+        name, value = node
+        if type(name) is not str or value is None or value is True or value is False:
+            return
+        if self.is_secret(name, loose):
+            node[1] = self.mask
+            return
+        bare = _NOT_HEADER.sub("_", name).strip("_").upper()
+        if bare in _SYNTAX_NAMES:
+            node[1] = self._scrub_syntax(bare, value)
 
     def _scrub_syntax(self, bare: str, value: Any) -> Any:
         if type(value) is not str:
@@ -179,32 +165,29 @@ class Scrubber:
             return self.clean_query(value)
         return self.clean_url(value)
 
-    def _scrub_list(self, node: list[Any], loose: bool, done: set[int]) -> None:
+    def scrub_tree(self, node: Any, loose: bool = False, done: set[int] | None = None) -> Any:
+        """Mask all of *node*, in place where it is a list or a dict, and return what stands for it."""
+        kind = type(node)
+        if kind is str:
+            return self.clean_text(node, loose)
+        if kind is not dict and kind is not list:
+            return node
+        done = set() if done is None else done
         if id(node) in done:
-            return
+            return node
         done.add(id(node))
-        if len(node) == 2 and type(node[0]) is str and type(node[1]) is not str and node[1] is not None:
-            if self.is_secret(node[0], loose):
-                node[1] = self.mask
-        elif len(node) == 2 and type(node[0]) is str and type(node[1]) is str:
-            # A pair of a list of headers or of parsed parameters.
-            if self.is_secret(node[0], loose):
-                node[1] = self.mask
-            else:
-                bare = _NOT_HEADER.sub("_", node[0]).strip("_").upper()
-                if bare in _SYNTAX_NAMES:
-                    node[1] = self._scrub_syntax(bare, node[1])
-        if {*map(type, node)} <= _NUMBERS:
-            return
-        for index, value in enumerate(node):
-            kind = type(value)
-            if kind is str:
-                if "=" in value or ":" in value or " " in value:
-                    node[index] = self.clean_text(value, loose)
-            elif kind is dict:
-                self._scrub_dict(value, loose, done)
-            elif kind is list:
-                self._scrub_list(value, loose, done)
+        if kind is dict:
+            self.mask_names(node, loose)
+            for name, value in node.items():
+                if type(value) in _TREES:
+                    node[name] = self.scrub_tree(value, loose, done)
+        else:
+            if len(node) == 2:
+                self.mask_pair(node, loose)
+            for index, value in enumerate(node):
+                if type(value) in _TREES:
+                    node[index] = self.scrub_tree(value, loose, done)
+        return node
 
     # -- texts -----------------------------------------------------------------------------------------------------
 
@@ -216,7 +199,7 @@ class Scrubber:
                 text = _CUT_USERINFO.sub(rf"\1{self.mask}", text)
         if "=" in text or ":" in text:
             text = _PAIR.sub(lambda match: self._mask_pair(match, loose), text)
-        if " " in text and len(text) > 12 and _BEARER.search(text) is not None:
+        if "earer " in text or "asic " in text:
             text = _BEARER.sub(rf"\1 {self.mask}", text)
         return text
 
@@ -282,39 +265,25 @@ class Scrubber:
     # -- events ----------------------------------------------------------------------------------------------------
 
     def scrub_event(self, event: dict[str, Any]) -> None:
-        """Mask a whole event, in place. Source lines were masked when their frame template was made."""
+        """Mask a whole event, in place.
+
+        Not looked at again: local variables, which the walker showed with this scrubber as its guard, and source lines,
+        which were masked when their frame template was made.
+        """
         done: set[int] = set()
-        for part in ("extra", "tags", "user", "contexts", "breadcrumbs"):
+        for part in ("extra", "tags", "user", "contexts", "breadcrumbs", "logentry"):
             if part in event:
                 self.scrub_tree(event[part], False, done)
         for name in ("message", "transaction", "culprit"):
             if type(event.get(name)) is str:
-                event[name] = self.clean_url(event[name]) if "?" in event[name] else self.clean_text(event[name])
-        logentry = event.get("logentry")
-        if logentry is not None:
-            self.scrub_tree(logentry, False, done)
+                event[name] = self.clean_url(event[name])
         request = event.get("request")
         if request:
             self.scrub_request(request, done)
         exception = event.get("exception")
         if exception is not None:
             for value in exception["values"]:
-                self._scrub_exception(value, done)
-        stacktrace = event.get("stacktrace")
-        if stacktrace is not None:
-            self._scrub_frames(stacktrace, done)
-
-    def _scrub_exception(self, value: dict[str, Any], done: set[int]) -> None:
-        value["value"] = self.clean_text(value["value"])
-        stacktrace = value.get("stacktrace")
-        if stacktrace is not None:
-            self._scrub_frames(stacktrace, done)
-
-    def _scrub_frames(self, stacktrace: dict[str, Any], done: set[int]) -> None:
-        for frame in stacktrace["frames"]:
-            local = frame.get("vars")
-            if local:
-                self._scrub_dict(local, False, done)
+                value["value"] = self.clean_text(value["value"])
 
     def scrub_request(self, request: dict[str, Any], done: set[int] | None = None) -> None:
         """Mask Sentry's request interface, in place."""
@@ -353,7 +322,7 @@ class Scrubber:
         return self.clean_text(text)
 
 
-_NUMBERS = frozenset({int, float, bool, type(None)})
+_TREES = frozenset({str, dict, list})
 
 
 def _content_type(headers: Any) -> str:

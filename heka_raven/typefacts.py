@@ -18,7 +18,7 @@ import re
 import sys
 import types
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 TEXT, ITEMS, DICT, FIELDS, NAMES, EXCEPTION = "text", "items", "dict", "fields", "names", "exception"
@@ -30,19 +30,17 @@ _type_name = type.__dict__["__name__"].__get__
 _type_module = type.__dict__["__module__"].__get__
 _type_qualname = type.__dict__["__qualname__"].__get__
 _type_mro = type.__dict__["__mro__"].__get__
+_type_flags = type.__dict__["__flags__"].__get__
 _type_dict = type.__dict__["__dict__"].__get__
-_exc_args = BaseException.__dict__["args"].__get__
-_exc_dict = BaseException.__dict__["__dict__"].__get__
 _module_dict: Any = types.ModuleType.__dict__["__dict__"].__get__  # type: ignore[index]
 
-_PLAIN_TYPES = frozenset(map(id, (str, int, float, bool, type(None), bytes)))
 _TRUSTED_TZ = frozenset({id(datetime.timezone), id(zoneinfo.ZoneInfo)})
 
 
 class Plan:
     """How to show the values of one class."""
 
-    __slots__ = ("cls", "kind", "length", "message", "name", "quoted", "show", "str_file", "user_repr")
+    __slots__ = ("by_value", "cls", "kind", "length", "name", "show", "str_file", "str_owner", "user_repr")
 
     def __init__(self, cls: type, kind: str, show: Callable[[Any], Any] = id) -> None:
         self.cls = cls  # kept alive: plans are found by the id of the class
@@ -50,10 +48,10 @@ class Plan:
         self.name = type_name(cls)
         self.show = show
         self.length: Callable[[Any], int] = len
-        self.quoted = False  # whether a text that show() returns is the value itself
+        self.by_value = False  # whether a text that show() returns is the value itself
         self.user_repr = False
-        self.str_file: str | None = None  # where a __str__ in Python is defined; '' for a C extension's
-        self.message: Callable[[Any, Any], str] = args_message
+        self.str_owner: type = object  # the class whose __str__ an exception has
+        self.str_file: str | None = None  # where that is defined, if it is Python
 
 
 _plans: dict[int, Plan] = {}
@@ -112,17 +110,6 @@ def instance_dict(value: Any) -> dict[str, Any]:
     return found if type(found) is dict else {}
 
 
-def state_is_plain(exc: BaseException) -> bool:
-    """Whether all that *exc* holds is text, numbers or bytes: then a library's ``__str__`` meets no other code."""
-    for value in (*_exc_args(exc), *instance_dict(exc).values()):
-        if id(type(value)) in _PLAIN_TYPES:
-            continue
-        if type(value) in (list, tuple) and len(value) <= 100 and {*map(id, map(type, value))} <= _PLAIN_TYPES:
-            continue
-        return False
-    return True
-
-
 # -- the plan of a class ---------------------------------------------------------------------------------------------
 
 
@@ -160,7 +147,7 @@ def _by_base(cls: type) -> Plan | None:
     for base, kind, show, length in _BASES:
         if issubclass(cls, base):
             plan = Plan(cls, kind, show)
-            plan.quoted = True
+            plan.by_value = True
             plan.length = length
             return plan
     return None
@@ -321,7 +308,7 @@ _SHOWN_AS_TEXT: dict[int, Callable[[Any], str]] = {
 }
 
 
-# -- exceptions ------------------------------------------------------------------------------------------------------
+# -- exceptions -------------------------------------------------------------------------------------------------------
 
 
 def _exception_plan(cls: type) -> Plan:
@@ -330,110 +317,13 @@ def _exception_plan(cls: type) -> Plan:
         found = _type_dict(base).get("__str__")
         if found is None:
             continue
-        message = _MESSAGES.get(id(base))
-        if message is not None:
-            plan.message = message
-        elif type(found) is types.FunctionType:
+        plan.str_owner = base
+        if type(found) is types.FunctionType:
             plan.str_file = found.__code__.co_filename
-        elif type(found) is type(BaseException.__str__):
-            plan.str_file = ""  # a slot of a class in C: an extension's own code
-        else:
+        elif _type_flags(base) & _HEAP_TYPE:
             plan.str_file = "<not a function>"
         break
     return plan
 
 
-def args_message(exc: Any, walker: Any) -> str:
-    """As ``BaseException.__str__``; with no args, the exception's own attributes."""
-    args = _exc_args(exc)
-    if not args:
-        return _attributes(exc, walker)
-    if len(args) == 1:
-        value = args[0]
-        return _argument(value, walker)
-    return "(" + ", ".join(walker.text(value) for value in args[:50]) + ")"
-
-
-def _attributes(exc: Any, walker: Any) -> str:
-    own = _exc_dict(exc)
-    pairs: Iterator[tuple[Any, Any]] = ((k, v) for k, v in own.items() if type(k) is str and not k.startswith("_"))
-    return ", ".join(f"{name}={walker.text(value)}" for name, value in list(pairs)[:20])
-
-
-def _argument(value: Any, walker: Any) -> str:
-    if issubclass(type(value), str):
-        return _clean_text(str.__getitem__(value, slice(0, 16384)))
-    text: str = walker.text(value)
-    return text
-
-
-def _clean_text(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _key_error_message(exc: Any, walker: Any) -> str:
-    args = _exc_args(exc)
-    if len(args) == 1:
-        text: str = walker.text(args[0])
-        return text
-    return args_message(exc, walker)
-
-
-def _read(cls: type, name: str, exc: Any) -> Any:
-    return _type_dict(cls)[name].__get__(exc)
-
-
-def _os_error_message(exc: Any, walker: Any) -> str:
-    number, reason = _read(OSError, "errno", exc), _read(OSError, "strerror", exc)
-    if number is None or reason is None:
-        return args_message(exc, walker)
-    text = f"[Errno {_argument(number, walker)}] {_argument(reason, walker)}"
-    first, second = _read(OSError, "filename", exc), _read(OSError, "filename2", exc)
-    if first is not None:
-        text += f": {walker.text(first)}"
-        if second is not None:
-            text += f" -> {walker.text(second)}"
-    return text
-
-
-def _import_error_message(exc: Any, walker: Any) -> str:
-    message = _read(ImportError, "msg", exc)
-    return message if type(message) is str else args_message(exc, walker)
-
-
-def _syntax_error_message(exc: Any, walker: Any) -> str:
-    message, file, line = (_read(SyntaxError, name, exc) for name in ("msg", "filename", "lineno"))
-    text = _argument(message, walker)
-    if type(file) is str and type(line) is int:
-        return f"{text} ({file.rsplit('/', 1)[-1]}, line {line})"
-    return text
-
-
-def _unicode_error_message(exc: Any, walker: Any) -> str:
-    # Its fields are checked by C to be text, bytes and integers; only the characters concerned are read.
-    return str(exc)
-
-
-def _group_message(exc: Any, walker: Any) -> str:
-    text = _argument(_read(_GROUP, "message", exc), walker)
-    count = len(_read(_GROUP, "exceptions", exc))
-    return f"{text} ({count} sub-exception{'' if count == 1 else 's'})"
-
-
-try:
-    _GROUP: Any = BaseExceptionGroup  # type: ignore[name-defined,unused-ignore]
-except NameError:  # Python 3.10
-    _GROUP = None
-
-_MESSAGES: dict[int, Callable[[Any, Any], str]] = {
-    id(object): args_message,
-    id(BaseException): args_message,
-    id(KeyError): _key_error_message,
-    id(OSError): _os_error_message,
-    id(ImportError): _import_error_message,
-    id(SyntaxError): _syntax_error_message,
-    id(UnicodeEncodeError): _unicode_error_message,
-    id(UnicodeDecodeError): _unicode_error_message,
-    id(UnicodeTranslateError): _unicode_error_message,
-    **({id(_GROUP): _group_message} if _GROUP is not None else {}),
-}
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by an extension

@@ -4,16 +4,19 @@
 #         the built-in types' own descriptors, containers through the built-in types' own methods; types are looked up
 #         by id, because a metaclass may define __hash__.
 # Rule 2: everything is bounded: items, characters, depth, the whole event's characters, and time.
-# Rule 3: nothing is masked here: scrub.py does that, by the names that this module keeps.
+# Rule 3: what is masked is decided by the guard that is passed in (scrub.py); it is asked for every name and text when
+#         that is shown, so that no second walk over the variables is needed.
 """Values of local variables, and of whatever else a user hands in, as an event shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
-from heka_raven.typefacts import DICT, EXCEPTION, FIELDS, ITEMS, NAMES, TEXT, Plan, plan_of, state_is_plain, type_name
+from heka_raven.messages import exception_text
+from heka_raven.text import ELLIPSIS, clean, cut
+from heka_raven.typefacts import DICT, EXCEPTION, FIELDS, ITEMS, TEXT, Plan, plan_of, type_name
 
 MAX_ITEMS = 50  # of one container
 MAX_CHARACTERS = 400  # of one string
@@ -24,31 +27,24 @@ MAX_INTEGER_BITS = 1300  # about 400 decimal digits
 ROOM = 512 * 1024  # characters of all variables of one event
 TIME_BUDGET_S = 0.02
 
-ELLIPSIS = "…"
 CUT = "<not shown: the event's budget is used up>"
 
 Handler = Callable[["Walker", Any, int], Any]
 
-_INT = id(int)
-_STR = id(str)
-_INTEGERS = frozenset({_INT, id(bool)})
-_ONLY_STR = frozenset({_STR})
+_INTEGERS = frozenset({id(int), id(bool)})
+_ONLY_STR = frozenset({id(str)})
 
 
-def clean(text: str) -> str:
-    """*text* without lone surrogates, which no UTF-8 encoder takes."""
-    if text.isascii():
-        return text
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+class Guard(Protocol):
+    """What masks values while they are shown; see :class:`heka_raven.scrub.Scrubber`."""
 
+    safe_names: set[str]
 
-def cut(text: str, limit: int) -> str:
-    """At most *limit* characters of *text*; a cut shows as an ellipsis."""
-    return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
+    def clean_text(self, text: str) -> str: ...
+
+    def mask_names(self, shown: dict[str, Any]) -> None: ...
+
+    def mask_pair(self, shown: list[Any]) -> None: ...
 
 
 class Walker:
@@ -56,6 +52,7 @@ class Walker:
 
     Args:
         clock: seconds, monotonic; only differences count.
+        guard: masks private values by their names, while they are shown.
         legacy: strings quoted and containers cut without a mark, as raven 3.4 showed them.
         call_repr: ask classes of the application for their own ``__repr__`` and ``__str__``.
         is_library: tells whether a file belongs to the standard library or an installed package; their exceptions'
@@ -64,11 +61,14 @@ class Walker:
         budget_s: how long all the variables of the event may take.
     """
 
-    __slots__ = ("_memo", "call_repr", "clock", "deadline", "is_library", "legacy", "max_depth", "room", "show_locals")
+    __slots__ = (
+        "_memo", "call_repr", "clock", "deadline", "guard", "is_library", "legacy", "max_depth", "room", "show_locals",
+    )  # fmt: skip
 
     def __init__(
         self,
         clock: Callable[[], float],
+        guard: Guard,
         *,
         legacy: bool = False,
         call_repr: bool = False,
@@ -77,6 +77,7 @@ class Walker:
         budget_s: float = TIME_BUDGET_S,
     ) -> None:
         self.clock = clock
+        self.guard = guard
         self.deadline = clock() + budget_s
         self.room = ROOM
         self.legacy = legacy
@@ -104,34 +105,25 @@ class Walker:
         shown = self.show(value, 1)
         return shown if type(shown) is str and type(value) is not str else repr(shown)
 
-    def show_names(self, names: Iterable[tuple[Any, Any]], depth: int = 0) -> dict[str, Any]:
-        """A mapping under plain names: local variables, keyword arguments."""
+    def show_names(self, pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+        """Values under plain names: local variables, keyword arguments. At most :data:`MAX_ITEMS` of them."""
         out: dict[str, Any] = {}
-        for name, value in islice(names, MAX_ITEMS):
-            key = name if type(name) is str else self._key(name)
-            handler = HANDLERS.get(id(type(value)))
-            out[key] = handler(self, value, depth) if handler is not None else self.show(value, depth)
+        _fill(self, out, pairs, 0)
         return out
 
-    def _key(self, key: Any) -> str:
-        kind = id(type(key))
-        if kind == _STR:
+    def key(self, key: Any, quoted: bool) -> str:
+        """The text of a dict's key."""
+        kind = type(key)
+        if kind is str:
             text = clean(key[:MAX_KEY])
-            return repr(text) if self.legacy else text
-        if kind == id(bytes):
-            text = bytes.decode(key[:MAX_KEY], "latin-1")
-            return repr(text) if self.legacy else text
-        return cut(self.text(key), MAX_KEY)
-
-    def _mark(self, more: int) -> str:
-        return f"<{more:,} more>"
-
-    def _spent(self, count: int) -> bool:
-        self.room -= 8 * count
-        return self.room <= 0 or self.clock() > self.deadline
+        elif kind is bytes:
+            text = key[:MAX_KEY].decode("latin-1")
+        else:
+            return cut(self.text(key), MAX_KEY)
+        return repr(text) if quoted else text
 
 
-# -- scalars ---------------------------------------------------------------------------------------------------------
+# -- scalars ----------------------------------------------------------------------------------------------------------
 
 
 def _as_is(walker: Walker, value: Any, depth: int) -> Any:
@@ -152,14 +144,23 @@ def _float(walker: Walker, value: float, depth: int) -> float | str:
 
 def _str(walker: Walker, value: str, depth: int) -> str:
     if walker.legacy:
-        text = repr(clean(value[: MAX_CHARACTERS - 2]))
-        return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + text[-1]
+        return _quoted(walker, value)
     length = len(value)
     if length > MAX_CHARACTERS:
         value = value[: MAX_CHARACTERS - 1] + ELLIPSIS
         length = MAX_CHARACTERS
     walker.room -= length
-    return value if value.isascii() else clean(value)
+    if not value.isascii():
+        value = clean(value)
+    if "=" in value or ":" in value or "earer" in value:
+        value = walker.guard.clean_text(value)
+    return value
+
+
+def _quoted(walker: Walker, value: str) -> str:
+    walker.room -= min(len(value), MAX_CHARACTERS)
+    text = repr(walker.guard.clean_text(clean(value[: MAX_CHARACTERS - 2])))
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + text[-1]
 
 
 def _bytes(walker: Walker, value: Any, depth: int) -> str:
@@ -168,10 +169,10 @@ def _bytes(walker: Walker, value: Any, depth: int) -> str:
     if len(value) > len(head) or len(text) > MAX_CHARACTERS:
         text = text[: MAX_CHARACTERS - 30] + f"{ELLIPSIS} <{len(value):,} bytes>"
     walker.room -= len(text)
-    return text
+    return walker.guard.clean_text(text)
 
 
-# -- containers ------------------------------------------------------------------------------------------------------
+# -- containers -------------------------------------------------------------------------------------------------------
 
 
 def _sequence(walker: Walker, value: Any, depth: int, length: int, items: Iterable[Any]) -> Any:
@@ -183,14 +184,23 @@ def _sequence(walker: Walker, value: Any, depth: int, length: int, items: Iterab
     if known is not None:
         return known[1]
     keep = length if length <= MAX_ITEMS else MAX_ITEMS if walker.legacy else MAX_ITEMS - 1
-    if walker._spent(keep):
+    walker.room -= 4 * keep
+    if walker.room <= 0 or walker.clock() > walker.deadline:
         return CUT
     head = list(islice(items, keep))
-    kinds = {*map(id, map(type, head))}
-    if not (kinds <= _INTEGERS and (not head or (min(head) > -MAX_INTEGER and max(head) < MAX_INTEGER))):
-        head = [walker.show(item, depth + 1) for item in head]
+    if not (
+        {*map(id, map(type, head))} <= _INTEGERS
+        and (not head or (min(head) > -MAX_INTEGER and max(head) < MAX_INTEGER))
+    ):
+        depth += 1
+        show, get = walker.show, HANDLERS.get
+        for index, item in enumerate(head):
+            handler = get(id(type(item)))
+            head[index] = handler(walker, item, depth) if handler is not None else show(item, depth)
+        if length == 2 and type(head[0]) is str:
+            walker.guard.mask_pair(head)
     if length > keep and not walker.legacy:
-        head.append(walker._mark(length - keep))
+        head.append(f"<{length - keep:,} more>")
     walker._memo[key] = (value, head)
     return head
 
@@ -208,38 +218,57 @@ def _mapping(walker: Walker, value: Any, depth: int, length: int, items: Iterabl
     if known is not None:
         return known[1]
     keep = length if length <= MAX_ITEMS else MAX_ITEMS if walker.legacy else MAX_ITEMS - 1
-    if walker._spent(keep):
+    walker.room -= 8 * keep
+    if walker.room <= 0 or walker.clock() > walker.deadline:
         return CUT
     out: dict[str, Any] = {}
-    handlers = HANDLERS
-    plain_keys = not walker.legacy
-    for name, item in islice(items, keep):
-        if not (plain_keys and type(name) is str and len(name) <= MAX_KEY and name.isascii()):
-            name = walker._key(name)
-            if name in out:
-                name = f"{name} ({len(out)})"
-        handler = handlers.get(id(type(item)))
-        out[name] = handler(walker, item, depth + 1) if handler is not None else walker.show(item, depth + 1)
+    _fill(walker, out, items if length == keep else islice(items, keep), depth + 1, walker.legacy)
     if length > keep and not walker.legacy:
-        out[ELLIPSIS] = walker._mark(length - keep)
+        out[ELLIPSIS] = f"<{length - keep:,} more>"
     walker._memo[key] = (value, out)
     return out
+
+
+def _fill(
+    walker: Walker, out: dict[str, Any], pairs: Iterable[tuple[Any, Any]], depth: int, quoted: bool = False
+) -> None:
+    """The inner loop: most of an event's time is spent here, so the commonest types are told apart in place."""
+    get = HANDLERS.get
+    for name, item in pairs:
+        if type(name) is not str or quoted or len(name) > MAX_KEY or not name.isascii():
+            name = walker.key(name, quoted)
+            if name in out:
+                name = f"{name} ({len(out)})"
+        kind = type(item)
+        if kind is int and -MAX_INTEGER < item < MAX_INTEGER:
+            out[name] = item
+        else:
+            handler = get(id(kind))
+            out[name] = handler(walker, item, depth) if handler is not None else walker.show(item, depth)
+    guard = walker.guard
+    if not guard.safe_names.issuperset(out):
+        guard.mask_names(out)
 
 
 def _dict(walker: Walker, value: dict[Any, Any], depth: int) -> Any:
     length = len(value)
     if (
-        length <= MAX_ITEMS
+        8 < length <= MAX_ITEMS
         and depth < walker.max_depth
         and not walker.legacy
         and {*map(id, map(type, value.values()))} <= _INTEGERS
         and {*map(id, map(type, value))} <= _ONLY_STR
-        and (not value or (min(value.values()) > -MAX_INTEGER and max(value.values()) < MAX_INTEGER))
-        and sum(map(len, value)) < length * MAX_KEY
+        and walker.guard.safe_names.issuperset(value)
+        and min(value.values()) > -MAX_INTEGER
+        and max(value.values()) < MAX_INTEGER
     ):
-        # Names and integers only, the commonest big dict: copied whole. A key that is no UTF-8 is mended by encode.py.
-        return CUT if walker._spent(length) else dict(value)
-    return _mapping(walker, value, depth, length, value.items())
+        # Known names and integers only, the commonest big dict: copied whole.
+        walker.room -= 16 * length
+        return dict(value)
+    try:
+        return _mapping(walker, value, depth, length, value.items())
+    except RuntimeError:
+        return "<dict, changing>"  # another thread writes to it
 
 
 # -- by plan: subclasses and classes with fields ---------------------------------------------------------------------
@@ -261,10 +290,10 @@ def _text(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
         shown = plan.show(value)
     except Exception:
         return f"<{plan.name} object>"
-    if type(shown) is str and plan.quoted is False:
+    if type(shown) is str and not plan.by_value:
         text = cut(clean(shown), MAX_CHARACTERS)
         walker.room -= len(text)
-        return text
+        return walker.guard.clean_text(text)
     return HANDLERS[id(type(shown))](walker, shown, depth)
 
 
@@ -289,15 +318,13 @@ def _fields(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
         pairs = [("__class__", plan.name), *plan.show(value)]
     except Exception:
         return f"<{plan.name} object>"
-    if plan.kind == NAMES and len(pairs) == 1:
-        return f"<{plan.name} object>"
     return _mapping(walker, value, depth, len(pairs), pairs)
 
 
 def _exception(walker: Walker, value: BaseException, depth: int, plan: Plan) -> Any:
     if depth >= walker.max_depth:
         return f"<{plan.name}>"
-    text = exception_text(walker, value, depth + 1)
+    text = walker.guard.clean_text(cut(exception_text(walker, value), MAX_CHARACTERS))
     return cut(f"<{plan.name}: {text}>" if text else f"<{plan.name}>", MAX_CHARACTERS)
 
 
@@ -307,13 +334,12 @@ _BY_KIND: dict[str, Callable[[Walker, Any, int, Plan], Any]] = {
     ITEMS: _items,
     DICT: _dict_items,
     FIELDS: _fields,
-    NAMES: _fields,
     EXCEPTION: _exception,
 }
 
 HANDLERS: dict[int, Handler] = {
-    _INT: _int,
-    _STR: _str,
+    id(int): _int,
+    id(str): _str,
     id(float): _float,
     id(bool): _as_is,
     id(type(None)): _as_is,
@@ -323,33 +349,3 @@ HANDLERS: dict[int, Handler] = {
     id(tuple): _list,
     id(dict): _dict,
 }
-
-
-# -- the message of an exception -------------------------------------------------------------------------------------
-
-
-def exception_text(walker: Walker, exc: BaseException, depth: int = 0) -> str:
-    """The message of *exc*, without running the application's ``__str__`` unless the walker may.
-
-    Built-in exceptions are written as Python writes them. An exception class of an installed package is asked when all
-    that it holds is plain text and numbers. Any other is shown by its ``args``, or by its fields when it has no args.
-    """
-    plan = plan_of(type(exc))
-    if plan.str_file is not None and (walker.call_repr or _trusted(walker, exc, plan.str_file)):
-        try:
-            text = str(exc)
-            if type(text) is str:
-                return clean(text)
-        except BaseException:
-            return "<its __str__ raised>"
-    try:
-        return plan.message(exc, walker)
-    except Exception:
-        return ""
-
-
-def _trusted(walker: Walker, exc: BaseException, file: str) -> bool:
-    return file == "" or (walker.is_library is not None and walker.is_library(file) and state_is_plain(exc))
-
-
-__all__ = ["CUT", "HANDLERS", "MAX_CHARACTERS", "MAX_DEPTH", "MAX_ITEMS", "Walker", "clean", "cut", "exception_text"]
