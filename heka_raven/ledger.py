@@ -45,6 +45,7 @@ OFFSETS = {
 DISCARDED = tuple(name for name in OFFSETS if name.startswith("discarded."))
 TOTAL = "total"
 MASK = (1 << 64) - 1  # counters wrap as u64 do in C
+MAX_TOTAL = 64 * 1024 * 1024  # bytes; a name has about 30
 SNAPSHOT_TRIES = 20  # a reader that meets a fold in each of them takes the last as it is
 
 _COUNT = (SIZE - 8) // 8
@@ -240,17 +241,21 @@ def fold(spool_path: str) -> int:
         counts = _read_values(os.path.join(directory, name)) or [0] * _COUNT
         values = [(a + b) & MASK for a, b in zip(values, counts, strict=True)]
         added.append(name)
-    if not added and left == folded:
-        return 0
-    names = "".join(f"{name}\n" for name in sorted(left.union(added)))
-    temporary = os.path.join(directory, f".{TOTAL}-{os.getpid()}")
+    if added:
+        _write_total(directory, values, left.union(added))
+        left.update(name for name in added if _remove(os.path.join(directory, name)))
+    if added or left != folded:
+        # What is gone is named no longer: after a reboot the same pid may start at the same tick.
+        _write_total(directory, values, left)
+    return len(added)
+
+
+def _write_total(directory: str, values: list[int], names: set[str]) -> None:
+    temporary = os.path.join(directory, f".{TOTAL}")  # one name: what a killed fold left is overwritten
     with open(temporary, "wb") as file:
         os.fchmod(file.fileno(), 0o600)
-        file.write(_LAYOUT.pack(MAGIC, *values) + names.encode("ascii"))
+        file.write(_LAYOUT.pack(MAGIC, *values) + "".join(f"{name}\n" for name in sorted(names)).encode("ascii"))
     os.rename(temporary, os.path.join(directory, TOTAL))
-    for name in added:
-        _remove(os.path.join(directory, name))
-    return len(added)
 
 
 def _remove(path: str) -> bool:
@@ -272,16 +277,13 @@ def _files(directory: str) -> Iterator[str]:
     return (name for name in names if _FILE.fullmatch(name))
 
 
-def _read(path: str, limit: int) -> tuple[tuple[int, int, int], bytes] | None:
+def _read(path: str, limit: int) -> bytes | None:
     try:
         fd = os.open(path, _OPEN_READ)
     except OSError:
         return None
     try:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            return None
-        return (info.st_ino, info.st_mtime_ns, info.st_size), os.read(fd, limit)
+        return os.read(fd, limit) if stat.S_ISREG(os.fstat(fd).st_mode) else None
     except OSError:
         return None
     finally:
@@ -290,17 +292,17 @@ def _read(path: str, limit: int) -> tuple[tuple[int, int, int], bytes] | None:
 
 def _read_values(path: str) -> list[int] | None:
     found = _read(path, SIZE)
-    if found is None or len(found[1]) != SIZE or found[1][:8] != MAGIC:
+    if found is None or len(found) != SIZE or found[:8] != MAGIC:
         return None
-    return list(_LAYOUT.unpack(found[1])[1:])
+    return list(_LAYOUT.unpack(found)[1:])
 
 
-def _read_total(directory: str) -> tuple[object, list[int], set[str]]:
-    found = _read(os.path.join(directory, TOTAL), 64 * 1024 * 1024)
-    if found is None or found[1][:8] != MAGIC or len(found[1]) < SIZE:
+def _read_total(directory: str) -> tuple[bytes | None, list[int], set[str]]:
+    """Its bytes, which tell one version from the next (an inode and its mtime may come round), its counters and names."""
+    found = _read(os.path.join(directory, TOTAL), MAX_TOTAL)
+    if found is None or found[:8] != MAGIC or len(found) < SIZE:
         return None, [0] * _COUNT, set()
-    values = list(_LAYOUT.unpack(found[1][:SIZE])[1:])
-    return found[0], values, set(found[1][SIZE:].decode("ascii", "replace").split())
+    return found, list(_LAYOUT.unpack(found[:SIZE])[1:]), set(found[SIZE:].decode("ascii", "replace").split())
 
 
 def _signed(value: int) -> int:

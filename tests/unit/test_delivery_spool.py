@@ -1,0 +1,345 @@
+"""The spool directory: who may use it, what is in it, and that writing into it never raises."""
+
+import logging
+import os
+import stat
+import subprocess
+import threading
+import time
+
+import pytest
+from delivery_support import assert_exact, fill, run_app, waiting
+
+from heka.exceptions import ConfigError
+from heka_raven import spool as spool_module
+from heka_raven.ledger import read_snapshot
+from heka_raven.spool import Spool, parse_name
+from heka_raven.spool_path import SpoolError, resolve_spool_path
+from heka_raven.streams import SpoolStream
+
+ID = "0123456789abcdef" * 2
+ROOT = os.geteuid() == 0
+as_root = pytest.mark.skipif(not ROOT, reason="needs root to become somebody else")
+
+
+def mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def test_put(tmp_path):
+    """An event is one file in new/, 0600, named by time, process and event; directories are 0700; tmp/ is empty again."""
+    spool = Spool(str(tmp_path / "spool"))
+    before = time.time_ns()
+    assert spool.put(ID, b"envelope")
+    (name,) = spool.names()
+    entry = parse_name(name)
+    assert before <= entry.timestamp_ns <= time.time_ns()
+    assert (os.getpid(), ID) == (entry.pid, entry.event_id)
+    assert b"envelope" == spool.read(name)
+    assert 0o600 == mode(tmp_path / "spool" / "new" / name)
+    assert [0o700] * 6 == [
+        mode(tmp_path / "spool" / part) for part in (".", "new", "tmp", "dead", "state", "state/ledger")
+    ]
+    assert [] == os.listdir(tmp_path / "spool" / "tmp")
+
+
+def test_modes_do_not_depend_on_the_umask(tmp_path):
+    """umask 0: still nobody else may look."""
+    run_app(tmp_path / "spool", "http://a@b/1", "os.umask(0)\ncapture(SpoolStream(path=path, sender='off'))")
+    (name,) = waiting(tmp_path / "spool")
+    assert (0o700, 0o600) == (mode(tmp_path / "spool"), mode(tmp_path / "spool" / "new" / name))
+    assert {0o600} == {mode(tmp_path / "spool/state/ledger" / n) for n in os.listdir(tmp_path / "spool/state/ledger")}
+
+
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_durability(tmp_path, durability):
+    """Both kinds of durability store the event; any other is refused by name."""
+    assert Spool(str(tmp_path / "spool"), durability=durability).put(ID, b"x" * 100_000)
+    with pytest.raises(ConfigError, match="durability"):
+        Spool(str(tmp_path / "other"), durability="none")
+    assert not (tmp_path / "other").exists()
+
+
+def test_power_durability_syncs_file_and_directory(tmp_path, monkeypatch):
+    """durability = power: the file is on the disk before it appears, and its name before put returns."""
+    spool = Spool(str(tmp_path / "spool"), durability="power")
+    synced = []
+    real = os.fsync
+
+    def fsync(fd):
+        synced.append(os.readlink(f"/proc/self/fd/{fd}").removeprefix(str(tmp_path)))
+        real(fd)
+
+    monkeypatch.setattr(spool_module.os, "fsync", fsync)
+    assert spool.put(ID, b"x")
+    assert [f"/spool/tmp/{spool.names()[0]}", "/spool/new"] == synced
+
+
+def test_full_by_count(tmp_path, caplog):
+    """Over the cap the new event is discarded and counted, and that is logged once."""
+    spool = Spool(str(tmp_path / "spool"), max_count=3)
+    assert [True, True, True, False, False] == [spool.put(ID, b"x") for _ in range(5)]
+    for _ in range(5):
+        spool.ledger.add("captured")
+    assert_exact(tmp_path / "spool", cache_overflow=2, captured=5, write_failed=0)
+    assert 1 == sum("is full" in record.message for record in caplog.records)
+
+
+def test_full_by_bytes(tmp_path):
+    """The cap in bytes counts the bytes of the files."""
+    spool = Spool(str(tmp_path / "spool"), max_bytes=1000)
+    assert [True, True, False, True] == [spool.put(ID, b"x" * n) for n in (400, 400, 400, 200)]
+
+
+def test_room_again_after_delivery(tmp_path):
+    """What another process removed makes room within a moment."""
+    spool = Spool(str(tmp_path / "spool"), max_count=2)
+    assert spool.put(ID, b"x") and spool.put(ID, b"x") and not spool.put(ID, b"x")
+    other = Spool(str(tmp_path / "spool"))
+    for name in other.names():
+        assert other.remove(name, "delivered", 1)
+    time.sleep(spool_module.LEVEL_FULL_S + 0.05)
+    assert spool.put(ID, b"x")
+
+
+def test_the_level_counts_other_processes(tmp_path):
+    """The caps hold for all processes together."""
+    fill(tmp_path / "spool", "http://a@b/1", 10)
+    assert not Spool(str(tmp_path / "spool"), max_count=10).put(ID, b"x")
+
+
+def test_remove_counts_only_what_it_removed(tmp_path):
+    """A file that vanished is no error, and its end is counted by who really took it."""
+    spool = Spool(str(tmp_path / "spool"))
+    spool.put(ID, b"x")
+    (name,) = spool.names()
+    assert [True, False] == [spool.remove(name, "delivered", 1) for _ in range(2)]
+    assert 1 == read_snapshot(spool.path)["delivered"]
+    assert spool.read(name) is None
+
+
+def test_dead_and_back(tmp_path):
+    """What a server refused stays in dead/; retry_dead captures it anew under its old id."""
+    (event_id,) = fill(tmp_path / "spool", "http://a@b/1", 1)
+    spool = Spool(str(tmp_path / "spool"))
+    (name,) = spool.names()
+    data = spool.read(name)
+    assert spool.bury(name, "discarded.send_error", len(data))
+    assert ([], [name]) == (spool.names(), spool.dead_names())
+    assert_exact(spool.path, captured=1, send_error=1)
+    assert spool.retry_dead(name)
+    assert [event_id] == [parse_name(name).event_id for name in spool.names()]
+    assert data == spool.read(spool.names()[0])
+    assert [] == spool.dead_names()
+    assert_exact(spool.path, captured=2, send_error=1)
+
+
+def test_sweep(tmp_path, monkeypatch):
+    """Orphans in tmp/ go after an hour; dead/ keeps the newest within its caps."""
+    spool = Spool(str(tmp_path / "spool"))
+    now = time.time()
+    for name, age in (("old.env", 3700), ("young.env", 10)):
+        path = tmp_path / "spool" / "tmp" / name
+        path.write_bytes(b"half")
+        os.utime(path, (now - age, now - age))
+    monkeypatch.setattr(spool_module, "DEAD_MAX_COUNT", 2)
+    for i in range(4):
+        (tmp_path / "spool" / "dead" / f"{i:020d}-1-{ID}.env").write_bytes(b"x")
+    spool.sweep(now)
+    assert ["young.env"] == os.listdir(tmp_path / "spool" / "tmp")
+    assert [2, 3] == [parse_name(name).timestamp_ns for name in spool.dead_names()]
+
+
+def test_foreign_files_in_new_are_left_alone(tmp_path):
+    """Only names of ours are read: no directories, links, pipes or notes."""
+    spool = Spool(str(tmp_path / "spool"))
+    new = tmp_path / "spool" / "new"
+    (new / "README").write_text("mine")
+    name = f"{1:020d}-1-{ID}.env"
+    os.symlink("/etc/passwd", new / name)
+    os.mkfifo(new / f"{2:020d}-1-{ID}.env")
+    os.mkdir(new / f"{3:020d}-1-{ID}.env")
+    assert 3 == len(spool.names())
+    assert [None, b"", None] == [spool.read(name) for name in spool.names()]
+
+
+@pytest.mark.parametrize("gone", ["spool", "spool/new", "spool/tmp", "spool/state"])
+def test_a_directory_deleted_under_us_is_made_again(tmp_path, gone):
+    """A cleaner took the spool (or a part): the next event is stored all the same, and counted."""
+    path = tmp_path / "spool"
+    stream = SpoolStream(path=str(path), sender="off")
+    stream.ledger.add("captured")
+    assert stream.write_event(ID, "http://a@b/1", b"{}")
+    subprocess.run(["rm", "-rf", str(tmp_path / gone)], check=True)
+    stream.ledger.add("captured")
+    assert stream.write_event(ID, "http://a@b/1", b"{}")
+    assert 1 <= len(waiting(path))
+    if gone in ("spool", "spool/tmp"):
+        assert_exact(path, captured=2, off_by=1)
+
+
+def test_a_path_that_cannot_be_written_is_counted_and_logged_once(tmp_path, caplog):
+    """The spool became a file: events are counted as lost, one line a minute, nothing raised."""
+    path = tmp_path / "spool"
+    stream = SpoolStream(path=str(path), sender="off")
+    stream.ledger.add("captured", 3)
+    os.rename(path, tmp_path / "away")
+    path.write_text("not a directory")
+    with caplog.at_level(logging.ERROR, "heka_raven"):
+        assert [False] * 3 == [stream.write_event(ID, "http://a@b/1", b"{}") for _ in range(3)]
+    assert 1 == len(caplog.records)
+    assert_exact(tmp_path / "away", captured=3, cache_overflow=3, write_failed=3)
+
+
+def test_the_log_is_sparing(tmp_path, caplog, monkeypatch):
+    """One kind of trouble is told once a minute, another kind at once."""
+    spool = Spool(str(tmp_path / "spool"))
+    now = [1000.0]
+    monkeypatch.setattr(spool_module.time, "monotonic", lambda: now[0])
+    for _ in range(3):
+        spool.log_sparingly("a", "first")
+    spool.log_sparingly("b", "second")
+    now[0] += 60.0
+    spool.log_sparingly("a", "first")
+    assert ["first", "second", "first"] == [record.message for record in caplog.records]
+
+
+def test_a_clock_that_goes_backwards(tmp_path, monkeypatch):
+    """Events stay apart and are all stored when the clock is set back to a time that was used already."""
+    spool = Spool(str(tmp_path / "spool"))
+    monkeypatch.setattr(spool_module.time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    assert all(spool.put(f"{i:032x}", b"x") for i in range(5))
+    assert 5 == len(spool.names())
+
+
+def test_many_threads_and_processes_write_at_once(tmp_path):
+    """Four processes of four threads: every event is there, and the ledger says so."""
+    code = (
+        "stream = SpoolStream(path=path, sender='off')\n"
+        "threads = [threading.Thread(target=capture, args=(stream, 25)) for _ in range(4)]\n"
+        "for _ in range(2): os.fork()\n"
+        "[t.start() for t in threads]\n[t.join() for t in threads]\n"
+        "try:\n while True: os.wait()\nexcept ChildProcessError: pass\n"
+    )
+    _, ids = run_app(tmp_path / "spool", "http://a@b/1", code)
+    assert 400 == len(set(ids))
+    assert 400 == len(waiting(tmp_path / "spool"))
+    assert_exact(tmp_path / "spool", captured=400, count=0)
+
+
+def test_the_path(monkeypatch):
+    """The explicit setting, else the environment's, else the system's, else one in /tmp; each says why."""
+    monkeypatch.setenv("HEKA_RAVEN_SPOOL", "/x/env")
+    assert "/x/set" == resolve_spool_path("/x/set")[0]
+    assert ("/x/env", "from $HEKA_RAVEN_SPOOL") == resolve_spool_path(None)
+    monkeypatch.delenv("HEKA_RAVEN_SPOOL")
+    path, reason = resolve_spool_path(None, uid=4711)
+    assert path in ("/var/spool/heka-raven/4711", "/tmp/heka-raven-4711")
+    assert reason
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "open", "dangling"])
+def test_untrustworthy_paths_are_refused(tmp_path, kind):
+    """A link, a file, a directory open to others: one line that names path and cure, and nothing is written."""
+    path = tmp_path / "spool"
+    target = tmp_path / "target"
+    target.mkdir(0o700)
+    if kind == "link":
+        path.symlink_to(target)
+    elif kind == "dangling":
+        path.symlink_to(tmp_path / "nowhere")
+    elif kind == "file":
+        path.write_text("")
+    else:
+        path.mkdir()
+        path.chmod(0o750)
+    with pytest.raises(SpoolError, match=str(path)) as caught:
+        SpoolStream(path=str(path), sender="off")
+    assert "\n" not in str(caught.value)
+    assert [] == os.listdir(target)
+
+
+@as_root
+def test_somebody_elses_spool_is_refused(tmp_path):
+    """A directory of another owner is refused also for root: its owner could swap what is inside."""
+    path = tmp_path / "spool"
+    path.mkdir(0o700)
+    os.chown(path, 4711, 4711)
+    with pytest.raises(SpoolError, match="belongs to uid 4711"):
+        Spool(str(path))
+
+
+@as_root
+def test_a_parent_that_is_not_ours(tmp_path):
+    """Where nothing may be made the error says so, and for whom."""
+    pid = os.fork()
+    if pid == 0:
+        os.setgid(4711)
+        os.setuid(4711)
+        try:
+            Spool(str(tmp_path / "x"))
+        except SpoolError as error:
+            os._exit(0 if "uid 4711 may write" in str(error) else 1)
+        os._exit(2)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_write_event_never_raises(tmp_path, caplog):
+    """A payload or options that cannot be encoded are counted, not raised."""
+    stream = SpoolStream(path=str(tmp_path / "spool"), sender="off")
+    stream.ledger.add("captured", 2)
+    assert not stream.write_event(ID, "http://a@b/1", "text, not bytes")
+    assert not stream.write_event(ID, "http://a@b/1", b"{}", hk={"timeout_s": object()})
+    assert_exact(tmp_path / "spool", captured=2, internal_sdk_error=2)
+
+
+def test_heka_records_are_refused_with_one_warning(tmp_path, caplog):
+    """The spool carries events: other heka messages are refused, and that is said once."""
+    stream = SpoolStream(path=str(tmp_path / "spool"), sender="off")
+    stream.write(b"\x1e...")
+    stream.write(b"\x1e...")
+    assert 1 == len(caplog.records)
+    assert [] == waiting(tmp_path / "spool")
+
+
+def test_stream_options_are_checked(tmp_path, monkeypatch):
+    """Options as text work; a wrong one is refused by name before anything is made."""
+    stream = SpoolStream(path=str(tmp_path / "a"), sender="off", max_bytes="2M", max_count="10", timeout_s="3")
+    assert (2 << 20, 10, 3.0) == (stream.spool.max_bytes, stream.spool.max_count, stream.options.timeout_s)
+    for key, value in (
+        ("max_bytes", "lots"),
+        ("max_count", 0),
+        ("sender", "maybe"),
+        ("host", "x"),
+        ("durability", "x"),
+    ):
+        with pytest.raises(ConfigError, match=key):
+            SpoolStream(**{"path": str(tmp_path / "b"), "sender": "off", key: value})
+    monkeypatch.setenv("HEKA_RAVEN_SENDER", "off")
+    assert "off" == SpoolStream(path=str(tmp_path / "c")).sender
+    assert "thread" == SpoolStream(path=str(tmp_path / "c"), sender="thread").sender
+    monkeypatch.setenv("HEKA_RAVEN_SENDER", "nope")
+    with pytest.raises(ConfigError, match="HEKA_RAVEN_SENDER"):
+        SpoolStream(path=str(tmp_path / "c"))
+    assert not (tmp_path / "b").exists()
+
+
+def test_writing_imports_no_http_client(tmp_path):
+    """What a request pays for its first event: no HTTP client, no protobuf, no TLS is imported."""
+    code = (
+        "capture(SpoolStream(path=path, sender='off'))\n"
+        "heavy = {'urllib3', 'ssl', 'http.client', 'google.protobuf', 'asyncio', 'heka_raven.sender.loop'}\n"
+        "os.write(1, repr(sorted(heavy & set(sys.modules))).encode())"
+    )
+    _, out = run_app(tmp_path / "spool", "http://a@b/1", code)
+    assert "[]" == out[-1]
+
+
+def test_nothing_is_left_open(tmp_path):
+    """A thousand events leave no descriptor and no thread behind."""
+    stream = SpoolStream(path=str(tmp_path / "spool"), sender="off")
+    stream.write_event(ID, "http://a@b/1", b"{}")
+    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    for _ in range(1000):
+        stream.write_event(ID, "http://a@b/1", b"{}")
+    assert before == (len(os.listdir("/proc/self/fd")), threading.active_count())
