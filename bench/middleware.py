@@ -1,7 +1,7 @@
 """What the middleware costs a request that succeeds: `./run bench`, or `python bench/middleware.py`.
 
-Prints, for each kind of body, the bare application's time, the time under RavenMiddleware, and the difference. The figure is the
-best of many short rounds, taken in turns, so that what else the machine does falls on both.
+Prints, for each kind of body, the bare application's time, the time under RavenMiddleware, and the difference. The
+figure is the best of many short rounds, taken in turns, so that what else the machine does falls on both.
 """
 
 import contextvars
@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from heka_raven.middleware import RavenMiddleware  # noqa: E402
+from heka_raven.middleware import RavenMiddleware
 
 ROUNDS = 300
 REQUESTS = 1000  # per round

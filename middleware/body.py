@@ -38,10 +38,7 @@ def watch(body: Any, state: State, environ: Environ) -> Iterable[bytes]:
         return _watch_generator(body, state, environ)
     if kind in _PLAIN or _is_plain_sequence(body, kind) or _is_file(body, kind, environ):
         return body  # type: ignore[no-any-return]
-    sized = hasattr(kind, "__len__")
-    if hasattr(kind, "__next__"):
-        return (SizedIterator if sized else WatchedIterator)(body, state, environ)
-    return (SizedIterable if sized else WatchedIterable)(body, state, environ)
+    return _class_for(kind)(body, state, environ)
 
 
 def _is_plain_sequence(body: Any, kind: type) -> bool:
@@ -126,18 +123,23 @@ def _run(state: State, environ: Environ, function: Callable[..., Any], *args: An
             _reset(token)
 
 
-class WatchedIterable:
-    """A body that is no generator: something to iterate that may have a close() and anything else."""
+class Watched:
+    """A body that is no generator. Subclasses have those of the methods of ``_SPECIAL`` that the body's class has."""
 
-    __slots__ = ("_body", "_environ", "_state")
+    __slots__ = ("_begun", "_body", "_environ", "_next", "_state")
 
     def __init__(self, body: Any, state: State, environ: Environ) -> None:
         self._body = body
         self._state = state
         self._environ = environ
+        self._next: Callable[[], Any] | None = None  # of the body, or of the error page that took its place
+        self._begun = False
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(watch(_run(self._state, self._environ, iter, self._body), self._state, self._environ))
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """What isinstance() around us is to see: the application's class."""
+        found: type = self._body.__class__
+        return found
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._body, name)
@@ -147,26 +149,17 @@ class WatchedIterable:
         self._state[_START_RESPONSE] = None
         return _run(self._state, self._environ, close, *args)
 
+    def _iter(self) -> Iterator[bytes]:
+        found: Any = _run(self._state, self._environ, iter, self._body)
+        return self if found is self._body else iter(watch(found, self._state, self._environ))
 
-class WatchedIterator(WatchedIterable):
-    """A body that is its own iterator."""
-
-    __slots__ = ("_begun", "_next")
-
-    def __init__(self, body: Any, state: State, environ: Environ) -> None:
-        super().__init__(body, state, environ)
-        self._next = type(body).__next__.__get__(body)
-        self._begun = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
+    def _step(self) -> bytes:
         state = self._state
         token = None if _get() is state else _enter(state)
         state[1] = self._environ
+        step = self._next
         try:
-            chunk: bytes = self._next()
+            chunk: bytes = next(self._body) if step is None else step()
         except StopIteration:
             raise
         except BaseException as error:
@@ -182,20 +175,40 @@ class WatchedIterator(WatchedIterable):
         self._begun = True
         return chunk
 
+    def _item(self, key: Any) -> Any:
+        """What iteration asks of a class without ``__iter__``; an IndexError is its end."""
+        token = _enter(self._state)
+        self._state[_ENVIRON] = self._environ
+        try:
+            return self._body[key]
+        except LookupError:
+            raise
+        except BaseException as error:
+            self._state[_MIDDLEWARE].failed(self._state, error, True)
+            raise
+        finally:
+            self._state[_ENVIRON] = None
+            if token is not None:
+                _reset(token)
 
-class SizedIterable(WatchedIterable):
-    """One with a length: a server that asks for it can send a Content-Length."""
 
-    __slots__ = ()
+_SPECIAL: dict[str, Callable[..., Any]] = {
+    "__iter__": Watched._iter,
+    "__next__": Watched._step,
+    "__getitem__": Watched._item,
+    "__len__": lambda self: len(self._body),
+    "__bool__": lambda self: bool(self._body),
+    "__contains__": lambda self, item: item in self._body,
+    "__length_hint__": lambda self: self._body.__length_hint__(),
+}
+_classes: dict[tuple[str, ...], type[Watched]] = {}
 
-    def __len__(self) -> int:
-        return len(self._body)
 
-
-class SizedIterator(WatchedIterator):
-    """An iterator with a length."""
-
-    __slots__ = ()
-
-    def __len__(self) -> int:
-        return len(self._body)
+def _class_for(kind: type) -> type[Watched]:
+    """The class whose instances answer ``len()``, ``next()`` and the like just where those of *kind* do."""
+    names = tuple(name for name in _SPECIAL if hasattr(kind, name))
+    found = _classes.get(names)
+    if found is None:
+        methods: dict[str, Any] = {name: _SPECIAL[name] for name in names}
+        found = _classes[names] = type("Watched", (Watched,), {"__slots__": (), **methods})
+    return found

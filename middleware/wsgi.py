@@ -175,9 +175,13 @@ class RavenMiddleware(metaclass=_Bound):
                 self._count_disconnect()
             if verdict is not Verdict.REPORT:
                 return verdict, None
-            state[DESCRIBE] = partial(state[DESCRIBE], status=status or "500", traceback=traceback)
-            exc_info = (type(error), error, traceback)
-            return verdict, self.client.raven("", exc_info=exc_info, mechanism=dict(mechanism))
+            plain = state[DESCRIBE]
+            state[DESCRIBE] = partial(plain, status=status or "500", traceback=traceback)
+            try:
+                exc_info = (type(error), error, traceback)
+                return verdict, self.client.raven("", exc_info=exc_info, mechanism=dict(mechanism))
+            finally:
+                state[DESCRIBE] = plain  # the traceback's frames hold start_response, which holds the state: a cycle
         except BaseException:
             log.warning("could not report %s", type(error).__name__, exc_info=sys.exc_info())
             return verdict, None

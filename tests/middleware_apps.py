@@ -1,12 +1,15 @@
 """Fixture applications: what a WSGI application may do, right or wrong. Shared by the differential tests.
 
-Served by waitress and uWSGI as well: `/bare/NAME` is the application itself, `/raven/NAME` the same under RavenMiddleware.
+Served by waitress and uWSGI as well: `/bare/NAME` is the application itself, `/raven/NAME` the same under
+RavenMiddleware.
 """
 
 import io
 import itertools
 import tempfile
 from collections.abc import Sequence
+
+from heka_raven.middleware import RavenMiddleware
 
 HEADERS = [("Content-Type", "text/plain"), ("X-Fixture", "caf\xe9")]
 APPS = {}
@@ -249,7 +252,14 @@ def a_file():
 
 def wrap_file(environ, file):
     wrapper = environ.get("wsgi.file_wrapper")
-    return iter(lambda: file.read(8192), b"") if wrapper is None else wrapper(file, 8192)
+    return chunks_of(file) if wrapper is None else wrapper(file, 8192)
+
+
+def chunks_of(file):
+    try:
+        yield from iter(lambda: file.read(8192), b"")
+    finally:
+        file.close()
 
 
 @fixture
@@ -484,8 +494,6 @@ class CountingClient:
 
 def application(environ, start_response):
     """Serve `/bare/NAME` and `/raven/NAME`."""
-    from heka_raven.middleware import RavenMiddleware
-
     _, how, name = environ["PATH_INFO"].split("/")[:3]
     app = APPS[name]
     if how == "raven":

@@ -1,73 +1,446 @@
-"""Where an application can fail, and what the middleware does about it."""
+"""Where an application can fail, what is reported of it, and what is left alone."""
+
+import asyncio
+import gc
+import logging
+import threading
+import traceback
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from middleware_apps import APPS
+from middleware_support import RecordingClient, make_environ, run
 
+from heka.client import HekaClient
+from heka.config import client_from_dict_config
+from heka.exceptions import ConfigError
 from heka_raven.middleware import RavenMiddleware
-from heka_raven.scope import CURRENT
+from heka_raven.scope import current_environ, describe_current
 
 
-class RecordingClient:
-    """Stands for a heka client with the raven plugin: keeps what it was given, and the request as it was then."""
+@pytest.fixture
+def client():
+    return RecordingClient()
 
-    def __init__(self):
-        self.reports = []
+
+def fail(app, client, error=ValueError, environ=None, **options):
+    environ = make_environ() if environ is None else environ
+    with pytest.raises(error) as caught:
+        run(RavenMiddleware(app, client, **options), environ)
+    return caught.value
+
+
+@pytest.mark.parametrize("where", [name for name in APPS if "fails" in name and name != "fails_at_len"])
+def test_reports_once_and_reraises(where, client):
+    """Wherever the application fails, the error is reported once, unchanged, with its request."""
+    mine = ValueError("mine")
+    environ = make_environ(**{"fixture.error": mine})
+    error = fail(APPS[where], client, environ=environ)
+    assert [mine] == client.errors
+    assert error is mine
+    assert "GET /there" == client.facts.transaction
+    assert {"type": "wsgi", "handled": False} == client.reports[0].fields["mechanism"]
+    assert environ["heka_raven.event_id"] == client.reports[0].event_id
+    assert current_environ() is None
+
+
+def test_an_error_that_the_application_dealt_with(client):
+    """start_response(…, exc_info) of an application that caught its own error is reported, as handled."""
+    environ = make_environ()
+    assert [b"sorry"] == run(RavenMiddleware(APPS["starts_twice_before_sending"], client), environ)
+    assert ["the application failed"] == [str(error) for error in client.errors]
+    assert {"type": "wsgi", "handled": True} == client.reports[0].fields["mechanism"]
+    assert 500 == client.facts.fields["status"]
+
+
+@pytest.mark.parametrize("exc_info", [(None, None, None), "nonsense", (1, 2), True])
+def test_exc_info_that_is_none(exc_info, client):
+    """What is no exc_info is handed on to the server and not reported."""
+
+    def app(environ, start_response):
+        start_response("200 OK", [], exc_info)
+        return []
+
+    taken = []
+    run(RavenMiddleware(app, client), make_environ(), lambda *args: taken.append(args))
+    assert [("200 OK", [], exc_info)] == taken
+    assert [] == client.reports
+
+
+def test_traceback_is_the_applications(client):
+    """The reported traceback begins in the application; what goes on to the server has a frame of ours, close() two."""
+    for name in ("fails_in_call", "generator_fails_later", "iterator_fails_later", "fails_at_close", "fails_at_iter"):
+        error = fail(APPS[name], client)
+        reported = traceback.extract_tb(client.reports[-1].exc_info[2])
+        assert "middleware_apps.py" in reported[0].filename
+        files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        assert (2 if "close" in name else 1) == sum("/middleware/" in file for file in files), name
+        assert error.__context__ is None
+
+
+def test_no_reference_cycle(client):
+    """A failed request is freed at once, without the garbage collector."""
+
+    class Marker:
+        pass
+
+    gc.collect()
+    gc.disable()
+    try:
+        for name in ("fails_in_call", "generator_fails_later", "iterator_fails_later", "fails_at_close"):
+            environ = make_environ(marker=Marker())
+            alive = weakref.ref(environ["marker"])
+            try:
+                run(RavenMiddleware(APPS[name], RecordingClientThatForgets()), environ)
+            except ValueError:
+                pass
+            del environ
+            assert alive() is None, name
+    finally:
+        gc.enable()
+
+
+class RecordingClientThatForgets:
+    stream = None
 
     def raven(self, msg="", exc_info=True, **fields):
-        describe, environ = CURRENT.get()
-        self.reports.append((exc_info, describe(environ)))
-        environ["heka_raven.event_id"] = "e" * 32
-        return "e" * 32
+        describe_current()
+        return "0" * 32
 
 
-ENVIRON = {
-    "REQUEST_METHOD": "GET",
-    "SCRIPT_NAME": "",
-    "PATH_INFO": "/there",
-    "QUERY_STRING": "a=1",
-    "SERVER_NAME": "localhost",
-    "SERVER_PORT": "80",
-    "wsgi.url_scheme": "http",
-    "REMOTE_ADDR": "203.0.113.5",
-}
+def test_a_client_that_fails_is_not_seen(client, caplog):
+    """Whatever the client raises, the application's own exception is what the server gets; one warning is logged."""
+
+    class Broken:
+        stream = None
+
+        def raven(self, *args, **fields):
+            raise KeyboardInterrupt
+
+    caplog.set_level(logging.WARNING)
+    assert "the application failed" == str(fail(APPS["fails_in_call"], Broken()))
+    assert ["could not report ValueError"] == [record.getMessage() for record in caplog.records]
 
 
-def failing_call(environ, start_response):
-    raise ValueError("call")
+# -- what is an error --------------------------------------------------------------------------------------------------
 
 
-def failing_iteration(environ, start_response):
-    start_response("200 OK", [])
-    yield b"first"
-    raise ValueError("iteration")
+def raising(error):
+    def app(environ, start_response):
+        raise error
+
+    return app
 
 
-class FailingClose:
-    def __init__(self, environ, start_response):
-        start_response("200 OK", [])
+def web_exception(name, **keywords):
+    import webob.exc
 
-    def __iter__(self):
-        return iter([b"first"])
-
-    def close(self):
-        raise ValueError("close")
+    return getattr(webob.exc, name)(**keywords)
 
 
 @pytest.mark.parametrize(
-    ("app", "where"), [(failing_call, "call"), (failing_iteration, "iteration"), (FailingClose, "close")]
+    ("error", "options", "reported"),
+    [
+        (SystemExit(), {}, False),
+        (SystemExit(0), {}, False),
+        (SystemExit(False), {}, False),
+        (SystemExit(3), {}, True),
+        (SystemExit("gone wrong"), {}, True),
+        (SystemExit(3), {"system_exit": False}, False),
+        (KeyboardInterrupt(), {}, False),
+        (KeyboardInterrupt(), {"keyboard_interrupt": True}, True),
+        (GeneratorExit(), {}, False),
+        (StopIteration(), {}, True),
+        (asyncio.CancelledError(), {}, False),
+        (BaseException("unusual"), {}, True),
+        (web_exception("HTTPNotFound"), {}, False),
+        (web_exception("HTTPFound", location="/x"), {}, False),
+        (web_exception("HTTPClientError"), {}, False),
+        (web_exception("HTTPInternalServerError"), {}, True),
+        (web_exception("HTTPBadGateway"), {}, True),
+        (KeyError("x"), {"ignore": "KeyError"}, False),
+        (KeyError("x"), {"ignore": "builtins.KeyError, x.Y"}, False),
+        (KeyError("x"), {"ignore": [LookupError]}, False),
+        (KeyError("x"), {"ignore": ["IndexError"]}, True),
+        (BrokenPipeError(32, "Broken pipe"), {}, True),
+        (OSError("write error"), {}, True),
+    ],
 )
-def test_reports_once_and_reraises(app, where):
-    """Wherever the application fails, the error is reported once, unchanged."""
-    client = RecordingClient()
-    environ = dict(ENVIRON)
-    with pytest.raises(ValueError, match=where) as caught:
-        body = RavenMiddleware(app, client)(environ, lambda status, headers, exc_info=None: None)
+def test_what_is_an_error(error, options, reported, client):
+    """The table of docs/middleware.rst, row by row."""
+    fail(raising(error), client, type(error), **options)
+    assert ([error] if reported else []) == client.errors
+
+
+def test_paste_expects_it(client):
+    """What environ['paste.expected_exceptions'] names is not reported, nor its subclasses."""
+    fail(raising(KeyError()), client, KeyError, make_environ(**{"paste.expected_exceptions": [LookupError]}))
+    assert [] == client.errors
+    fail(raising(KeyError()), client, KeyError, make_environ(**{"paste.expected_exceptions": [ValueError, "x"]}))
+    assert 1 == len(client.errors)
+
+
+def test_paste_wants_it_raw(client):
+    """environ['paste.throw_errors']: an outer tool shows it; not reported, no error page, unless by option."""
+    environ = make_environ(**{"paste.throw_errors": True})
+    fail(APPS["fails_in_call"], client, environ=environ, catchall=True)
+    assert [] == client.errors
+    fail(APPS["fails_in_call"], client, environ=environ, catchall=True, report_thrown=True)
+    assert 1 == len(client.errors)
+
+
+def test_an_exception_that_lies_about_its_class(client):
+    """The class is asked for, not what __class__ says."""
+
+    class Liar(Exception):
+        @property
+        def __class__(self):
+            raise RuntimeError("no class")
+
+    fail(raising(Liar()), client, Liar)
+    assert 1 == len(client.errors)
+
+
+@pytest.mark.parametrize("name", ["webob.request.DisconnectionError", "waitress.channel.ClientDisconnected"])
+def test_disconnects_are_counted(name, client):
+    """A visitor who went away is counted and not reported."""
+    module, _, attribute = name.rpartition(".")
+    kind = getattr(__import__(module, fromlist=[attribute]), attribute)
+    middleware = RavenMiddleware(raising(kind("gone")), client).__self__
+    with pytest.raises(kind):
+        run(middleware, make_environ())
+    assert [] == client.errors
+    assert 1 == middleware.disconnects
+
+
+def test_disconnects_go_to_the_ledger(client):
+    """Where the stream keeps a ledger, a disconnect is captured and discarded there: the sum stays right."""
+
+    class Stream:
+        class ledger:
+            added = []
+            add = added.append
+
+    client.stream = Stream
+    fail(raising(web_request().DisconnectionError()), client, OSError)
+    assert ["captured", "discarded.client_disconnect"] == Stream.ledger.added
+
+
+def web_request():
+    import webob.request
+
+    return webob.request
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"catchall": "perhaps"}, "catchall: 'perhaps' is not allowed"),
+        ({"body": "-1"}, "body: '-1' is not allowed: a number of bytes from 0 to 1048576"),
+        ({"body": "lots"}, "body: 'lots'"),
+        ({"trusted_proxies": 99}, "trusted_proxies: 99"),
+        ({"error_page": "no.such.module:page"}, "error_page: 'no.such.module:page' cannot be imported"),
+        ({"ignore": 5}, "ignore: 5"),
+        ({"colour": "red"}, "unknown option colour; known are body, trusted_proxies"),
+        ({"release": "1"}, "release: to be set where the client is made"),
+        ({"dsn": "https://key@host/1"}, "both a client and a dsn"),
+    ],
+)
+def test_a_wrong_option_is_named(options, says, client):
+    """A ConfigError that says which option, which value, and what would be right."""
+    with pytest.raises(ConfigError) as caught:
+        RavenMiddleware(APPS["a_list"], client, **options)
+    assert says in str(caught.value)
+
+
+def test_without_client_and_dsn():
+    """Neither a client nor a dsn, or a client without the plugin: said when the application is made."""
+    with pytest.raises(ConfigError, match="neither a client nor a dsn"):
+        RavenMiddleware(APPS["a_list"])
+    plain = client_from_dict_config({"logger": "x", "stream_class": "heka.streams.DebugCaptureStream"})
+    assert isinstance(plain, HekaClient)
+    with pytest.raises(ConfigError, match="has no raven plugin"):
+        RavenMiddleware(APPS["a_list"], plain)
+
+
+# -- the context of a request ------------------------------------------------------------------------------------------
+
+
+def who():
+    environ = current_environ()
+    return None if environ is None else environ["who"]
+
+
+def test_context_in_every_phase(client):
+    """The request is the current one in the call, in each step and in close(), and nowhere between."""
+    seen = []
+
+    class Body:
+        def __init__(self):
+            self.left = 2
+
+        def __iter__(self):
+            seen.append(("iter", who()))
+            return self
+
+        def __next__(self):
+            seen.append(("next", who()))
+            self.left -= 1
+            if self.left < 0:
+                raise StopIteration
+            return b"x"
+
+        def close(self):
+            seen.append(("close", who()))
+
+    def app(environ, start_response):
+        seen.append(("call", who()))
+        return Body()
+
+    body = RavenMiddleware(app, client)(make_environ(who="me"), None)
+    between = [who()]
+    for _ in body:
+        between.append(who())
+    body.close()
+    between.append(who())
+    assert {None} == set(between)
+    assert {"me"} == {name for _, name in seen}
+    assert ["call", "iter", "next", "next", "next", "close"] == [phase for phase, _ in seen]
+
+
+def streaming(environ, start_response):
+    for _ in range(3):
+        yield who()
+
+
+class Streaming:
+    def __init__(self, environ, start_response):
+        self.left = 3
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self.left:
+            raise StopIteration
+        self.left -= 1
+        return who()
+
+
+@pytest.mark.parametrize("app", [streaming, Streaming])
+def test_bodies_in_turns(app, client):
+    """Two bodies that one thread iterates in turns each see their own request."""
+    wrapped = RavenMiddleware(app, client)
+    bodies = {name: iter(wrapped(make_environ(who=name), None)) for name in ("a", "b")}
+    seen = [(name, next(bodies[name])) for name in "abbaab"]
+    assert all(name == found for name, found in seen)
+    assert who() is None
+
+
+@pytest.mark.parametrize("app", [streaming, Streaming])
+def test_body_in_another_thread(app, client):
+    """A body that another thread iterates sees its request there, also while both threads serve others."""
+    wrapped = RavenMiddleware(app, client)
+    with ThreadPoolExecutor(4) as pool:
+        bodies = {name: iter(wrapped(make_environ(who=name), None)) for name in map(str, range(20))}
+        found = {name: [pool.submit(next, body).result() for _ in range(3)] for name, body in bodies.items()}
+        after = [pool.submit(who).result() for _ in range(8)]
+    assert {name: [name] * 3 for name in bodies} == found
+    assert {None} == set(after)
+
+
+def test_threads_do_not_see_each_other(client):
+    """Requests that run at the same time in many threads: each event has its own."""
+    gate = threading.Barrier(8)
+
+    def app(environ, start_response):
+        gate.wait(10)
+        raise ValueError(who())
+
+    wrapped = RavenMiddleware(app, client)
+
+    def request(name):
         try:
-            for _ in body:
-                pass
-        finally:
-            getattr(body, "close", lambda: None)()
-    [(exc_info, facts)] = client.reports
-    assert exc_info[1] is caught.value
-    assert facts.transaction == "GET /there"
-    assert facts.fields["remote_addr"] == "203.0.113.5"
-    assert CURRENT.get() is None
+            run(wrapped, make_environ(who=name, PATH_INFO=f"/{name}"))
+        except ValueError as error:
+            assert name == str(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(request, [f"t{number}" for number in range(8)]))
+    assert 8 == len(client.reports)
+    for report in client.reports:
+        assert f"GET /{report.exc_info[1]}" == report.facts.transaction
+
+
+def test_asyncio_in_a_thread(client):
+    """Tasks and to_thread() of a view see its request; what outlives the request sees none, not another's."""
+    late = []
+    loop = asyncio.new_event_loop()
+
+    async def background(gate):
+        await gate.wait()
+        late.append(who())
+
+    async def view(gates):
+        gate = asyncio.Event()
+        gates.append((gate, asyncio.ensure_future(background(gate))))
+        inside = [who(), await asyncio.to_thread(who), await asyncio.create_task(task())]
+        for gate, _ in gates[:-1]:
+            gate.set()
+        await asyncio.sleep(0)
+        return inside
+
+    async def task():
+        await asyncio.sleep(0)
+        return who()
+
+    gates = []
+
+    def app(environ, start_response):
+        return [loop.run_until_complete(view(gates))]
+
+    wrapped = RavenMiddleware(app, client)
+    try:
+        assert [["a"] * 3] == run(wrapped, make_environ(who="a"))
+        assert [["b"] * 3] == run(wrapped, make_environ(who="b"))
+        gates[-1][0].set()
+        loop.run_until_complete(asyncio.gather(*[future for _, future in gates]))
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+    assert [None, None] == late
+
+
+def test_nested_requests(client):
+    """A request made inside another (a mounted application, a test client in a view) does not end the outer one."""
+
+    def inner(environ, start_response):
+        return [who()]
+
+    wrapped_inner = RavenMiddleware(inner, client)
+
+    def outer(environ, start_response):
+        before = who()
+        [inside] = run(wrapped_inner, make_environ(who="inner"))
+        streamed = list(RavenMiddleware(streaming, client)(make_environ(who="streamed"), None))
+        return [before, inside, *streamed, who()]
+
+    found = run(RavenMiddleware(outer, client), make_environ(who="outer"))
+    assert ["outer", "inner", "streamed", "streamed", "streamed", "outer"] == found
+    assert who() is None
+
+
+def test_the_application_reports_by_itself(client):
+    """client.raven() in a view has the request."""
+
+    def app(environ, start_response):
+        client.raven("by hand")
+        return []
+
+    run(RavenMiddleware(app, client), make_environ())
+    assert "GET /there" == client.facts.transaction
+    assert "status" not in client.facts.fields

@@ -1,0 +1,321 @@
+"""With and without the middleware, a server sees the same: every call, in order, with the same objects."""
+
+import io
+import sys
+import wsgiref.util
+import wsgiref.validate
+
+import pytest
+from middleware_apps import APPS, SUCCEEDS, CountingClient
+from webtest import lint
+
+from heka_raven.middleware import RavenMiddleware
+from heka_raven.scope import CURRENT, current_environ
+
+
+class FunctionWrapper:
+    """uWSGI's file_wrapper: a function that gives the file back and remembers which it was."""
+
+    def __init__(self):
+        self.file = None
+
+    def __call__(self, file, size=8192):
+        self.file = file
+        return file
+
+
+class Server:
+    """Runs one request as a server would and writes down all that it can see of the application."""
+
+    def __init__(self, app, wrapper, environ=None):
+        self.seen = []
+        self.sent = False
+        self.error = ValueError("the very object")
+        self.environ = {
+            "REQUEST_METHOD": "POST",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": "/x",
+            "QUERY_STRING": "q=1",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(b"abcdefg\nnext line\n"),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "fixture.log": self.seen,
+            "fixture.error": self.error,
+            **(environ or {}),
+        }
+        if wrapper is not None:
+            self.environ["wsgi.file_wrapper"] = wrapper
+        self.wrapper = wrapper
+        self.written = []
+        self.run(app)
+        self.seen.append(("keys left", sorted(key for key in self.environ if not key.startswith("heka_raven."))))
+        self.seen.append(("unread", self.environ["wsgi.input"].read() if "wsgi.input" in self.environ else None))
+
+    def start_response(self, status, headers, exc_info=None):
+        self.seen.append(("start_response", status, headers, exc_info and (exc_info[0], exc_info[1] is self.error)))
+        if exc_info and self.sent:
+            raise exc_info[1].with_traceback(exc_info[2])
+        return self.write
+
+    def write(self, data):
+        self.sent = True
+        self.seen.append(("write", data))
+
+    def note(self, phase, call):
+        try:
+            result = call()
+        except BaseException as error:
+            self.seen.append((phase, "raised", type(error), error is self.error, error.__context__ is None))
+            return None
+        return result
+
+    def run(self, app):
+        body = self.note("call", lambda: app(self.environ, self.start_response))
+        self.seen.append(("returned", body is None))
+        self.look_at(body)
+        iterator = self.note("iter", lambda: iter(body))
+        if iterator is not None:
+            self.seen.append(("own iterator", iterator is body))
+            for _ in range(20):
+                chunk = self.note("next", lambda: next(iterator, StopIteration))
+                self.seen.append(("chunk", chunk))
+                if chunk is None or chunk is StopIteration:
+                    break
+                self.sent = self.sent or bool(chunk)
+        if hasattr(body, "close"):
+            self.note("close", body.close)
+            self.note("close again", body.close)
+
+    def look_at(self, body):
+        self.seen.append(("len", self.note("len", lambda: len(body))))
+        for name in ("close", "__len__", "__next__", "__iter__", "read", "fileno", "filelike"):
+            self.seen.append(("has", name, hasattr(body, name)))
+        for name in ("__len__", "__next__", "__getitem__"):
+            self.seen.append(("class has", name, hasattr(type(body), name) or name == "__getitem__"))
+        if isinstance(self.wrapper, type):
+            self.seen.append(("is file_wrapper", isinstance(body, self.wrapper)))
+        elif self.wrapper is not None:
+            self.seen.append(("is the file", body is self.wrapper.file))
+        self.seen.append(("is list", isinstance(body, list), "is tuple", isinstance(body, tuple)))
+
+
+WRAPPERS = {"class": lambda: wsgiref.util.FileWrapper, "function": FunctionWrapper, "none": lambda: None}
+
+
+@pytest.mark.parametrize("name", APPS)
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_nothing_changes(name, wrapper):
+    """Status, headers, chunks, write(), len(), close(), identities, exceptions: the same, in the same order."""
+    app = APPS[name]
+    bare = Server(app, WRAPPERS[wrapper]())
+    watched = Server(RavenMiddleware(app, CountingClient()), WRAPPERS[wrapper]())
+    assert bare.seen == watched.seen
+    assert current_environ() is None
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_options_change_nothing_either(name):
+    """A body tee, and an error page where nothing fails, are as invisible."""
+    app = APPS[name]
+    bare = Server(app, wsgiref.util.FileWrapper)
+    watched = Server(
+        RavenMiddleware(app, CountingClient(), body=4, catchall=name in SUCCEEDS), wsgiref.util.FileWrapper
+    )
+    assert bare.seen == watched.seen
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_twice_is_as_once(name):
+    """Under two middlewares the same, and neither leaves its request behind in the context."""
+    app = APPS[name]
+    bare = Server(app, wsgiref.util.FileWrapper)
+    inner, outer = CountingClient(), CountingClient()
+    watched = Server(RavenMiddleware(RavenMiddleware(app, inner), outer), wsgiref.util.FileWrapper)
+    assert bare.seen == watched.seen
+    assert inner.reports == outer.reports
+    assert current_environ() is None
+
+
+class Environ(dict):
+    """A dict class of a server's own."""
+
+
+@pytest.mark.parametrize("environ", [{}, Environ(), {"wsgi.input": None}, {"REQUEST_METHOD": 7, "PATH_INFO": b"x"}])
+def test_odd_environs(environ):
+    """An environ that is sparse, of another class, or nonsense is handed through as the object that it is."""
+    seen = []
+
+    def app(given, start_response):
+        seen.append(given)
+        raise KeyError("x")
+
+    client = CountingClient()
+    with pytest.raises(KeyError):
+        RavenMiddleware(app, client, body=100)(environ, None)
+    assert [True] == [given is environ for given in seen]
+    assert 1 == client.reports
+
+
+LINT_CLEAN = [
+    "a_list", "a_tuple", "with_length", "generator", "iterator_with_close", "iterable_with_len", "empty_list",
+    "writes", "list_with_close", "a_chain",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINT_CLEAN)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_wsgiref_and_webtest_have_nothing_to_say(name, method):
+    """wsgiref.validate and webtest.lint, inside and outside of the middleware, find no fault."""
+    for validator in (wsgiref.validate.validator, lint.middleware):
+        app = validator(RavenMiddleware(validator(correct(APPS[name])), CountingClient(), body=100, catchall=True))
+        environ = {
+            "REQUEST_METHOD": method,
+            "wsgi.input": io.BytesIO(b"abc\n"),
+            "QUERY_STRING": "",
+            "CONTENT_LENGTH": "4",
+        }
+        wsgiref.util.setup_testing_defaults(environ)
+        written = []
+
+        def start_response(status, headers, exc_info=None):
+            return written.append
+
+        body = app(environ, start_response)
+        try:
+            written += body
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+        assert written or name == "empty_list"
+
+
+def correct(app):
+    """The fixtures' header values are Latin-1, which lint wants as ASCII."""
+
+    def corrected(environ, start_response):
+        def started(status, headers, exc_info=None):
+            return start_response(status, [("Content-Type", "text/plain")])
+
+        return app(environ, started)
+
+    return corrected
+
+
+def test_the_same_start_response_timing():
+    """A generator that starts in its first step does so in its first step."""
+    order = []
+
+    def app(environ, start_response):
+        order.append("first step")
+        start_response("200 OK", [])
+        yield b"x"
+
+    body = RavenMiddleware(app, CountingClient())({}, lambda *args: order.append("started"))
+    order.append("returned")
+    assert [b"x"] == list(body)
+    assert ["returned", "first step", "started"] == order
+
+
+def test_exc_info_reaches_the_server_as_it_is():
+    """start_response gets the very exc_info tuple, by position, and its result goes back to the application."""
+    given = []
+
+    def app(environ, start_response):
+        try:
+            raise ValueError("mine")
+        except ValueError:
+            exc_info = sys.exc_info()
+        given.append(exc_info)
+        assert "the write" == start_response("500 Sorry", [], exc_info=exc_info)
+        return []
+
+    client = CountingClient()
+    taken = []
+
+    def start_response(*args):
+        taken.append(args)
+        return "the write"
+
+    RavenMiddleware(app, client)({}, start_response)
+    assert taken == [("500 Sorry", [], given[0])]
+    assert taken[0][2] is given[0]
+    assert 1 == client.reports
+
+
+def test_generator_that_was_not_begun_runs_nothing():
+    """A server that drops or closes a generator before its first step runs no code of the application."""
+    ran = []
+
+    def app(environ, start_response):
+        ran.append("begun")
+        try:
+            yield b"x"
+        finally:
+            ran.append("ended")
+
+    body = RavenMiddleware(app, CountingClient())({}, None)
+    body.close()
+    assert [] == list(body)
+    del body
+    assert [] == ran
+
+
+def test_dropped_generator_is_closed():
+    """A server that forgets close(): the generator's `finally` runs when the body is dropped, as without us."""
+    ran = []
+
+    def app(environ, start_response):
+        try:
+            yield b"x"
+        finally:
+            ran.append(current_environ())
+
+    environ = {"which": "mine"}
+    body = RavenMiddleware(app, CountingClient())(environ, None)
+    next(body)
+    del body
+    assert [environ] == ran
+    assert current_environ() is None
+
+
+def test_nothing_is_kept_of_a_finished_request():
+    """What stays in the context after a request holds neither its environ nor its server's start_response."""
+    for name in ("generator", "iterator_with_close", "a_list", "fails_in_call"):
+        environ = {"fixture.log": []}
+        try:
+            body = RavenMiddleware(APPS[name], CountingClient())(environ, lambda *args: None)
+            list(body)
+            getattr(body, "close", list)()
+        except ValueError:
+            pass
+        state = CURRENT.get()
+        assert state is None or (state[1] is None and state[2] is None)
+
+
+def test_attributes_of_a_body_are_reachable():
+    """What an outer middleware of the application's own knows of its body is there."""
+
+    class Body:
+        status = "of the body"
+
+        def __iter__(self):
+            return iter([b"x"])
+
+    body = RavenMiddleware(lambda environ, start_response: Body(), CountingClient())({}, None)
+    assert "of the body" == body.status
+    with pytest.raises(AttributeError):
+        body.missing
+
+
+def test_is_an_instance():
+    """RavenMiddleware(...) is what isinstance says it is, although servers get its bound method."""
+    wrapped = RavenMiddleware(APPS["a_list"], CountingClient())
+    assert isinstance(wrapped, RavenMiddleware)
+    assert not isinstance(APPS["a_list"], RavenMiddleware)
