@@ -156,10 +156,10 @@ class HekaClient:
             msg.severity = as_severity(severity)
             msg.payload = as_text("payload", payload)
         msg.env_version = self.env_version
-        msg.pid = self.pid
+        msg.pid = self._pid or os.getpid()
         msg.hostname = self.hostname
         if fields:
-            if not isinstance(fields, Mapping):
+            if fields.__class__ is not dict and not isinstance(fields, Mapping):
                 raise TypeError(f"fields: a {fields.__class__.__name__} is not a mapping of names to values")
             add_fields(msg, fields)
         return self.send_message(msg, shrink)
@@ -194,7 +194,8 @@ class HekaClient:
         try:
             data = self.encoder.encode(msg)
             limit = getattr(stream, "max_record_size", None) or sys.maxsize
-            if _size(data) > min(limit, MAX_MESSAGE_SIZE):
+            size = len(data) if data.__class__ is bytes else _size(data)
+            if size > limit or size > MAX_MESSAGE_SIZE:
                 data = self._fit(msg, data, limit, shrink)
                 if data is None:
                     return False

@@ -62,9 +62,10 @@ class ProtobufEncoder:
         """
         _check(msg)
         payload: bytes = msg.SerializeToString()
+        if self._signer is None:
+            return wire.frame_unsigned(payload)
         header = Header(message_length=len(payload))
-        if self._signer is not None:
-            self._signer.sign(header, payload)
+        self._signer.sign(header, payload)
         return wire.frame(header.SerializeToString(), payload)
 
     def decode(self, data: bytes) -> Message:

@@ -6,7 +6,7 @@ surrogate, bytes that are no UTF-8, an integer over 64 bits) can come from any r
 
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from heka.message import Field, Message
@@ -69,55 +69,84 @@ def add_fields(msg: Message, fields: Mapping[str, Any], prefix: str = "", depth:
     """
     add = msg.fields.add
     for key, value in fields.items():
-        name = prefix + key if key.__class__ is str else prefix + as_text("field name", key)
-        if isinstance(value, Mapping):
+        name = key if key.__class__ is str else as_text("field name", key)
+        if prefix:
+            name = prefix + name
+        write = _WRITERS.get(value.__class__) or _find_writer(name, value)
+        if write is None:
             if depth >= MAX_FIELD_DEPTH:
                 raise ValueError(f"field {name!r}: nested more than {MAX_FIELD_DEPTH} levels deep")
             add_fields(msg, value, name + ".", depth + 1)
             continue
         field = add()
-        field.representation = ""
         try:
             field.name = name
         except UnicodeError:
             field.name = mend_text(name)
-        _set_value(field, name, value)
+        field.representation = ""
+        write(field, value)
 
 
-def _set_value(field: Field, name: str, value: object) -> None:
-    if isinstance(value, str):
-        field.value_type = _STRING
-        try:
-            field.value_string.append(value)
-        except UnicodeError:
-            field.value_string.append(mend_text(value))
-    elif isinstance(value, bool):
-        field.value_type = _BOOL
-        field.value_bool.append(value)
-    elif isinstance(value, int):
-        number = int.__index__(value)
-        if -_INT64 <= number < _INT64:
-            field.value_type = _INTEGER
-            field.value_integer.append(number)
-        else:
-            field.value_type = _STRING
-            field.value_string.append(_decimal(number))
-    elif isinstance(value, float):
-        field.value_type = _DOUBLE
-        field.value_double.append(value)
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        field.value_type = _BYTES
-        field.value_bytes.append(bytes(value))
-    elif value is None:
-        raise ValueError(f"field {name!r}: None is not allowed for field values. [{name}]")
-    else:
-        raise ValueError(
-            f"field {name!r}: unexpected value type {type(value).__name__}, allowed: str, bytes, int, float, bool, dict"
-        )
-
-
-def _decimal(value: int) -> str:
+def _write_text(field: Field, value: str) -> None:
+    field.value_type = _STRING
     try:
-        return str(value)
+        field.value_string.append(value)
+    except UnicodeError:
+        field.value_string.append(mend_text(value))
+
+
+def _write_bytes(field: Field, value: bytes | bytearray | memoryview) -> None:
+    field.value_type = _BYTES
+    field.value_bytes.append(bytes(value))
+
+
+def _write_integer(field: Field, value: int) -> None:
+    number = int.__index__(value)  # a plain int, also of an enum; runs no code of a subclass
+    if -_INT64 <= number < _INT64:
+        field.value_type = _INTEGER
+        field.value_integer.append(number)
+        return
+    field.value_type = _STRING
+    try:
+        field.value_string.append(str(number))
     except ValueError:  # Python refuses to print more than 4,300 digits
-        return hex(value)
+        field.value_string.append(hex(number))
+
+
+def _write_double(field: Field, value: float) -> None:
+    field.value_type = _DOUBLE
+    field.value_double.append(value)
+
+
+def _write_bool(field: Field, value: bool) -> None:
+    field.value_type = _BOOL
+    field.value_bool.append(value)
+
+
+_WRITERS: dict[type, Callable[[Field, Any], None]] = {
+    str: _write_text,
+    bool: _write_bool,
+    int: _write_integer,
+    float: _write_double,
+    bytes: _write_bytes,
+    bytearray: _write_bytes,
+    memoryview: _write_bytes,
+}
+
+
+def _find_writer(name: str, value: object) -> Callable[[Field, Any], None] | None:
+    """The writer of a value of a subclass; None for a mapping.
+
+    Raises:
+        ValueError: if no field can hold *value*.
+    """
+    if isinstance(value, Mapping):
+        return None
+    for kind, write in _WRITERS.items():
+        if isinstance(value, kind):
+            return write
+    if value is None:
+        raise ValueError(f"field {name!r}: None is not allowed for field values. [{name}]")
+    raise ValueError(
+        f"field {name!r}: unexpected value type {type(value).__name__}, allowed: str, bytes, int, float, bool, dict"
+    )

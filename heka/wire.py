@@ -48,6 +48,19 @@ def frame(header: bytes, message: bytes) -> bytes:
     return b"%b%c%b%b%b" % (_RS, len(header), header, _US, message)
 
 
+def frame_unsigned(message: bytes) -> bytes:
+    """:func:`frame` with the Header of a message that is not signed, which is the length of *message* and nothing more.
+
+    Written out for the lengths that messages have: protobuf takes five times as long for these two or three bytes.
+    """
+    size = len(message)
+    if size < 1 << 7:
+        return b"\x1e\x02\x08%c\x1f%b" % (size, message)
+    if size < 1 << 14:
+        return b"\x1e\x03\x08%c%c\x1f%b" % (size & 127 | 128, size >> 7, message)
+    return frame(Header(message_length=size).SerializeToString(), message)
+
+
 def split(record: bytes) -> tuple[bytes, bytes]:
     """The encoded Header and the encoded Message of exactly one *record*.
 

@@ -12,7 +12,7 @@ from heka.encoders import ProtobufEncoder
 from heka.message import MAX_HEADER_SIZE, MAX_MESSAGE_SIZE, Header, InvalidMessage, Message, field_values
 from heka.signing import verify
 from heka.testing import capture_client, sent_messages
-from heka.wire import MAX_RESCUES, RecordReader, frame, parse_header, parse_message, split
+from heka.wire import MAX_RESCUES, RecordReader, frame, frame_unsigned, parse_header, parse_message, split
 
 HMAC = {"signer": "s", "key": "key", "key_version": 1, "hash_function": "SHA1"}
 
@@ -143,6 +143,13 @@ def test_framing_limits():
         parse_header(b"")
     with pytest.raises(InvalidMessage):
         parse_message(b"\xff")
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 127, 128, 129, 255, 256, 16383, 16384, 16385, 65536, 65537, 2**21])
+def test_the_header_of_an_unsigned_record_is_protobufs(size):
+    """The short way to frame writes the same bytes."""
+    message = bytes(size)
+    assert frame(Header(message_length=size).SerializeToString(), message) == frame_unsigned(message)
 
 
 texts = st.text(st.characters(), max_size=30)  # lone surrogates too
