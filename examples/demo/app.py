@@ -94,10 +94,11 @@ def log_line(environ, start_response):
 
 
 def full_queue(environ, start_response):
-    # Visitors from another process: this worker must be free to be one of the two that they keep busy.
-    subprocess.Popen(
-        [sys.executable, HERE / "visitors.py", environ["SERVER_NAME"], environ["SERVER_PORT"]], close_fds=True
-    )
+    # Visitors from another process: this worker must be free to be one of the two that they keep busy. Under uWSGI,
+    # sys.executable is uWSGI.
+    python = Path(sys.prefix) / "bin" / "python3"
+    address = (environ["SERVER_NAME"], environ["SERVER_PORT"])
+    subprocess.Popen([python, HERE / "visitors.py", *address], close_fds=True)
     return text(start_response, "here they come")
 
 

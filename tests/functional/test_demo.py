@@ -1,0 +1,80 @@
+"""The demo as a person starts it: both servers, real ports, Ctrl-C."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+DEMO = [sys.executable, "-u", str(ROOT / "examples" / "demo" / "demo.py")]
+
+
+def processes_naming(text):
+    """The ids of the processes whose environment holds *text*: children inherit it, whoever their parent is now."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if text.encode() in environ.read_bytes():
+                found.append(int(environ.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_the_demo_leaves_no_process_behind(tmp_path, stop_signal):
+    """The demo prints two addresses that answer; Ctrl-C and SIGTERM end inbox, master, workers and sender."""
+    mark = f"DEMO_MARK={tmp_path}"
+    demo = subprocess.Popen(
+        [*DEMO, "--keep", str(tmp_path / "kept")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "DEMO_MARK": str(tmp_path)},
+    )
+    try:
+        lines = []
+        for line in demo.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        addresses = re.findall(r"http://127\.0\.0\.1:\d+/", "".join(lines))
+        assert 2 == len(addresses), lines
+        for address in addresses:
+            with urllib.request.urlopen(address, timeout=5) as response:
+                assert 200 == response.status
+        assert len(processes_naming(mark)) >= 6  # the demo, the inbox, master, two workers, sender
+        demo.send_signal(stop_signal)
+        demo.wait(20)
+    finally:
+        demo.kill()
+        demo.wait()
+        demo.stdout.close()
+    assert [] == processes_naming(mark)
+
+
+def test_the_demo_survives_nothing_by_halves():
+    """A port in use: one line that names the option and what to do, exit code not 0, nothing started."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        port = sock.getsockname()[1]
+        for option in ("--port", "--inbox-port"):
+            ran = subprocess.run([*DEMO, option, str(port)], capture_output=True, text=True, timeout=30)
+            assert 1 == ran.returncode
+            assert [f"demo: {option} {port}: Address already in use: choose another port, or leave the option out"] == (
+                ran.stderr.strip().splitlines()
+            )
+            assert "" == ran.stdout
+
+
+def test_a_bad_port_is_refused_in_one_line():
+    """--port takes 0 to 65535, and says so."""
+    ran = subprocess.run([*DEMO, "--port", "70000"], capture_output=True, text=True, timeout=30)
+    assert 2 == ran.returncode
+    assert "'70000' is not a port: 0 to 65535" in ran.stderr
