@@ -1,4 +1,4 @@
-# For `uwsgi --build-plugin GIT-URL`: uWSGI clones the project and runs this file; the plugin itself is in uwsgi_plugin/.
+# For `uwsgi --build-plugin GIT-URL`: uWSGI clones the project and runs this file; the plugin is in uwsgi_plugin/.
 # uWSGI gives no __file__: the clone has the URL's last part as its name, in the directory where the build runs.
 
 import os
@@ -15,7 +15,7 @@ def _find():
 
 _plugin = {}
 with open(_find()) as _file:
-    exec(_file.read(), _plugin)
+    exec(_file.read(), _plugin)  # noqa: S102 - as uWSGI itself runs such files
 
 NAME = _plugin["NAME"]
 CFLAGS = _plugin["CFLAGS"]

@@ -13,13 +13,14 @@ REPORTED = b"sentry_reported"
 
 
 def _uwsgi() -> Any:
-    """The module that uWSGI makes inside its workers; None elsewhere (also where a package of that name is installed)."""
-    module = sys.modules.get("uwsgi")
+    """The module that uWSGI makes inside its workers; None elsewhere, also where a package of that name is installed."""
+    module: Any = sys.modules.get("uwsgi")
     if module is None:
         try:
-            import uwsgi as module
+            import uwsgi
         except ImportError:
             return None
+        module = uwsgi
     return module if hasattr(module, "call") and hasattr(module, "masterpid") else None
 
 

@@ -8,10 +8,13 @@ LDFLAGS = []
 LIBS = ["-lcurl"]
 
 CORE = [
-    "buffer", "dsn", "envelope", "event", "json", "jsonread", "legacy", "options", "packet", "policy", "pool", "request",
-    "ring", "template", "wire",
+    "buffer", "dsn", "envelope", "event", "json", "jsonread", "legacy", "options", "packet", "policy", "pool",
+    "request", "ring", "template", "wire",
 ]  # fmt: skip
-EDGE = ["capture", "http", "ledger", "ledger_fold", "queue", "sender", "spool", "sys", "targets"]
+EDGE = [
+    "capture", "http", "ledger", "ledger_fold", "queue", "sender", "sender_house", "sender_reply", "spool", "sys",
+    "targets",
+]  # fmt: skip
 GLUE = ["entry", "gateway", "plugin", "reported", "spoolglue"]
 
 GCC_LIST = ["core/" + f for f in CORE] + ["edge/" + f for f in EDGE] + ["glue/" + f for f in GLUE]

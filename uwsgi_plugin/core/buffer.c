@@ -68,7 +68,7 @@ static int reserve(hk_buf *b, size_t n)
         b->failed = 1;
         return -1;
     }
-    cap = b->cap < 256 ? 256 : b->cap;
+    cap = b->cap < 256 ? (b->limit < 256 ? b->limit : 256) : b->cap;
     while (cap - b->len < n)
         cap = cap > b->limit / 2 ? b->limit : cap * 2;
     grown = use_realloc(b->data, cap);

@@ -211,6 +211,22 @@ static hk_slice shown_message(const hk_event *e)
     return e->message.n > 0 || has_exception(e) ? e->message : hk_slice_of("(no message)");
 }
 
+/* uWSGI says builtins.ValueError; Sentry wants type and module apart. */
+static void put_exception_type(hk_json *j, const hk_event *e)
+{
+    hk_slice type = e->exception_type;
+    size_t at = type.n;
+
+    while (at > 0 && type.p[at - 1] != '.')
+        at--;
+    if (at > 0 && at < type.n) {
+        hk_json_pair(j, "type", hk_slice_from(type, at), 256);
+        hk_json_pair(j, "module", hk_slice_make(type.p, at - 1), 256);
+    } else {
+        hk_json_pair(j, "type", type.n > 0 ? type : hk_slice_of("Error"), 256);
+    }
+}
+
 static void put_v7(hk_json *j, const hk_event *e, const limits *l)
 {
     size_t i;
@@ -233,7 +249,7 @@ static void put_v7(hk_json *j, const hk_event *e, const limits *l)
         key(j, "values");
         hk_json_open(j, '[');
         hk_json_open(j, '{');
-        hk_json_pair(j, "type", e->exception_type.n > 0 ? e->exception_type : hk_slice_of("Error"), 256);
+        put_exception_type(j, e);
         hk_json_pair(j, "value", e->exception_value, l->text);
         if (e->frame_count > 0) {
             key(j, "stacktrace");
@@ -298,7 +314,7 @@ static void put_v3(hk_json *j, const hk_event *e, const limits *l)
     if (e->exception_type.n > 0 || e->exception_value.n > 0) {
         key(j, "sentry.interfaces.Exception");
         hk_json_open(j, '{');
-        hk_json_pair(j, "type", e->exception_type.n > 0 ? e->exception_type : hk_slice_of("Error"), 256);
+        put_exception_type(j, e);
         hk_json_key(j, hk_slice_of("value"), HK_JSON_NO_LIMIT);
         hk_json_value(j, e->exception_value, l->text);
         hk_json_close(j, '}');

@@ -60,17 +60,38 @@ static uint64_t number(hk_slice s)
     return v;
 }
 
+/* Take a pair whose length may have wrapped or whose packet may be cut. 1, 0 or -1. */
+static int take_exception_pair(hk_slice *rest, hk_slice *key, hk_slice *value, int *damaged)
+{
+    if (rest->n == 0)
+        return 0;
+    if (take_16(rest, key) < 0 || key->n == 0 || rest->n < 2)
+        return -1;
+    if (take_16(rest, value) < 0) { /* cut by the socket: what is there of it */
+        *value = hk_slice_from(*rest, 2);
+        *rest = hk_slice_from(*rest, rest->n);
+        *damaged = 1;
+        return 1;
+    }
+    while (!at_boundary(*rest) && rest->n >= 65536) {
+        value->n += 65536;
+        *rest = hk_slice_from(*rest, 65536);
+    }
+    if (!at_boundary(*rest)) { /* wrapped and cut */
+        value->n += rest->n;
+        *rest = hk_slice_from(*rest, rest->n);
+        *damaged = 1;
+    }
+    return 1;
+}
+
 void hk_packet_read_exception(hk_slice packet, hk_packet_exception *out)
 {
     hk_slice rest = packet, key, value;
     int got;
 
     memset(out, 0, sizeof *out);
-    while ((got = hk_packet_next_pair(&rest, &key, &value)) == 1) {
-        while (!at_boundary(rest) && rest.n >= 65536) {
-            value.n += 65536;
-            rest = hk_slice_from(rest, 65536);
-        }
+    while ((got = take_exception_pair(&rest, &key, &value, &out->damaged)) == 1) {
         if (hk_slice_is(key, "vars"))
             out->vars = value;
         else if (hk_slice_is(key, "backtrace"))
@@ -90,5 +111,5 @@ void hk_packet_read_exception(hk_slice packet, hk_packet_exception *out)
         else if (hk_slice_is(key, "pid"))
             out->pid = number(value);
     }
-    out->damaged = got < 0;
+    out->damaged |= got < 0;
 }

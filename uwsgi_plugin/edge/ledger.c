@@ -69,6 +69,11 @@ void hk_ledger_free(hk_ledger *l)
 }
 
 /* Make or continue (an exec keeps pid and start time) this process's file. */
+static void file_name(pid_t pid, char name[NAME_BYTES])
+{
+    snprintf(name, NAME_BYTES, "%ld-%llu", (long)pid, (unsigned long long)hk_ledger_start_time(pid));
+}
+
 static uint64_t *map_file(const hk_ledger *l, pid_t pid)
 {
     char name[NAME_BYTES];
@@ -77,7 +82,7 @@ static uint64_t *map_file(const hk_ledger *l, pid_t pid)
     struct stat st;
     int fd;
 
-    snprintf(name, sizeof name, "%ld-%llu", (long)pid, (unsigned long long)hk_ledger_start_time(pid));
+    file_name(pid, name);
     fd = openat(l->dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
         return NULL;
@@ -129,6 +134,26 @@ static uint64_t *attach(hk_ledger *l)
     }
     __atomic_store_n(&l->busy, 0, __ATOMIC_RELEASE);
     return map;
+}
+
+void hk_ledger_renew(hk_ledger *l)
+{
+    pid_t pid = getpid(), busy = __atomic_load_n(&l->busy, __ATOMIC_ACQUIRE);
+    uint64_t *old = l->pid == pid ? l->map : NULL, *map;
+    char name[NAME_BYTES];
+    struct stat st;
+    unsigned i;
+
+    if (busy == pid || !__atomic_compare_exchange_n(&l->busy, &busy, pid, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return;
+    file_name(pid, name);
+    if (old != NULL && fstatat(l->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && (map = map_file(l, pid)) != NULL) {
+        for (i = 1; i < HK_LEDGER_SLOTS; i++)
+            __atomic_fetch_add(&map[i], __atomic_load_n(&old[i], __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+        /* old stays mapped: another thread may be adding to it. One page each time somebody deletes a spool. */
+        __atomic_store_n(&l->map, map, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&l->busy, 0, __ATOMIC_RELEASE);
 }
 
 void hk_ledger_add(hk_ledger *l, hk_count which, uint64_t n)

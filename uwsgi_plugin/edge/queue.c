@@ -138,6 +138,25 @@ static hk_queue_entry *list(int new_fd, size_t *count)
     return entries;
 }
 
+int hk_queue_measure(int new_fd, uint64_t *files, uint64_t *bytes)
+{
+    DIR *dir = open_list(new_fd);
+    struct dirent *found;
+    struct stat st;
+
+    *files = *bytes = 0;
+    if (dir == NULL)
+        return -1;
+    while ((found = readdir(dir)) != NULL)
+        if (hk_envelope_is_name(hk_slice_of(found->d_name), NULL)
+            && fstatat(new_fd, found->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+            (*files)++;
+            *bytes += (uint64_t)st.st_size;
+        }
+    closedir(dir);
+    return 0;
+}
+
 int hk_queue_refresh(hk_queue *q, int new_fd, uint64_t now_ms, int force)
 {
     struct stat st;

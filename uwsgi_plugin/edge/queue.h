@@ -31,6 +31,9 @@ void hk_queue_free(hk_queue *q);
  * are still there is kept. */
 int hk_queue_refresh(hk_queue *q, int new_fd, uint64_t now_ms, int force);
 
+/* Files and bytes in new/. 0, or -1: it cannot be read. */
+int hk_queue_measure(int new_fd, uint64_t *files, uint64_t *bytes);
+
 void hk_queue_name(const hk_queue_entry *e, char out[HK_QUEUE_NAME]);
 
 /* The bytes of a file. HK_ERR_SYSTEM: it vanished or is no regular file;

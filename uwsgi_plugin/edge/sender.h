@@ -28,6 +28,8 @@ void hk_sender_turn(hk_sender *s, int wait_ms);
 unsigned hk_sender_under_way(const hk_sender *s);
 void hk_sender_drain(hk_sender *s, int wait_ms);
 
+void hk_sender_last_report(hk_sender *s); /* tell now what was discarded; before the end */
+
 int hk_sender_has_lock(const hk_sender *s);
 
 #endif

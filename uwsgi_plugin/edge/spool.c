@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SYSTEM_PARENT "/var/spool/heka-raven"
@@ -131,21 +132,45 @@ static int open_directory(int dir_fd, const char *name, const hk_spool *s, const
     return -1;
 }
 
-static void close_fd(int *fd)
+static int *fd_of(hk_spool *s, unsigned which)
 {
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
+    int *const all[HK_SPOOL_DIRS] = { &s->root_fd, &s->new_fd, &s->tmp_fd, &s->dead_fd, &s->state_fd, &s->ledger_fd };
+    return all[which];
+}
+
+/* Whether a descriptor still is the one we opened: 1; 2: and its directory was not deleted; 0: somebody closed it,
+ * and may have opened something else under its number. */
+static int is_ours(hk_spool *s, unsigned which)
+{
+    struct stat st;
+
+    if (*fd_of(s, which) < 0 || fstat(*fd_of(s, which), &st) < 0 || st.st_dev != s->known[which].device
+        || st.st_ino != s->known[which].inode)
+        return 0;
+    return st.st_nlink > 0 ? 2 : 1;
 }
 
 static void close_all(hk_spool *s)
 {
-    close_fd(&s->ledger_fd);
-    close_fd(&s->state_fd);
-    close_fd(&s->dead_fd);
-    close_fd(&s->tmp_fd);
-    close_fd(&s->new_fd);
-    close_fd(&s->root_fd);
+    unsigned i;
+
+    for (i = HK_SPOOL_DIRS; i-- > 0;) {
+        if (is_ours(s, i))
+            close(*fd_of(s, i));
+        *fd_of(s, i) = -1;
+    }
+}
+
+static void remember(hk_spool *s)
+{
+    struct stat st;
+    unsigned i;
+
+    for (i = 0; i < HK_SPOOL_DIRS; i++)
+        if (*fd_of(s, i) >= 0 && fstat(*fd_of(s, i), &st) == 0) {
+            s->known[i].device = st.st_dev;
+            s->known[i].inode = st.st_ino;
+        }
 }
 
 static hk_status open_all(hk_spool *s, hk_buf *why)
@@ -171,8 +196,10 @@ static hk_status open_all(hk_spool *s, hk_buf *why)
     part = "/state/ledger";
     if ((s->ledger_fd = open_directory(s->state_fd, "ledger", s, &wrong)) < 0)
         goto bad;
+    remember(s);
     return HK_OK;
 bad:
+    remember(s);
     if (why != NULL) {
         hk_buf_puts(why, s->path);
         hk_buf_puts(why, part);
@@ -214,16 +241,46 @@ void hk_spool_free(hk_spool *s)
     s->path = NULL;
 }
 
-int hk_spool_renew(hk_spool *s)
+/* The numbers of descriptors stay, so that a thread in the middle of a write goes on. */
+static void take_over(hk_spool *s, hk_spool *fresh)
 {
-    hk_ledger_free(&s->ledger);
-    s->ledger.dir_fd = -1;
-    close_all(s);
-    if (open_all(s, NULL) != HK_OK)
-        return -1;
+    unsigned i;
+
+    for (i = 0; i < HK_SPOOL_DIRS; i++) {
+        int *old = fd_of(s, i), *new = fd_of(fresh, i);
+        if (is_ours(s, i) && dup3(*new, *old, O_CLOEXEC) >= 0) {
+            close(*new);
+        } else {
+            __atomic_store_n(old, *new, __ATOMIC_RELEASE);
+        }
+        s->known[i] = fresh->known[i];
+        *new = -1;
+    }
     s->ledger.dir_fd = s->ledger_fd;
     s->level_read_ms = 0;
-    return 0;
+}
+
+int hk_spool_renew(hk_spool *s)
+{
+    const struct timespec pause = { 0, 1000000 };
+    pid_t pid = getpid(), other = __atomic_load_n(&s->renewing, __ATOMIC_ACQUIRE);
+    hk_spool fresh;
+    int rc = -1, tries;
+
+    if (other == pid || !__atomic_compare_exchange_n(&s->renewing, &other, pid, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        for (tries = 0; tries < 50 && __atomic_load_n(&s->renewing, __ATOMIC_ACQUIRE) == pid; tries++)
+            nanosleep(&pause, NULL); /* another thread is at it */
+        return 0;
+    }
+    fresh = *s;
+    fresh.root_fd = fresh.new_fd = fresh.tmp_fd = fresh.dead_fd = fresh.state_fd = fresh.ledger_fd = -1;
+    if (open_all(&fresh, NULL) == HK_OK) {
+        take_over(s, &fresh);
+        hk_ledger_renew(&s->ledger);
+        rc = 0;
+    }
+    __atomic_store_n(&s->renewing, 0, __ATOMIC_RELEASE);
+    return rc;
 }
 
 static int fits(const hk_spool *s, uint64_t size)
@@ -280,6 +337,8 @@ int hk_spool_put(hk_spool *s, const char *event_id, hk_slice envelope, uint64_t 
     char name[NAME_BYTES];
     int rc;
 
+    if (is_ours(s, 1) != 2 || is_ours(s, 2) != 2)
+        (void)hk_spool_renew(s); /* deleted under us: a cleaner of /tmp, as a rule */
     if (!has_room(s, envelope.n)) {
         hk_ledger_add(&s->ledger, HK_COUNT_CACHE_OVERFLOW, 1);
         hk_sys_log_sparingly(&s->logged_full_ms, "[sentry] spool %s is full (%llu events, %llu bytes): events are discarded",
@@ -288,8 +347,6 @@ int hk_spool_put(hk_spool *s, const char *event_id, hk_slice envelope, uint64_t 
     }
     snprintf(name, sizeof name, "%020llu-%ld-%s.env", (unsigned long long)now_ns, (long)getpid(), event_id);
     rc = write_file(s, name, envelope);
-    if (rc < 0 && (errno == ENOENT || errno == EBADF) && hk_spool_renew(s) == 0)
-        rc = write_file(s, name, envelope); /* deleted under us: a cleaner of /tmp, as a rule */
     if (rc < 0) {
         hk_ledger_add(&s->ledger, HK_COUNT_CACHE_OVERFLOW, 1);
         hk_ledger_add(&s->ledger, HK_COUNT_WRITE_FAILED, 1);

@@ -10,6 +10,7 @@
 
 #define HK_SPOOL_MAX_BYTES (256ULL << 20)
 #define HK_SPOOL_MAX_COUNT 50000ULL
+#define HK_SPOOL_DIRS 6
 #define HK_SPOOL_ENVIRONMENT "HEKA_RAVEN_SPOOL"
 
 typedef struct hk_spool {
@@ -19,6 +20,11 @@ typedef struct hk_spool {
     uint64_t max_bytes;
     uint64_t max_count;
     int root_fd, new_fd, tmp_fd, dead_fd, state_fd, ledger_fd; /* -1: not open */
+    struct {
+        dev_t device;
+        ino_t inode;
+    } known[HK_SPOOL_DIRS]; /* what the descriptors were opened on, in the order above */
+    pid_t renewing; /* the process one of whose threads opens them anew */
     hk_ledger ledger;
     uint64_t level_count; /* what new/ holds, from the ledgers, plus our own writes since */
     uint64_t level_bytes;
@@ -43,7 +49,8 @@ void hk_spool_free(hk_spool *s);
  * counted as cache_overflow. Never waits. The caller counted it as captured. */
 int hk_spool_put(hk_spool *s, const char *event_id, hk_slice envelope, uint64_t now_ns);
 
-/* Open what was deleted under us anew. 0 or -1. */
+/* Open anew what was deleted under us, or whose descriptors the application
+ * closed. Other threads may write meanwhile. 0 or -1. */
 int hk_spool_renew(hk_spool *s);
 
 #endif

@@ -62,6 +62,7 @@ static void run(int id, void *data)
     }
     while (!stopping)
         hk_sender_turn(sender, TURN_MS);
+    hk_sender_last_report(sender);
     until = hk_sys_monotonic_ms() + PATIENCE_MS;
     while (hk_sender_under_way(sender) > 0 && hk_sys_monotonic_ms() < until)
         hk_sender_drain(sender, TURN_MS);

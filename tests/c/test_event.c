@@ -1,0 +1,210 @@
+/* test_event.c: the whole outgoing event, and what must never be in it. */
+#include "check.h"
+
+#include "../../uwsgi_plugin/core/event.h"
+#include "../../uwsgi_plugin/core/jsonread.h"
+
+static void put(hk_buf *b, const char *key, const char *value)
+{
+    size_t k = strlen(key), v = strlen(value);
+
+    hk_buf_putc(b, (char)(k & 255));
+    hk_buf_putc(b, (char)(k >> 8));
+    hk_buf_puts(b, key);
+    hk_buf_putc(b, (char)(v & 255));
+    hk_buf_putc(b, (char)(v >> 8));
+    hk_buf_puts(b, value);
+}
+
+static void item(hk_buf *b, const char *value)
+{
+    size_t v = strlen(value);
+
+    hk_buf_putc(b, (char)(v & 255));
+    hk_buf_putc(b, (char)(v >> 8));
+    hk_buf_puts(b, value);
+}
+
+/* A new leaking field shows here. */
+static void whole_event(int protocol, const char *expected)
+{
+    hk_buf vars, trace, out;
+    hk_pool pool;
+    hk_request request;
+    hk_event e;
+    hk_pair tags[2] = { { { "a", 1 }, { "b\"", 2 } }, { { "c", 1 }, { "\x01\xff", 2 } } };
+    hk_slice prints[1] = { { "{{ default }}", 13 } };
+
+    hk_buf_init(&vars, 65536);
+    hk_buf_init(&trace, 65536);
+    hk_buf_init(&out, 1 << 20);
+    hk_pool_init(&pool);
+    put(&vars, "REQUEST_METHOD", "POST");
+    put(&vars, "REQUEST_URI", "/p/x?token=t0&a=1&api_key=k0&key=k1&p%61ssword=p0");
+    put(&vars, "PATH_INFO", "/p/x");
+    put(&vars, "QUERY_STRING", "token=t0&a=1&api_key=k0&key=k1&p%61ssword=p0");
+    put(&vars, "HTTPS", "on");
+    put(&vars, "HTTP_HOST", "shop.example");
+    put(&vars, "HTTP_COOKIE", "sid=cookie0");
+    put(&vars, "HTTP_AUTHORIZATION", "Basic auth0");
+    put(&vars, "HTTP_X_API_KEY", "apikey0");
+    put(&vars, "HTTP_REFERER", "https://shop.example/?session=s0&b=2");
+    put(&vars, "REMOTE_ADDR", "192.0.2.1");
+    put(&vars, "CONTENT_TYPE", "text/plain");
+    put(&vars, "SECRET_SETTING", "setting0");
+    item(&trace, "/srv/app.py");
+    item(&trace, "12");
+    item(&trace, "view");
+    item(&trace, "raise X");
+    item(&trace, "");
+    item(&trace, "/usr/lib/python3/site-packages/x.py");
+    item(&trace, "3");
+    item(&trace, "f");
+    item(&trace, "");
+    item(&trace, "");
+    memset(&e, 0, sizeof e);
+    memset(e.id, 'a', 32);
+    e.time_ns = 1700000000250000000ULL;
+    e.level = hk_slice_of("error");
+    e.logger = hk_slice_of("uwsgi.sentry");
+    e.message = hk_slice_of("m");
+    e.server_name = hk_slice_of("host");
+    e.project = hk_slice_of("1");
+    e.exception_type = hk_slice_of("app.ShopError");
+    e.exception_value = hk_slice_of("v");
+    e.tags = tags;
+    e.tag_count = 2;
+    e.fingerprint = prints;
+    e.fingerprint_count = 1;
+    hk_request_read(hk_buf_slice(&vars), &pool, &request);
+    e.request = &request;
+    e.frames = hk_event_frames(hk_buf_slice(&trace), &pool, &e.frame_count);
+    CHECK(hk_event_put(&e, protocol, HK_EVENT_MAX_BYTES, &out) == HK_OK);
+    CHECK_TEXT(expected, hk_buf_slice(&out));
+    CHECK(hk_jsonread_skip(hk_buf_slice(&out), 0) == out.len);
+    hk_pool_free(&pool);
+    hk_buf_free(&vars);
+    hk_buf_free(&trace);
+    hk_buf_free(&out);
+}
+
+#define REQUEST "{\"method\":\"POST\",\"url\":\"https://shop.example/p/x\",\"query_string\":\"token=[Filtered]&a=1&api_key=[Filtered]" \
+    "&key=k1&p%61ssword=[Filtered]\",\"headers\":{\"Host\":\"shop.example\",\"Cookie\":\"[Filtered]\"," \
+    "\"Authorization\":\"[Filtered]\",\"X-Api-Key\":\"[Filtered]\",\"Referer\":\"https://shop.example/?session=[Filtered]&b=2\"," \
+    "\"Content-Type\":\"text/plain\"},\"env\":{\"REMOTE_ADDR\":\"192.0.2.1\"}}"
+#define TAGS "\"tags\":{\"a\":\"b\\\"\",\"c\":\"\\u0001\xef\xbf\xbd\"}"
+
+static void time_is(uint64_t s, const char *expected)
+{
+    hk_buf b;
+
+    hk_buf_init(&b, 100);
+    hk_event_put_time(s * 1000000000ULL, 0, &b);
+    CHECK_TEXT(expected, hk_buf_slice(&b));
+    hk_buf_free(&b);
+}
+
+static void times(void)
+{
+    time_is(0, "1970-01-01T00:00:00Z");
+    time_is(951782399, "2000-02-28T23:59:59Z");
+    time_is(951782400, "2000-02-29T00:00:00Z");
+    time_is(4107542400ULL, "2100-03-01T00:00:00Z");
+    time_is(1709164800, "2024-02-29T00:00:00Z");
+    time_is(1735689599, "2024-12-31T23:59:59Z");
+}
+
+/* 70,000 characters of message are cut to 8,192; a deep stack keeps both ends; everything fits. */
+static void limits(void)
+{
+    char *big = malloc(2 << 20);
+    hk_event_frame *frames = calloc(1000, sizeof *frames);
+    hk_pair extra[1];
+    hk_event e;
+    hk_buf out;
+    size_t i;
+
+    memset(big, '\x01', 2 << 20); /* six bytes each in JSON */
+    memset(&e, 0, sizeof e);
+    e.message = hk_slice_make(big, 70000);
+    e.exception_value = e.message;
+    extra[0].key = hk_slice_of("k");
+    extra[0].value = hk_slice_make(big, 2 << 20);
+    e.extra = extra;
+    e.extra_count = 1;
+    for (i = 0; i < 1000; i++) {
+        frames[i].file = hk_slice_make(big, 5000);
+        frames[i].line_text = hk_slice_make(big, 60000);
+        frames[i].line = i + 1;
+    }
+    e.frames = frames;
+    e.frame_count = 1000;
+    hk_buf_init(&out, 64 << 20);
+    CHECK(hk_event_put(&e, 7, 3 << 20, &out) == HK_OK);
+    CHECK(out.len <= 3 << 20);
+    CHECK(memmem(out.data, out.len, "\"lineno\":50,", 12) != NULL && memmem(out.data, out.len, "\"lineno\":51,", 12) == NULL);
+    CHECK(memmem(out.data, out.len, "\"lineno\":801,", 13) != NULL && memmem(out.data, out.len, "\"lineno\":800,", 13) == NULL);
+    CHECK(memmem(out.data, out.len, "\"lineno\":1000,", 14) != NULL);
+    hk_buf_clear(&out);
+    e.frame_count = 0;
+    CHECK(hk_event_put(&e, 7, 50000, &out) == HK_OK && out.len <= 50000);
+    hk_buf_clear(&out);
+    CHECK(hk_event_put(&e, 3, 100, &out) == HK_ERR_LIMIT && out.len == 0);
+    hk_buf_free(&out);
+    free(frames);
+    free(big);
+}
+
+/* An event always says something: no message gets words, an unknown type a name. */
+static void never_empty(void)
+{
+    hk_event e;
+    hk_buf out;
+
+    memset(&e, 0, sizeof e);
+    hk_buf_init(&out, 1 << 20);
+    CHECK(hk_event_put(&e, 7, HK_EVENT_MAX_BYTES, &out) == HK_OK);
+    CHECK(memmem(out.data, out.len, "\"logentry\":{\"formatted\":\"(no message)\"}", 39) != NULL);
+    hk_buf_clear(&out);
+    e.exception_value = hk_slice_of("v");
+    CHECK(hk_event_put(&e, 7, HK_EVENT_MAX_BYTES, &out) == HK_OK);
+    CHECK(memmem(out.data, out.len, "\"type\":\"Error\",\"value\":\"v\"", 26) != NULL);
+    hk_buf_free(&out);
+}
+
+static void secrets(void)
+{
+    static const char *const yes[] = { "token", "X-CSRFToken", "PASSWORD", "user[passwd]", "sessionid", "api_key", "X-Api-Key",
+                                       "HTTP_COOKIE", "Set-Cookie", "Authorization", "jwt", "sid", "SAMLResponse" };
+    static const char *const no[] = { "key", "KEY", "q", "page", "Accept", "Host", "User-Agent" };
+    size_t i;
+
+    for (i = 0; i < sizeof yes / sizeof yes[0]; i++)
+        CHECK(hk_request_is_secret(hk_slice_of(yes[i])));
+    for (i = 0; i < sizeof no / sizeof no[0]; i++)
+        CHECK(!hk_request_is_secret(hk_slice_of(no[i])));
+}
+
+int main(void)
+{
+    whole_event(7, "{\"event_id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"timestamp\":\"2023-11-14T22:13:20.250000Z\","
+        "\"level\":\"error\",\"logger\":\"uwsgi.sentry\",\"platform\":\"python\",\"server_name\":\"host\"," TAGS ","
+        "\"logentry\":{\"formatted\":\"m\"},\"exception\":{\"values\":[{\"type\":\"ShopError\",\"module\":\"app\",\"value\":\"v\","
+        "\"stacktrace\":{\"frames\":[{\"filename\":\"app.py\",\"abs_path\":\"/srv/app.py\",\"function\":\"view\",\"lineno\":12,"
+        "\"context_line\":\"raise X\",\"in_app\":true},{\"filename\":\"x.py\",\"abs_path\":\"/usr/lib/python3/site-packages/x.py\","
+        "\"function\":\"f\",\"lineno\":3,\"in_app\":false}]},\"mechanism\":{\"type\":\"generic\",\"handled\":false}}]},"
+        "\"request\":" REQUEST ",\"fingerprint\":[\"{{ default }}\"],"
+        "\"sdk\":{\"name\":\"heka-raven.uwsgi\",\"version\":\"" HK_VERSION "\"}}");
+    whole_event(3, "{\"event_id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"project\":\"1\",\"timestamp\":\"2023-11-14T22:13:20Z\","
+        "\"logger\":\"uwsgi.sentry\",\"platform\":\"python\",\"server_name\":\"host\"," TAGS ",\"level\":40,\"message\":\"m\","
+        "\"sentry.interfaces.Exception\":{\"type\":\"ShopError\",\"module\":\"app\",\"value\":\"v\"},"
+        "\"sentry.interfaces.Stacktrace\":{\"frames\":[{\"filename\":\"app.py\",\"abs_path\":\"/srv/app.py\",\"function\":\"view\","
+        "\"lineno\":12,\"context_line\":\"raise X\"},{\"filename\":\"x.py\",\"abs_path\":\"/usr/lib/python3/site-packages/x.py\","
+        "\"function\":\"f\",\"lineno\":3}]},\"sentry.interfaces.Http\":" REQUEST "}");
+    times();
+    limits();
+    never_empty();
+    secrets();
+    printf("%d checks, %d failed\n", check_done, check_failed);
+    return check_failed != 0;
+}

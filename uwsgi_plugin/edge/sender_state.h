@@ -1,0 +1,66 @@
+/* sender_state.h: the sender's insides, shared by its three files only:
+ * sender.c (turns, beginning), sender_reply.c (ends), sender_house.c (lock, reports, ledgers).
+ */
+#ifndef HK_SENDER_STATE_H
+#define HK_SENDER_STATE_H
+
+#include "../core/policy.h"
+#include "../core/wire.h"
+#include "sender.h"
+#include "sys.h"
+
+typedef struct hk_flight {
+    struct hk_sender *sender;
+    hk_queue_entry entry;
+    char name[HK_QUEUE_NAME];
+    unsigned target;
+    uint64_t round;
+    uint64_t size;
+    int hops;
+    int debug;
+    int report; /* a client report: its reply only sets pauses */
+    hk_request_out request;
+    hk_wire wire;
+} hk_flight;
+
+struct hk_sender {
+    hk_spool *spool;
+    hk_transport transport;
+    hk_sender_options options;
+    hk_targets targets;
+    hk_queue queue;
+    int lock_fd;
+    uint64_t next_lock_ms;
+    uint64_t next_house_ms;
+    uint64_t next_report_ms;
+    uint64_t logged_failure_ms;
+    uint64_t logged_refusal_ms;
+    uint64_t told[HK_LEDGER_SLOTS]; /* discards by others that were reported */
+    int told_known;
+    unsigned last_target; /* the one sent to most recently */
+    unsigned under_way;
+    size_t first;  /* entries before it are gone */
+    size_t cursor; /* entries before it cannot begin in this pass */
+    uint64_t next_pass_ms; /* when a pass begins anew: what waited for a time may go */
+    int drift_known;       /* the last housekeeping saw this difference between new/ and the ledgers */
+    uint64_t drift_count;
+    uint64_t drift_bytes;
+};
+
+double hk_sender_now_s(void);
+double hk_sender_age_s(const hk_queue_entry *e);
+void hk_sender_finish(hk_sender *s, const char *name, const hk_queue_entry *entry, uint64_t size, hk_count counter,
+                      int dead);
+void hk_sender_discard(hk_sender *s, unsigned target, hk_policy_reason reason);
+hk_count hk_sender_counter(hk_policy_reason reason);
+void hk_sender_on_reply(void *ctx, const hk_reply_in *r);
+void hk_sender_free_flight(hk_flight *f);
+
+/* Fill request from wire. 0, or -1: memory. */
+int hk_sender_fill_request(hk_flight *f);
+
+int hk_sender_lock(hk_sender *s, uint64_t now);
+void hk_sender_keep_house(hk_sender *s);
+void hk_sender_report(hk_sender *s);
+
+#endif
