@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Collection, Iterator
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from heka_raven.inbox.model import Pairs
@@ -13,6 +13,11 @@ MAX_VALUE = 2_000  # characters of one value of a table
 MAX_PAIRS = 200  # rows of a table
 MAX_NESTING = 6  # levels shown of a nested value
 CUT = "…"
+MAX_MOMENT = 253402300800  # the year 10000, which datetime cannot show
+
+_MOMENT = re.compile(
+    r"(?P<head>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,12}))?(?P<zone>|[Zz]|[+-]\d\d:\d\d)"
+)
 
 # Control characters and those that turn the direction of the text around: shown, they could disguise what is written.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
@@ -128,35 +133,17 @@ def pairs(value: Any, limit: int = MAX_PAIRS, value_limit: int = MAX_VALUE) -> P
 
 def moment(value: Any) -> float | None:
     """A time as Unix seconds: clients send numbers, and ISO 8601 with or without a zone (then UTC)."""
-    if isinstance(value, str):
-        try:
-            parsed = datetime.fromisoformat(value.strip()[:40].replace("Z", "+00:00").replace("z", "+00:00"))
-        except ValueError:
-            return _loose_moment(value)
-        if parsed.tzinfo is None:
-            parsed = parsed.replace(tzinfo=timezone.utc)
-        try:
-            return parsed.timestamp()
-        except (OverflowError, ValueError):
-            return None
-    found = number(value)
-    return found if found is not None and 0 <= found < 253402300800 else None  # to the year 9999
+    found = _parsed_moment(value) if isinstance(value, str) else number(value)
+    return found if found is not None and 0 <= found < MAX_MOMENT else None
 
 
-def _loose_moment(value: str) -> float | None:
-    """Python 3.10 reads fractions of exactly 3 or 6 digits only; clients send 1 to 9."""
-    head, dot, tail = value.strip()[:40].partition(".")
-    if not dot:
+def _parsed_moment(value: str) -> float | None:
+    # Python 3.10 reads no Z, and fractions of exactly 3 or 6 digits only; clients send 1 to 9.
+    shape = _MOMENT.fullmatch(value.strip()[:40])
+    if shape is None:
         return None
-    digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
-    zone = tail[len(digits) :].replace("Z", "+00:00").replace("z", "+00:00")
+    zone = "+00:00" if shape["zone"] in ("", "Z", "z") else shape["zone"]
     try:
-        parsed = datetime.fromisoformat(f"{head}.{digits[:6]:0<6}{zone}")
-    except ValueError:
-        return None
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=timezone.utc)
-    try:
-        return parsed.timestamp()
+        return datetime.fromisoformat(f"{shape['head']}.{shape['fraction'] or '':0<6.6}{zone}").timestamp()
     except (OverflowError, ValueError):
         return None

@@ -10,7 +10,8 @@ class Quota:
 
     def __init__(self, rate: float | None) -> None:
         self.rate = rate
-        self._tokens = rate or 0.0
+        self._most = max(1.0, rate) if rate else 0.0
+        self._tokens = self._most
         self._at: float | None = None
         self._lock = threading.Lock()
 
@@ -20,10 +21,7 @@ class Quota:
             return 0
         with self._lock:
             if self._at is not None:
-                most = max(1.0, self.rate)
-                self._tokens = min(most, self._tokens + max(0.0, now - self._at) * self.rate)
-            else:
-                self._tokens = max(1.0, self.rate)
+                self._tokens = min(self._most, self._tokens + max(0.0, now - self._at) * self.rate)
             self._at = now
             if self._tokens >= 1:
                 self._tokens -= 1

@@ -174,19 +174,19 @@ def test_a_fold_that_dies_counts_once(spool, step, monkeypatch):
 
 def test_a_reader_beside_a_fold_sees_every_count(spool):
     """While files are folded, read after read gives the same sum."""
-    for i in range(300):
+    for i in range(60):
         plant(spool, f"999999999-{i}-aa", captured=1)
     wrong = []
     done = threading.Event()
 
     def read():
         while not done.is_set():
-            if (n := read_snapshot(spool)["captured"]) != 300:
+            if (n := read_snapshot(spool)["captured"]) != 60:
                 wrong.append(n)
 
     thread = threading.Thread(target=read)
     thread.start()
-    alive = iter(range(300))
+    alive = iter(range(60))
     real = ledger.is_alive
     try:
         # A few at a time, so that the reader meets many folds.

@@ -1,0 +1,85 @@
+"""Events that have one cause become one issue; events of different causes do not."""
+
+import pytest
+
+from heka_raven.inbox.shape import read_event
+from heka_raven.inbox.summary import summarise
+
+
+def failing(function="pay", module="shop.views", lineno=10, error="KeyError", value="'x'", in_app=True, **event):
+    frames = [
+        {"function": function, "module": module, "lineno": lineno, "in_app": in_app},
+        {"function": "get", "module": "lib", "in_app": False},
+    ]
+    return {"exception": {"values": [{"type": error, "value": value, "stacktrace": {"frames": frames}}]}, **event}
+
+
+def entry(template, *params):
+    return {"logentry": {"message": template, "params": list(params)}}
+
+
+def grouping(event):
+    return summarise(read_event(event)).grouping
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (failing(value="'x'"), failing(value="'y'")),
+        (failing(lineno=10), failing(lineno=99)),
+        (failing(release="1"), failing(release="2")),
+        ({"message": "disk 91 % full"}, {"message": "disk 92 % full"}),
+        (entry("user %s left", "a"), entry("user %s left", "b")),
+        (failing(fingerprint=["mine"]), failing(error="ValueError", fingerprint=["mine"])),
+        (failing(fingerprint=["{{ default }}"]), failing()),
+        (failing(fingerprint=["{{default}}", "a"]), failing(value="'y'", fingerprint=["{{ default }}", "a"])),
+    ],
+)
+def test_the_same_cause_is_one_issue(one, other):
+    """Messages, lines and releases vary; a fingerprint of the client wins."""
+    assert grouping(one) == grouping(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (failing(), failing(error="ValueError")),
+        (failing(), failing(function="refund")),
+        (failing(), failing(module="shop.api")),
+        ({"message": "disk full"}, {"message": "disk gone"}),
+        ({"message": "x", "logger": "a"}, {"message": "x", "logger": "b"}),
+        (failing(), failing(tags={"uwsgi.event": "harakiri"})),
+        (failing(fingerprint=["a"]), failing(fingerprint=["b"])),
+        (failing(fingerprint=["{{ default }}", "a"]), failing(fingerprint=["{{ default }}", "b"])),
+    ],
+)
+def test_another_cause_is_another_issue(one, other):
+    """Type, place, message, logger, kind of event, fingerprint."""
+    assert grouping(one) != grouping(other)
+
+
+def test_the_newest_exception_names_the_event():
+    """Chained exceptions come oldest first; the last one is what the app raised."""
+    values = [{"type": "KeyError", "value": "'x'"}, {"type": "RuntimeError", "value": "no\nprice"}]
+    summary = summarise(read_event({"exception": {"values": values}}))
+    assert ("RuntimeError", "RuntimeError: no") == (summary.type, summary.title)
+
+
+def test_the_innermost_app_frame_is_the_culprit():
+    """Without a transaction; frames of libraries do not count where there are others."""
+    assert "shop.views in pay" == summarise(read_event(failing())).culprit
+    assert "lib in get" == summarise(read_event(failing(in_app=False))).culprit
+    assert "GET /pay" == summarise(read_event(failing(transaction="GET /pay"))).culprit
+
+
+def test_an_empty_event_has_a_title():
+    """So that there is something to click."""
+    assert "(no message)" == summarise(read_event({})).title
+
+
+def test_what_is_searched_is_there_once_and_folded():
+    """Type, message, culprit, URL, logger, function."""
+    event = failing(value="GRÖSSE", request={"url": "https://Example.com/Pay"}, logger="Shop", transaction="GET /pay")
+    words = summarise(read_event(event)).search
+    for part in ("keyerror", "grösse", "https://example.com/pay", "shop", "get /pay", "shop.views pay"):
+        assert part in words
