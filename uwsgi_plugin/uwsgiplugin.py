@@ -3,7 +3,7 @@
 NAME = "sentry"
 
 # -fvisibility: only the plugin's struct is seen by uWSGI, which loads plugins with RTLD_GLOBAL.
-CFLAGS = ["-std=gnu11", "-fvisibility=hidden", "-Wshadow", "-Werror=implicit-function-declaration"]
+CFLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-fvisibility=hidden", "-Wshadow", "-Werror=implicit-function-declaration"]
 LDFLAGS = []
 LIBS = ["-lcurl"]
 
