@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import encodings.idna  # noqa: F401 - getaddrinfo would import it later, maybe while the process forks
+import http.client
+import io
 import socket
 import ssl
 import threading
@@ -49,9 +51,26 @@ class _Watch:
 _in_flight = threading.local()  # .watch: that of this thread's request
 
 
+class _HeadReader(io.BufferedReader):
+    """Reads lines that have an end: http.client takes a head that was cut off for a whole one."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n") and len(line) != size:
+            raise ConnectionResetError("the connection ended within the head of the answer")
+        return line
+
+
+class _WholeResponse(http.client.HTTPResponse):
+    def begin(self) -> None:
+        self.fp: io.BufferedReader = _HeadReader(self.fp.detach())
+        super().begin()
+
+
 class _Watched(HTTPConnection):
     """A connection that knows how often it was used, and which the sender's clock can end."""
 
+    response_class = _WholeResponse
     uses = 0
     _held: bytearray | None = None
 
