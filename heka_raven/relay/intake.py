@@ -1,0 +1,122 @@
+# relay/intake.py: one record or envelope in, one event into the spool, and every refusal counted.
+#
+# Called by the listener's thread and by the broker's: the spool, its ledger and the counts may be shared.
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from heka.wire import Record
+from heka_raven.envelope import encode_spool_envelope
+from heka_raven.relay.allow import AllowList
+from heka_raven.relay.records import EVENT_TYPE, Incoming, Refused, read_envelope, read_message
+from heka_raven.relay.signers import Signers
+from heka_raven.spool import Spool
+
+LOG_EVERY_S = 60.0
+logger = logging.getLogger("heka_raven")
+
+
+class Counts:
+    """Named counters, shared by threads, and a log line a minute for each kind of trouble."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: Counter[str] = Counter()
+        self._logged_at: dict[str, float] = {}
+
+    def add(self, name: str, n: int = 1) -> None:
+        with self._lock:
+            self._values[name] += n
+
+    def trouble(self, name: str, why: str, source: str) -> None:
+        """Count something refused or lost, and say why, at most once a minute for each name."""
+        now = time.monotonic()
+        with self._lock:
+            self._values[name] += 1
+            count = self._values[name]
+            silent = now - self._logged_at.get(name, float("-inf")) < LOG_EVERY_S
+            if not silent:
+                self._logged_at[name] = now
+        if not silent:
+            logger.warning("%s: %s (%s; %d so far)", source, why, name, count)
+
+    def snapshot(self) -> dict[str, int]:
+        with self._lock:
+            return {name: n for name, n in sorted(self._values.items()) if n}
+
+    def __getitem__(self, name: str) -> int:
+        return self._values[name]
+
+
+class Intake:
+    """What decides about a message, and where it goes."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        allowed: AllowList,
+        signers: Signers,
+        *,
+        legacy: str = "event",
+        forward: Callable[[Record], None] | None = None,
+    ) -> None:
+        """Nothing is opened here.
+
+        Args:
+            forward: takes records of other types; None: they are counted only.
+        """
+        self.spool = spool
+        self.counts = Counts()
+        self._allowed = allowed
+        self._signers = signers
+        self._legacy = legacy
+        self.forward = forward
+
+    def take_record(self, record: Record, source: str) -> bool:
+        """Judge one Heka record; True when its event is in the spool. Never raises for what the record holds."""
+        self.counts.add("records")
+        refusal = self._signers.refusal(record.header, record.payload)
+        if refusal is not None:
+            self.counts.trouble(refusal, "a record was refused: its signature is missing, unknown or wrong", source)
+            return False
+        if record.message.type != EVENT_TYPE:
+            if self.forward is None:
+                self.counts.add("other_types")
+            else:
+                self.forward(record)
+            return False
+        try:
+            event = read_message(record.message, self._allowed, self._legacy)
+        except Refused as refused:
+            self.counts.trouble(refused.counter, f"a record was refused: {refused}", source)
+            return False
+        return self._store(event)
+
+    def take_envelope(self, data: bytes, source: str) -> bool:
+        """Judge one envelope from a broker; True when its event is in the spool, False when the spool takes none now.
+
+        Raises:
+            Refused: it will never be taken.
+        """
+        try:
+            event = read_envelope(data, self._allowed)
+        except Refused as refused:
+            self.counts.trouble(refused.counter, f"an envelope was refused: {refused}", source)
+            raise
+        return self._store(event)
+
+    def _store(self, event: Incoming) -> bool:
+        envelope = encode_spool_envelope(
+            event.event_id, event.dsn.with_secret(), event.item_type, event.payload, event.hk
+        )
+        self.spool.ledger.add("captured")
+        if self.spool.put(event.event_id, envelope):
+            self.counts.add("accepted")
+            return True
+        self.counts.add("spool_full")
+        return False

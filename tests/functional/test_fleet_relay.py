@@ -1,0 +1,309 @@
+"""A real relay process, real sockets, a real kent behind it."""
+
+import base64
+import json
+import os
+import random
+import resource
+import signal
+import socket
+import stat
+import subprocess
+import zlib
+
+import pytest
+from fleet_support import (
+    COMMAND,
+    KEY,
+    encode,
+    event_json,
+    free_port,
+    readdress,
+    running_kent,
+    running_relay,
+    spool_ids,
+    start_relay,
+    stop,
+    wait_for,
+)
+from heka_support import GOLDEN, record_bytes
+
+from heka.client import HekaClient
+from heka.streams import TcpStream
+from heka.wire import RecordReader
+from heka_raven.envelope import parse_envelope
+
+DSN = "http://key@sentry.example.com/1"
+RULE = "http://*@sentry.example.com/*"
+GOLDEN_EVENTS = [
+    (case["name"], record_bytes(record))
+    for case in GOLDEN["messages"]
+    for record in case["records"]
+    if record["message"]["type"] == "sentry"
+]
+NO_EVENT = "raven_payload"  # its payload is the text 'some payload data', which no server takes
+
+
+def unpacked(record):
+    (found,) = RecordReader().feed(record)
+    return json.loads(zlib.decompress(base64.b64decode(found.message.payload)))
+
+
+def as_text(event):
+    return json.dumps(event, sort_keys=True)
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_the_golden_records_reach_kent(tmp_path, scheme):
+    """Every record of type sentry that the original wrote arrives with equal content; the one that holds none is counted."""
+    with running_kent() as kent:
+        with running_relay(tmp_path / "spool", "--dsn", f"http://*@127.0.0.1:{kent.port}/*", sender="thread") as relay:
+            for name, record in GOLDEN_EVENTS:
+                data = readdress(record, kent.dsn(2))
+                relay.send_tcp(data) if scheme == "tcp" else relay.send_udp(data)
+            expected = [unpacked(record) for name, record in GOLDEN_EVENTS if name != NO_EVENT]
+            wait_for(lambda: kent.count() == len(expected), what="the events at kent")
+            assert sorted(map(as_text, expected)) == sorted(map(as_text, kent.bodies()))
+            wait_for(lambda: relay.ledger()["delivered"] == len(expected))
+        assert 1 == relay.counts()["refused.payload"]
+        assert (len(expected), 0) == (relay.ledger()["captured"], relay.ledger().missing)
+
+
+def test_the_golden_bytes_as_they_are(tmp_path):
+    """With rules that say where the fleet's old DSNs lead today, the very bytes of the original are taken, signed ones too."""
+    rules = ["--dsn", "udp://*@sentry.example.com:9001/2 -> http://new@127.0.0.1:1/5", "--dsn", RULE]
+    with running_relay(tmp_path / "spool", *rules, "--signer", "vic_1=some_key", "--allow-unsigned") as relay:
+        relay.send_tcp(b"".join(record for _, record in GOLDEN_EVENTS))
+        wait_for(lambda: len(relay.names()) == len(GOLDEN_EVENTS) - 1)
+        headers = [parse_envelope((tmp_path / "spool" / "new" / name).read_bytes())[0]["dsn"] for name in relay.names()]
+    assert {"http://new@127.0.0.1:1/5", "http://username:password@sentry.example.com/2"} == set(headers)
+
+
+def test_unsigned_wrongly_signed_and_foreign_messages_are_refused_and_counted(tmp_path):
+    """Each is refused under its own counter, which status shows; the right one passes."""
+    signers = tmp_path / "signers"
+    signers.write_text("ops_1=fleet-secret\n")
+    signers.chmod(0o600)
+    with running_relay(tmp_path / "spool", "--dsn", RULE, "--signer-file", str(signers)) as relay:
+        text = event_json(1)
+        relay.send_tcp(
+            encode(text, DSN)
+            + encode(text, DSN, hmac={**KEY, "key": "guessed"})
+            + encode(text, DSN, hmac={**KEY, "signer": "stranger"})
+            + encode(text, "http://key@169.254.169.254/1", hmac=KEY)
+            + encode(text, DSN, hmac=KEY)
+        )
+        wait_for(lambda: relay.counts().get("accepted"))
+        counts = relay.status()["fleet"][0]["counts"]
+        assert [f"{1:032x}"] == spool_ids(relay.spool)
+    for name in ("refused.unsigned", "refused.signature", "refused.signer", "refused.dsn"):
+        assert 1 == counts[name], name
+    assert (5, 1) == (counts["records"], relay.ledger()["captured"])
+
+
+def test_a_unix_socket_and_a_bomb(tmp_path):
+    """The unix socket is for the group, its dead predecessor is replaced; a bomb is refused; the next event passes."""
+    path = str(tmp_path / "relay.sock")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+    bomb = base64.b64encode(zlib.compress(b"{" + b" " * 40 * 2**20 + b"}")).decode()
+    with running_relay(tmp_path / "spool", "--dsn", RULE, listen=[f"unix://{path}"]) as relay:
+        assert 0o660 == stat.S_IMODE(os.stat(path).st_mode)
+        before = relay.rss_bytes()
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(path)
+            sock.sendall(encode(bomb, DSN) * 20 + encode(event_json(2), DSN))
+        wait_for(lambda: relay.names())
+        assert relay.rss_bytes() - before < 16 * 2**20
+        with pytest.raises(AssertionError):  # somebody serves it: a second relay leaves it alone
+            start_relay(tmp_path / "other", "--dsn", RULE, listen=[f"unix://{path}"], stderr=subprocess.DEVNULL)
+    assert (20, 1) == (relay.counts()["refused.too_large"], relay.counts()["accepted"])
+    assert not os.path.exists(path)
+
+
+def test_slow_broken_and_silent_clients_cost_one_connection_each(tmp_path):
+    """While some dawdle, send garbage or nothing at all, another client's events pass; they are closed and counted."""
+    options = ("--dsn", RULE, "--max-record-time", "0.5")
+    with running_relay(tmp_path / "spool", *options) as relay:
+        slow, garbage, silent = relay.tcp(), relay.tcp(), relay.tcp()
+        slow.sendall(encode(event_json(1), DSN)[:50])
+        try:
+            garbage.sendall(os.urandom(2**20))
+        except OSError:
+            pass  # it was closed in the middle: that is the point
+        relay.send_tcp(encode(event_json(2), DSN))
+        wait_for(lambda: relay.names())
+        assert b"" == slow.recv(1), "the slow one was not closed"
+        try:
+            assert b"" == garbage.recv(1)
+        except ConnectionResetError:
+            pass
+        silent.sendall(encode(event_json(3), DSN))  # being silent is allowed: heka's own stream is, between errors
+        wait_for(lambda: len(relay.names()) == 2)
+        for sock in (slow, garbage, silent):
+            sock.close()
+    assert (1, 1) == (relay.counts()["connections.slow"], relay.counts()["connections.broken"])
+
+
+def test_more_connections_than_places(tmp_path):
+    """A full relay refuses the next connection instead of growing, and takes it once there is room."""
+    with running_relay(tmp_path / "spool", "--dsn", RULE, "--max-connections", "3") as relay:
+        held = [relay.tcp() for _ in range(3)]
+        for number, sock in enumerate(held):
+            sock.sendall(encode(event_json(number), DSN))
+        wait_for(lambda: len(relay.names()) == 3)
+        with relay.tcp() as fourth:
+            assert b"" == fourth.recv(1)
+        for sock in held:
+            sock.close()
+
+        def taken():
+            relay.send_tcp(encode(event_json(9), DSN))
+            return f"{9:032x}" in spool_ids(relay.spool)
+
+        wait_for(taken)
+    assert relay.counts()["connections.refused"] >= 1
+
+
+def test_other_types_are_counted_or_handed_on(tmp_path):
+    """--forward gives records of other types on as they came, so their signature still holds."""
+    other = encode("line", None, kind="nginx.access", hmac=KEY)
+    with running_relay(tmp_path / "first", "--dsn", RULE) as relay:
+        relay.send_tcp(other)
+        wait_for(lambda: relay.counts().get("other_types") == 1)
+    port = free_port(socket.SOCK_DGRAM)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as router:
+        router.bind(("127.0.0.1", port))
+        router.settimeout(10)
+        options = ("--dsn", RULE, "--forward", f"udp://127.0.0.1:{port}", "--signer", "ops_1=fleet-secret")
+        with running_relay(tmp_path / "second", *options) as relay:
+            relay.send_tcp(other + encode("line", None, kind="nginx.access"))  # the second is unsigned
+            assert other == router.recv(65_535)
+            wait_for(lambda: relay.counts().get("forwarded") == 1)
+    assert 1 == relay.counts()["refused.unsigned"]
+
+
+def test_a_client_of_ours_sends_through_the_relay(tmp_path):
+    """HekaClient over TcpStream, config as an application has it: what client.raven-like messages hold arrives."""
+    with running_relay(tmp_path / "spool", "--dsn", RULE, "--signer", "ops_1=fleet-secret") as relay:
+        client = HekaClient(TcpStream("127.0.0.1", relay.port("tcp")), "app", hmc=KEY)
+        for number in range(50):
+            assert client.heka("sentry", payload=event_json(number), fields={"dsn": DSN})
+        client.stream.close()
+        wait_for(lambda: len(relay.names()) == 50)
+        assert [f"{number:032x}" for number in range(50)] == sorted(spool_ids(relay.spool))
+
+
+def test_events_of_a_killed_relay_are_in_its_spool(tmp_path):
+    """What was taken survives SIGKILL; at most the one in hand is missing from the ledger; the next relay goes on."""
+    relay = start_relay(tmp_path / "spool", "--dsn", RULE)
+    relay.send_tcp(b"".join(encode(event_json(number), DSN) for number in range(200)))
+    wait_for(lambda: len(relay.names()) >= 50)
+    stop(relay.process, signal.SIGKILL)
+    taken = len(relay.names())
+    assert abs(relay.ledger().missing) <= 1
+    with running_relay(tmp_path / "spool", "--dsn", RULE) as again:
+        again.send_tcp(encode(event_json(999), DSN))
+        wait_for(lambda: len(again.names()) == taken + 1)
+
+
+def test_a_full_spool_is_counted(tmp_path):
+    """Over the caps the events are discarded and counted, and the relay lives on."""
+    with running_relay(tmp_path / "spool", "--dsn", RULE, "--max-count", "10") as relay:
+        relay.send_tcp(b"".join(encode(event_json(number), DSN) for number in range(30)))
+        wait_for(lambda: relay.ledger()["captured"] == 30)
+        ledger = relay.ledger()
+    assert (10, 20, 0) == (ledger.pending, ledger["discarded.cache_overflow"], ledger.missing)
+
+
+def test_a_wrong_option_is_one_line(tmp_path):
+    """Exit code 2 and one line that says what to do."""
+    done = subprocess.run(
+        [*COMMAND, "relay", "--spool", str(tmp_path / "s"), "--listen", "tcp://0.0.0.0:0", "--dsn", "h/1"],
+        capture_output=True,
+        text=True,
+    )
+    assert 2 == done.returncode
+    assert 1 == done.stderr.count("\n")
+    assert "--allow-unsigned" in done.stderr
+
+
+def mutate(dice, data):
+    """One of the ways in which bytes go wrong."""
+    data = bytearray(data)
+    kind = dice.randrange(7)
+    if kind == 0:
+        for _ in range(dice.randint(1, 8)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+    elif kind == 1:
+        del data[dice.randrange(len(data)) :]
+    elif kind == 2:
+        at = dice.randrange(len(data))
+        del data[at : at + dice.randint(1, 40)]
+    elif kind == 3:
+        at = dice.randrange(len(data))
+        data[at:at] = dice.randbytes(dice.randint(1, 40))
+    elif kind == 4:
+        at = dice.randrange(len(data))
+        data[at:at] = dice.choice((b"\x1e", b"\x1f", b"\x1e\x02\x08", b"\x1e\xff", b"\x1e\x04\x08\xff\xff\x03\x1f"))
+    elif kind == 5:
+        data = bytearray(dice.randbytes(dice.randint(1, 200)))
+    else:
+        at = dice.randrange(len(data))
+        data[at:] = data[: dice.randrange(len(data))]
+    return bytes(data)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("rounds", [4_000, pytest.param(1_000_000, marks=pytest.mark.full)])
+def test_fuzz_the_reader(rounds):
+    """Mutated records, in any pieces: no exception, no growth, and the valid record behind each still comes."""
+    dice = random.Random(10)
+    seeds = [record for _, record in GOLDEN_EVENTS] + [encode(event_json(1), DSN, hmac=KEY), encode("", None, kind="x")]
+    valid = encode("the valid one", DSN, kind="valid")
+    reader = RecordReader()
+    expected = found = 0
+    for number in range(rounds):
+        reader.feed(mutate(dice, dice.choice(seeds)))
+        assert reader.pending <= 65_536 + 65_536 + 258
+        if number % 20 == 0:
+            # A cut record may swallow what follows, up to the length it promised: end it, as the relay does with a
+            # connection, and look whether what is valid is found.
+            found += sum(r.message.type == "valid" for r in reader.feed(valid) + reader.finish())
+            expected += 1
+            reader = RecordReader()
+    assert expected == found
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("rounds", [4_000, pytest.param(1_000_000, marks=pytest.mark.full)])
+def test_fuzz_the_socket(tmp_path, rounds):
+    """A relay under mutated records over many connections: it lives, does not grow, and takes every valid event."""
+    dice = random.Random(11)
+    seeds = [readdress(record, DSN) for _, record in GOLDEN_EVENTS]
+    seeds += [encode(event_json(n, 300), DSN, kind="x") for n in range(5)]
+    with running_relay(
+        tmp_path / "spool", "--dsn", "https://never.example.com/1", "--dsn", "http://valid@v.example.com/1"
+    ) as relay:
+        sent = 0
+        before = 0
+        for batch in range(rounds // 200):
+            valid = encode(event_json(batch), "http://valid@v.example.com/1")
+            with relay.tcp() as sock:
+                try:
+                    sock.sendall(b"".join(mutate(dice, dice.choice(seeds)) for _ in range(200)))
+                    sock.sendall(valid)
+                except OSError:
+                    pass  # closed for too much garbage
+            relay.send_udp(mutate(dice, dice.choice(seeds)))
+            relay.send_tcp(valid)
+            sent += 1
+            if batch == rounds // 400:
+                before = relay.rss_bytes()
+        wait_for(lambda: len(set(spool_ids(relay.spool))) == sent, 60, "the valid events")
+        assert relay.process.poll() is None
+        assert relay.rss_bytes() - before < 16 * 2**20
+        relay.send_tcp(encode(event_json(10**6), "http://valid@v.example.com/1"))
+        wait_for(lambda: len(set(spool_ids(relay.spool))) == sent + 1)
+    assert 0 == relay.ledger().missing
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 200 * 1024
