@@ -81,7 +81,7 @@ def add_fields(msg: Message, fields: Mapping[str, Any], prefix: str = "", depth:
         field = add()
         try:
             field.name = name
-        except UnicodeError:
+        except ValueError:  # UnicodeError, with protobuf in C
             field.name = mend_text(name)
         field.representation = ""
         write(field, value)
@@ -91,7 +91,7 @@ def _write_text(field: Field, value: str) -> None:
     field.value_type = _STRING
     try:
         field.value_string.append(value)
-    except UnicodeError:
+    except ValueError:  # UnicodeError, with protobuf in C
         field.value_string.append(mend_text(value))
 
 

@@ -88,7 +88,7 @@ def signer_from_config(config: Mapping[str, Any] | None) -> Signer | None:
     smallest = Header(message_length=1)
     try:
         signer.sign(smallest, b"")
-    except UnicodeError:
+    except ValueError:  # UnicodeError, with protobuf in C
         raise ConfigError(f"hmac: signer: {signer.signer!r} cannot be encoded as UTF-8") from None
     if smallest.ByteSize() > MAX_HEADER_SIZE:
         raise ConfigError(
