@@ -42,10 +42,15 @@ _MECHANISM = {"type": "wsgi", "handled": False}
 _CAUGHT = {"type": "wsgi", "handled": True}
 
 
-def _started(state: State, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+_NOTHING: Any = object()
+
+
+def _started(state: State, status: str, headers: Any = _NOTHING, exc_info: Any = None) -> Any:
     """The ``start_response`` that the application gets, bound to the state of its request."""
     if exc_info is not None:
         return _started_anew(state, status, headers, exc_info)
+    if headers is _NOTHING:
+        return state[2](status)  # wrong, and the server is to say so in its own way
     write = state[2](status, headers)
     state[3] = status
     return write
@@ -54,7 +59,7 @@ def _started(state: State, status: str, headers: list[tuple[str, str]], exc_info
 _bind = _started.__get__
 
 
-def _started_anew(state: State, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Any:
+def _started_anew(state: State, status: str, headers: Any, exc_info: Any) -> Any:
     """The application dealt with an exception of its own and tells the server of it."""
     try:
         write = state[START_RESPONSE](status, headers, exc_info)

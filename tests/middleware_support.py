@@ -2,9 +2,11 @@
 
 import contextlib
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -99,27 +101,29 @@ def answers(port):
 
 @contextlib.contextmanager
 def server(command, port, **options):
-    """A server process that listens on *port*; ended at the end, by its own id."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **options
-    )
-    try:
-        wait_for(lambda: process.poll() is not None or answers(port))
-        assert process.poll() is None, process.stdout.read()
-        yield process
-    finally:
-        process.terminate()
+    """A server process that listens on *port*, ended at the end by its own id. Gives what reads its output."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)
         try:
-            process.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+            wait_for(lambda: process.poll() is not None or answers(port))
+            assert process.poll() is None, said(output)
+            yield lambda: said(output)
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def said(output):
+    output.seek(0)
+    return output.read().decode("utf-8", "replace")
 
 
 def find_uwsgi():
     """uWSGI of this Python's environment, or the first on the path."""
-    import shutil
-
     beside = Path(sys.executable).parent / "uwsgi"
     return str(beside) if beside.exists() else shutil.which("uwsgi")
 

@@ -36,6 +36,7 @@ class Server:
             "SCRIPT_NAME": "",
             "PATH_INFO": "/x",
             "QUERY_STRING": "q=1",
+            "CONTENT_LENGTH": "18",
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
