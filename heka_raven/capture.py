@@ -247,7 +247,7 @@ class Capturer:
         else:
             return {}, None  # a class body whose metaclass prepared a mapping of its own
         hide = get("__traceback_hide__")
-        if not names or not walker.show_locals:
+        if not items or not walker.show_locals:
             return {}, hide
         if walker.exhausted():
             return {ELLIPSIS: CUT}, hide

@@ -46,19 +46,20 @@ _USERINFO = re.compile(
 )
 # A URL that was cut inside its userinfo.
 _CUT_USERINFO = re.compile(r"""([A-Za-z][A-Za-z0-9+.\-]*://)[^\s/?\#'"<>@]*…$""")
+_BEARER = re.compile(r"\b(Bearer|Basic)\s+(?=[A-Za-z0-9._~+/\-]*[0-9._~+/=\-])[A-Za-z0-9._~+/=\-]{8,}", re.IGNORECASE)
 _SCHEME = r"(?:Bearer|Basic|Digest|Token|Negotiate|ApiKey|Api-Key)"
-_BEARER = re.compile(r"\b(Bearer|Basic)\s+(?=[A-Za-z0-9._~+/\-]*[0-9._~+/=\-])[A-Za-z0-9._~+/=\-]{{8,}}", re.IGNORECASE)
-_LITERAL = (
-    r"""[bBrRuUfF]{0,2}(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$)|\\+".*?(?:\\+"|$)|\\+'.*?(?:\\+'|$))"""
-)
-_NAME = r"""(?P<before>[?&;]?)(?P<quote>\\*["']?)(?P<name>[A-Za-z_%][\w.%\-+]{0,127})(?:\[\])?\\*["']?\]?"""
-_PAIR = re.compile(
-    _NAME + rf"""(?P<sep>\s{{0,4}}(?:=>|:|=(?!=))\s{{0,4}})(?P<value>{_LITERAL}"""
-    rf"""|\[[^\]]*(?:\]|$)|\{{[^}}]*(?:\}}|$)|\([^)]*(?:\)|$)"""
-    rf"""|{_SCHEME}\s+[^\s,;"'<>]+|[^\s&;,"'<>)\]}}]+)""",
+_LITERAL = r"""[bBrRuUfF]{0,2}(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$))"""
+# A name, perhaps quoted or bracketed, before '=', ':' or '=>'; it starts where a word starts, so that a search is linear.
+_NAME = r"""(?<![\w%.+\-])(?P<name>[\w%.+\-]+)(?:\[\])?\\*["']?\]?"""
+_ASSIGNED = re.compile(_NAME + r"\s{0,4}(?:=>|:(?!//)|=(?!=))\s{0,4}")
+_VALUE = re.compile(
+    rf"""{_LITERAL}|\\+".*?(?:\\+"|$)|\\+'.*?(?:\\+'|$)|\[[^\]]*(?:\]|$)|\{{[^}}]*(?:\}}|$)|\([^)]*(?:\)|$)"""
+    rf"""|{_SCHEME}\s+[^\s,;"'<>]+|[^\s&;,"'<>)\]}}]+""",
     re.DOTALL,
 )
-_SOURCE_PAIR = re.compile(_NAME + rf"""(?P<sep>\s{{0,8}}(?::[^=,()]{{1,40}})?(?:=|:)\s{{0,8}})(?P<value>{_LITERAL})""")
+_OPENING = re.compile(r"""[bBrRuUfF]{0,2}(\\*["'])""")
+# In source only literals are private; an annotation may stand between name and value.
+_SOURCE_ASSIGNED = re.compile(_NAME + r"\s{0,8}(?::[^=,()'\"]{1,40})?(?:=(?!=)|:)\s{0,8}" + rf"(?={_LITERAL})")
 
 
 def _split_terms(names: Iterable[str] | str) -> frozenset[str]:
@@ -198,36 +199,35 @@ class Scrubber:
             if text.endswith("…"):
                 text = _CUT_USERINFO.sub(rf"\1{self.mask}", text)
         if "=" in text or ":" in text:
-            text = _PAIR.sub(lambda match: self._mask_pair(match, loose), text)
+            text = self._mask_assigned(_ASSIGNED, text, loose)
         if "earer " in text or "asic " in text:
             text = _BEARER.sub(rf"\1 {self.mask}", text)
         return text
 
-    def _mask_pair(self, match: re.Match[str], loose: bool) -> str:
-        name = match["name"]
-        whole, value = match[0], match["value"]
-        if self.is_secret(name, loose or match["before"] != ""):
-            if value == self.mask or (value.startswith("//") and match["sep"] == ":"):
-                return whole
-            opening = re.match(r"""[bBrRuUfF]{0,2}\\*["']""", value)
-            if opening is not None:
-                quote = opening[0]
-                closing = quote.lstrip("bBrRuUfF")
-                return whole[: -len(value)] + quote + self.mask + closing
-            return whole[: -len(value)] + self.mask
-        # The value itself may hold pairs: {"data": "password=x"}, a=b;token=c in quotes, a list of them.
-        if len(value) > 2 and ("=" in value or ":" in value):
-            cleaned = _PAIR.sub(lambda inner: self._mask_pair(inner, loose), value)
-            if cleaned != value:
-                return whole[: -len(value)] + cleaned
-        return whole
+    def _mask_assigned(self, pattern: re.Pattern[str], text: str, loose: bool) -> str:
+        """Mask what *pattern* finds assigned to private names. What is not private is searched for more."""
+        parts: list[str] = []
+        done = place = 0
+        while (found := pattern.search(text, place)) is not None:
+            place = found.end()
+            if not self.is_secret(found["name"], loose or text[found.start() - 1 : found.start()] in _PARAMETER_MARKS):
+                continue
+            value = _VALUE.match(text, place)
+            if value is None or text.startswith(self.mask, place):
+                continue
+            opening = _OPENING.match(value[0])
+            masked = self.mask if opening is None else opening[0] + self.mask + opening[1]
+            parts += [text[done:place], masked]
+            done = place = value.end()
+        parts.append(text[done:])
+        return "".join(parts) if len(parts) > 1 else text
 
     def clean_source(self, line: str) -> str:
         """A source line without the literals under secret names, and without URLs' userinfo."""
         if "://" in line:
             line = _USERINFO.sub(rf"\1{self.mask}@", line)
         if ("=" in line or ":" in line) and ("'" in line or '"' in line):
-            line = _SOURCE_PAIR.sub(lambda match: self._mask_pair(match, False), line)
+            line = self._mask_assigned(_SOURCE_ASSIGNED, line, False)
         return line
 
     def clean_cookie(self, text: str) -> str:
@@ -322,6 +322,7 @@ class Scrubber:
         return self.clean_text(text)
 
 
+_PARAMETER_MARKS = frozenset({"?", "&", ";"})
 _TREES = frozenset({str, dict, list})
 
 

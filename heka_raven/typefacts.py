@@ -104,7 +104,7 @@ def find_in_class(cls: type, name: str) -> Any:
 def instance_dict(value: Any) -> dict[str, Any]:
     """The attributes of *value* itself; empty when it has none or hides them behind code."""
     descriptor = find_in_class(type(value), "__dict__")
-    if type(descriptor) is not types.GetSetDescriptorType:
+    if type(descriptor) not in (types.GetSetDescriptorType, types.MemberDescriptorType):
         return {}
     found = descriptor.__get__(value)
     return found if type(found) is dict else {}
@@ -140,6 +140,8 @@ def _by_base(cls: type) -> Plan | None:
         return Plan(cls, FIELDS, _enum_fields)
     if issubclass(cls, BaseException):
         return _exception_plan(cls)
+    if cls is types.SimpleNamespace:
+        return Plan(cls, FIELDS, lambda value: list(instance_dict(value).items())[:MAX_FIELDS])
     if issubclass(cls, tuple):
         names = find_in_class(cls, "_fields")
         if type(names) is tuple and names and all(type(name) is str for name in names):

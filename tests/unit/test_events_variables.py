@@ -26,7 +26,6 @@ from hypothesis import strategies as st
 from heka_raven.scrub import Scrubber
 from heka_raven.variables import CUT, MAX_CHARACTERS, MAX_ITEMS
 
-
 M = __name__
 
 
@@ -216,7 +215,8 @@ def test_no_property_of_a_dataclass_is_read():
 @pytest.mark.parametrize("size", [MAX_ITEMS, MAX_ITEMS + 1, 3_000_000])
 def test_at_most_50_items(size):
     """A container shows at most 50 items; what is left out is counted."""
-    shown = make_walker().show(list(range(size)))
+    items = list(range(size))
+    shown = make_walker().show(items)
     assert len(shown) <= MAX_ITEMS
     if size > MAX_ITEMS:
         assert f"<{size - 49:,} more>" == shown[-1]

@@ -1,0 +1,93 @@
+"""For the tests of events: clients that keep what they send, readers of it, and errors of many kinds."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from heka.config import client_from_dict_config
+from heka.testing import fields_of, sent_messages
+from heka_raven.capture import Capturer
+from heka_raven.encode import decode_raven
+from heka_raven.scrub import Scrubber
+from heka_raven.source import SourceReader, make_in_app, make_is_library
+from heka_raven.variables import Walker
+
+DATA = Path(__file__).parent / "data"
+DSN = "https://public:topsecret@sentry.example.com/2"
+
+
+def make_walker(**options):
+    options.setdefault("is_library", make_is_library())
+    return Walker(time.perf_counter, options.pop("guard", None) or Scrubber(), **options)
+
+
+def make_capturer():
+    return Capturer(SourceReader(), make_in_app(make_is_library()), Scrubber().clean_source)
+
+
+def router_client(dsn=DSN, logger="", **options):
+    """A client on a DebugCaptureStream: what a router would get."""
+    return client_from_dict_config(
+        {
+            "logger": logger,
+            "stream_class": "heka.streams.DebugCaptureStream",
+            "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": dsn, **options})},
+        }
+    )
+
+
+def spool_client(path, dsn=DSN, **options):
+    """A client that writes into a spool, which nobody empties."""
+    return client_from_dict_config(
+        {
+            "logger": "",
+            "stream_class": "heka_raven.streams.SpoolStream",
+            "stream_path": str(path),
+            "stream_sender": "off",
+            "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": dsn, **options})},
+        }
+    )
+
+
+def spooled(path):
+    """The events in a spool, oldest first: ``(envelope header, item header, event)``."""
+    found = []
+    for name in sorted(os.listdir(Path(path) / "new")):
+        header, item, payload = (Path(path) / "new" / name).read_bytes().split(b"\n", 2)
+        payload = payload.rstrip(b"\n")
+        kind = json.loads(item)
+        event = json.loads(payload) if kind["type"] == "event" else decode_raven(payload)
+        found.append((json.loads(header), kind, event))
+    return found
+
+
+def sent_events(client):
+    """The events that a router's client sent, oldest first."""
+    return [decode_raven(message.payload) for message in sent_messages(client)]
+
+
+def last_event(client):
+    return sent_events(client)[-1]
+
+
+def last_fields(client):
+    return fields_of(sent_messages(client)[-1])
+
+
+def frames_of(event, index=-1):
+    return event["exception"]["values"][index]["stacktrace"]["frames"]
+
+
+def vars_of(event):
+    """The local variables of the innermost frame."""
+    return frames_of(event)[-1]["vars"]
+
+
+def raised(function, *args):
+    """The exception that *function* raises, as it was caught."""
+    try:
+        function(*args)
+    except BaseException as exc:
+        return exc
+    raise AssertionError(f"{function} did not raise")

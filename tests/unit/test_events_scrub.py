@@ -1,0 +1,248 @@
+"""What is masked: by names, in every place of an event, and nothing else."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heka_raven.scrub import FILTERED, Scrubber
+
+SCRUBBER = Scrubber()
+
+
+@pytest.mark.parametrize(
+    "name",
+    """password PASSWORD user_password dbPassword passwd token access_token accessToken csrfmiddlewaretoken X-CSRF-Token
+    secret client_secret SECRET_KEY session sessionid PHPSESSION session_cookie credential credentials aws_credentials
+    xsrf saml_response bearer passphrase auth authorization Authorization HTTP_AUTHORIZATION proxy-authorization jwt
+    user_jwt sso sid connect.sid pwd db_pwd api_key apiKey API-KEY apikey x-api-key private_key privateKey stripeKey
+    'password' b'token' pass%77ord basic_auth""".split(),
+)
+def test_private_names(name):
+    """Private names, in any case and any style of writing."""
+    assert SCRUBBER.is_secret(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    """key keys k monkey keyboard author authors user name email path passenger compass side inside aside sidebar
+    consider class jwtx asso value x id count rows environ headers url""".split(),
+)
+def test_public_names(name):
+    """Names that only look like private ones stay; a bare ``key`` is the commonest local of a KeyError."""
+    assert not SCRUBBER.is_secret(name)
+
+
+@pytest.mark.parametrize("name", ["key", "authx", "mysid", "pwd1", "ssoticket", "keyword", "x-jwt-assertion"])
+def test_loose_names(name):
+    """In headers, cookies and query parameters every term counts as a part of the name."""
+    assert SCRUBBER.is_secret(name, loose=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nothing here", "nothing here"),
+        ("a=1&b=2", "a=1&b=2"),
+        ("password=x", "password=[Filtered]"),
+        ("a=1&token=x&b=2", "a=1&token=[Filtered]&b=2"),
+        ("a=1&pass%77ord=x", "a=1&pass%77ord=[Filtered]"),
+        ("http://h/p?a=1&key=v", "http://h/p?a=1&key=[Filtered]"),
+        ("http://user:pw@host/", "http://[Filtered]@host/"),
+        ("https://abc123@sentry.io/5", "https://[Filtered]@sentry.io/5"),
+        ("https://abc:def@[::1]:9000/5", "https://[Filtered]@[::1]:9000/5"),
+        ("postgres://u:p/w?x#y@db:5432/app", "postgres://[Filtered]@db:5432/app"),
+        ("http://host:8080/a@b", "http://host:8080/a@b"),
+        ("see http://host/x and mail a@b.c", "see http://host/x and mail a@b.c"),
+        ("amqp://u:p@a,amqp://u:q@b", "amqp://[Filtered]@a,amqp://[Filtered]@b"),
+        ("http://user:averylongpassw…", "http://[Filtered]"),
+        ("password: hunter2", "password: [Filtered]"),
+        ('{"password": "hunter2", "a": 1}', '{"password": "[Filtered]", "a": 1}'),
+        ("{'password': 'hunter2', 'a': 1}", "{'password': '[Filtered]', 'a': 1}"),
+        ('{\\"password\\": \\"hunter2\\"}', '{\\"password\\": \\"[Filtered]\\"}'),
+        ("{b'token': b'x'}", "{b'token': b'[Filtered]'}"),
+        ('password="has \\" quote"', 'password="[Filtered]"'),
+        ('password="never closed', 'password="[Filtered]"'),
+        ("tokens: ['a', 'b'] end", "tokens: [Filtered] end"),
+        ("secret={'a': 1} end", "secret=[Filtered] end"),
+        ("password => x", "password => [Filtered]"),
+        ("user[password]=x", "user[password]=[Filtered]"),
+        ("Authorization: Bearer abc.def", "Authorization: [Filtered]"),
+        ("Authorization: Basic dXNlcjpwdw==", "Authorization: [Filtered]"),
+        ("sent Bearer abcdefgh12345678 there", "sent Bearer [Filtered] there"),
+        ("Bearer of bad news", "Bearer of bad news"),
+        ("x == token", "x == token"),
+        ("Point(password='x', y=1)", "Point(password='[Filtered]', y=1)"),
+        ("dsn=https://a:b@h/1", "dsn=https://[Filtered]@h/1"),
+        ("key=5", "key=5"),
+        ("session started: ok", "session started: ok"),
+    ],
+)
+def test_texts(text, expected):
+    """A text loses what stands under a private name, and userinfo of URLs; the rest stays."""
+    assert expected == SCRUBBER.clean_text(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('password = "hunter2"', 'password = "[Filtered]"'),
+        ("    password: str = 'hunter2'", "    password: str = '[Filtered]'"),
+        ('connect(password="hunter2", host="h")', 'connect(password="[Filtered]", host="h")'),
+        ("d = {'api_key': 'abc'}", "d = {'api_key': '[Filtered]'}"),
+        ('url = "http://u:p@h/"', 'url = "http://[Filtered]@h/"'),
+        ('password = form["password"]', 'password = form["password"]'),
+        ("token = make_token(user)", "token = make_token(user)"),
+        ('if token == "x":', 'if token == "x":'),
+    ],
+)
+def test_source_lines(line, expected):
+    """A source line loses literals under private names; code stays readable."""
+    assert expected == SCRUBBER.clean_source(line)
+
+
+def test_trees():
+    """Names at any depth, whole containers under them, pairs, name-value objects, environ texts."""
+    tree = {
+        "a": [{"password": "p1"}, {"x": {"api_key": 5, "ok": 1}}],
+        "credentials": {"user": "u", "pw": ["p2"]},
+        "tokens": ["p3"],
+        "headers": [["Authorization", "p4"], ["Accept", "*/*"], ["Cookie", "sid=p5; lang=de"]],
+        "field": {"name": "password", "value": "p6"},
+        "QUERY_STRING": "q=1&auth=p7",
+        "REQUEST_URI": "/x?key=p8&y=1#token=p9",
+        "RAW_URI": "/x?pwd=p10",
+        "HTTP_COOKIE": "session=p11; a=1",
+        "HTTP_REFERER": "http://u:p12@h/?jwt=p13",
+        "HTTP_X_AUTHX": "p14",
+        "none_password": None,
+        "has_password": True,
+    }
+    SCRUBBER.scrub_tree(tree)
+    text = orjson.dumps(tree).decode()
+    assert not [n for n in range(1, 15) if f"p{n}" in text], text
+    assert {
+        "a": [{"password": FILTERED}, {"x": {"api_key": FILTERED, "ok": 1}}],
+        "credentials": FILTERED,
+        "tokens": FILTERED,
+        "headers": [["Authorization", FILTERED], ["Accept", "*/*"], ["Cookie", "sid=[Filtered]; lang=de"]],
+        "field": {"name": "password", "value": FILTERED},
+        "QUERY_STRING": "q=1&auth=[Filtered]",
+        "REQUEST_URI": "/x?key=[Filtered]&y=1#token=[Filtered]",
+        "RAW_URI": "/x?pwd=[Filtered]",
+        "HTTP_COOKIE": "session=[Filtered]; a=1",
+        "HTTP_REFERER": "http://[Filtered]@h/?jwt=[Filtered]",
+        "HTTP_X_AUTHX": FILTERED,
+        "none_password": None,
+        "has_password": True,
+    } == tree
+
+
+def test_requests():
+    """The request interface: headers, cookies and parameters by loose rules, bodies by their type."""
+    request = {
+        "url": "http://u:p1@h/x?token=p2&a=1",
+        "query_string": "key=p3&a=1",
+        "headers": {"Authx": "p4", "Accept": "*/*", "Cookie": "a=1; sso=p5", "Content-Type": "application/json"},
+        "cookies": {"mysid": "p6", "lang": "de"},
+        "data": '{"password": "p7", "n": [1, {"token": "p8"}]}',
+        "env": {"REMOTE_ADDR": "1.2.3.4", "HTTP_AUTHORIZATION": "p9"},
+    }
+    SCRUBBER.scrub_request(request)
+    assert {
+        "url": "http://[Filtered]@h/x?token=[Filtered]&a=1",
+        "query_string": "key=[Filtered]&a=1",
+        "headers": {
+            "Authx": FILTERED,
+            "Accept": "*/*",
+            "Cookie": "a=1; sso=[Filtered]",
+            "Content-Type": "application/json",
+        },
+        "cookies": {"mysid": FILTERED, "lang": "de"},
+        "data": {"password": FILTERED, "n": [1, {"token": FILTERED}]},
+        "env": {"REMOTE_ADDR": "1.2.3.4", "HTTP_AUTHORIZATION": FILTERED},
+    } == request
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        ("application/json", '{"password": "x', FILTERED),
+        ("application/x-www-form-urlencoded", "a=1&pass%77ord=x", "a=1&pass%77ord=[Filtered]"),
+        ("text/plain", "the password=x", "the password=[Filtered]"),
+    ],
+)
+def test_bodies(kind, body, expected):
+    """A JSON body that cannot be parsed is dropped whole; forms and texts lose their secrets."""
+    request = {"headers": [["Content-Type", kind]], "data": body}
+    SCRUBBER.scrub_request(request)
+    assert expected == request["data"]
+
+
+def test_scrub_keys_add():
+    """``scrub_keys`` adds terms, found as a part of any name."""
+    scrubber = Scrubber(scrub_keys=["iban"])
+    assert scrubber.is_secret("customerIBAN")
+    assert not scrubber.is_secret("customer")
+
+
+def test_scrub_allow_takes_away():
+    """``scrub_allow`` takes a default term away, or lets one name be shown."""
+    scrubber = Scrubber(scrub_allow="session, cache_key")
+    assert not scrubber.is_secret("session_id")
+    assert not scrubber.is_secret("cache_key")
+    assert not scrubber.is_secret("HTTP_CACHE_KEY")
+    assert scrubber.is_secret("api_key")
+
+
+NAMES = st.sampled_from(["password", "apiKey", "HTTP_AUTHORIZATION", "x_token", "Set-Cookie", "user", "a", "QUERY_STRING"])
+LEAVES = st.text(max_size=20) | st.integers(-(2**53), 2**53) | st.none() | st.booleans()
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(max_size=8), inner, max_size=5),
+    max_leaves=30,
+)
+
+
+def private_values(node):
+    if type(node) is dict:
+        for name, value in node.items():
+            if SCRUBBER.is_secret(name):
+                yield value
+            yield from private_values(value)
+    elif type(node) is list:
+        for value in node:
+            yield from private_values(value)
+
+
+@given(TREES)
+def test_any_tree(tree):
+    """Whatever the tree, nothing but the mask stands under a private name, and scrubbing again changes nothing."""
+    scrubbed = SCRUBBER.scrub_tree(tree)
+    assert all(value in (FILTERED, None, True, False) for value in private_values(scrubbed))
+    once = repr(scrubbed)
+    assert once == repr(SCRUBBER.scrub_tree(scrubbed))
+
+
+@given(st.text())
+def test_any_text(text):
+    """Whatever the text, masking ends, gives text, and masking again changes nothing."""
+    once = SCRUBBER.clean_text(text)
+    assert once == SCRUBBER.clean_text(once)
+    SCRUBBER.clean_query(text)
+    SCRUBBER.clean_url(text)
+    SCRUBBER.clean_cookie(text)
+    SCRUBBER.clean_source(text)
+
+
+def test_masking_is_linear():
+    """No text makes the rules run for long."""
+    import time
+
+    for text in ("a" * 8000, "a:" * 4000, "=" * 8000, "://" * 2600, "x://" + "a:" * 4000, '"' * 8000, "token=" * 1300,
+                 "token='" * 1100, "[" * 8000, "token=[" * 1100, "\\" * 8000, " " * 8000, "a" * 4000 + "=" * 4000,
+                 "%70" * 2600, "&a" * 4000, "Bearer " * 1100):  # fmt: skip
+        started = time.process_time()
+        SCRUBBER.clean_text(text)
+        SCRUBBER.clean_source(text)
+        assert time.process_time() - started < 2, text[:20]
