@@ -105,9 +105,9 @@ class Inbox:
 
     def _respond(self, request: Request) -> Response:
         try:
-            path = request.path_info
+            path, _ = request.path_info, request.GET
         except UnicodeDecodeError:
-            raise HTTPNotFound("no such page") from None
+            raise HTTPNotFound("no such page: the address is not UTF-8") from None
         found = _INTAKE.fullmatch(path)
         if found:
             return self._take(request, found["project"], found["kind"])
@@ -157,7 +157,7 @@ def _same_origin(request: Request) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.host
+    return origin is None or urlsplit(origin).netloc == urlsplit(request.host_url).netloc
 
 
 def make_app(

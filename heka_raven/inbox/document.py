@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+MAX_WRITTEN_DEPTH = 254  # levels that orjson writes; other readers stop somewhere between this and 1000
 MAX_DEPTH = 100  # levels kept of a document nested deeper than orjson reads (1024) or writes (254)
 MAX_DIGITS = 18  # digits of an integer that a double-based reader still takes apart from its neighbours
 
@@ -71,8 +72,10 @@ def parse_document(data: bytes) -> tuple[dict[str, Any], bytes]:
     """
     try:
         value = orjson.loads(data)
+        if data.count(b"{") + data.count(b"[") > MAX_WRITTEN_DEPTH:
+            orjson.dumps(value)  # only to learn whether it is too deep for those who read it from us
         strict = data
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         text = clip_depth(data).decode("utf-8", "replace")
         try:
             value = _clean(json.loads(text, strict=False, parse_int=_integer, parse_constant=str))

@@ -47,7 +47,7 @@ class Guard:
     def dsn(self, request: Request) -> str:
         """What a client is configured with."""
         key = derive(self.token, "key") if self.token else "inbox"
-        return f"{request.scheme}://{key}@{request.host}/1"
+        return f"{request.host_url.replace('://', f'://{key}@', 1)}/1"
 
     def log_in(self, given: str, response: Response) -> bool:
         """Set the session cookie if the token is right."""
