@@ -30,7 +30,7 @@ from heka_raven.options import PluginOptions
 from heka_raven.scope import BREADCRUMBS_KEY, EVENT_ID_KEY, RequestFacts, current_environ, describe_current
 from heka_raven.scrub import Scrubber
 from heka_raven.source import SourceReader, installed_modules, make_in_app, make_is_library
-from heka_raven.typefacts import bare_name, type_name
+from heka_raven.typefacts import bare_name, module_name, mro_of, type_name
 from heka_raven.variables import Walker
 
 log = logging.getLogger("heka_raven")
@@ -173,7 +173,9 @@ class Reporter:
     def _ignored(self, cls: type) -> bool:
         if not self.options.ignore:
             return False
-        names = {name for base in type.__dict__["__mro__"].__get__(cls) for name in (bare_name(base), type_name(base))}
+        names = set()
+        for base in mro_of(cls):
+            names |= {bare_name(base), type_name(base), f"{module_name(base)}.{bare_name(base)}"}
         return any(
             name in names or (name.endswith("*") and any(n.startswith(name[:-1]) for n in names))
             for name in self.options.ignore

@@ -49,7 +49,7 @@ _CUT_USERINFO = re.compile(r"""([A-Za-z][A-Za-z0-9+.\-]*://)[^\s/?\#'"<>@]*…$"
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+(?=[A-Za-z0-9._~+/\-]*[0-9._~+/=\-])[A-Za-z0-9._~+/=\-]{8,}", re.IGNORECASE)
 _SCHEME = r"(?:Bearer|Basic|Digest|Token|Negotiate|ApiKey|Api-Key)"
 _LITERAL = r"""[bBrRuUfF]{0,2}(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$))"""
-# A name, perhaps quoted or bracketed, before '=', ':' or '=>'; it starts where a word starts, so that a search is linear.
+# A name, perhaps quoted or bracketed, before '=', ':' or '=>'; it starts where a word starts: a search is linear.
 _NAME = r"""(?<![\w%.+\-])(?P<name>[\w%.+\-]+)(?:\[\])?\\*["']?\]?"""
 _ASSIGNED = re.compile(_NAME + r"\s{0,4}(?:=>|:(?!//)|=(?!=))\s{0,4}")
 _VALUE = re.compile(

@@ -29,12 +29,13 @@ MAX_FIELDS = 49  # with the class name 50, what one container shows
 _type_name = type.__dict__["__name__"].__get__
 _type_module = type.__dict__["__module__"].__get__
 _type_qualname = type.__dict__["__qualname__"].__get__
-_type_mro = type.__dict__["__mro__"].__get__
 _type_flags = type.__dict__["__flags__"].__get__
 _type_dict = type.__dict__["__dict__"].__get__
 _module_dict: Any = types.ModuleType.__dict__["__dict__"].__get__  # type: ignore[index]
 
 _TRUSTED_TZ = frozenset({id(datetime.timezone), id(zoneinfo.ZoneInfo)})
+
+mro_of: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 
 
 class Plan:
@@ -94,7 +95,7 @@ def type_name(cls: type) -> str:
 
 def find_in_class(cls: type, name: str) -> Any:
     """What the class or the first of its bases has under *name*; ``None`` when there is nothing."""
-    for base in _type_mro(cls):
+    for base in mro_of(cls):
         found = _type_dict(base).get(name)
         if found is not None:
             return found
@@ -315,7 +316,7 @@ _SHOWN_AS_TEXT: dict[int, Callable[[Any], str]] = {
 
 def _exception_plan(cls: type) -> Plan:
     plan = Plan(cls, EXCEPTION)
-    for base in _type_mro(cls):
+    for base in mro_of(cls):
         found = _type_dict(base).get("__str__")
         if found is None:
             continue

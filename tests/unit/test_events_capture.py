@@ -131,7 +131,8 @@ def test_long_chains_are_cut():
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups are of Python 3.11")
 def test_groups():
     """The members of a group, and of groups in it, are shown with their place."""
-    exc = ExceptionGroup("all", [ValueError("a"), ExceptionGroup("inner", [KeyError("b"), OSError(2, "No")])])
+    group = __builtins__["ExceptionGroup"]
+    exc = group("all", [ValueError("a"), group("inner", [KeyError("b"), OSError(2, "No")])])
     values = capture(exc)[::-1]
     assert [
         (0, None, None, "all (2 sub-exceptions)"),

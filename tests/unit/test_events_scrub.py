@@ -195,7 +195,7 @@ def test_scrub_allow_takes_away():
     assert scrubber.is_secret("api_key")
 
 
-NAMES = st.sampled_from(["password", "apiKey", "HTTP_AUTHORIZATION", "x_token", "Set-Cookie", "user", "a", "QUERY_STRING"])
+NAMES = st.sampled_from("password apiKey HTTP_AUTHORIZATION x_token Set-Cookie user a QUERY_STRING".split())
 LEAVES = st.text(max_size=20) | st.integers(-(2**53), 2**53) | st.none() | st.booleans()
 TREES = st.recursive(
     LEAVES,
