@@ -1,6 +1,7 @@
 # shape.py: reads a parsed event of any protocol version into the model. Pure, bounded, never raises.
 
 import re
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -108,7 +109,8 @@ def _error(index: int, raw: Any, brief: bool) -> Error:
     handled = mechanism.get("handled")
     notes = [text(note, 1_000) for note in sequence(data.get("notes"))[:20]]
     signal = mapping(mapping(mechanism.get("meta")).get("signal"))
-    facts = [(key, pretty(value, 300)) for key, value in list(data.items())[:30] if key not in ("carets", "notes")]
+    shown = ((key, value) for key, value in data.items() if key not in ("carets", "notes"))
+    facts = [(text(key, 100), pretty(value, 300)) for key, value in islice(shown, 30)]
     if signal:
         facts.insert(0, ("signal", f"{text(signal.get('name'), 40)} {text(signal.get('number'), 10)}".strip()))
     return Error(
