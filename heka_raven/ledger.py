@@ -95,6 +95,7 @@ class Ledger:
         """Begin anew: at first, and in a forked child, whose parent keeps the old file (and maybe held the old lock)."""
         self._lock = threading.RLock()  # re-entrant: a signal handler may report while its own thread counts
         self._fd = -1
+        self._path = ""
         self._dirty = False
         self._values = [0] * _COUNT
         self._pid = os.getpid()
@@ -127,17 +128,21 @@ class Ledger:
         """What this writer has counted itself (its process, since its last fork)."""
         return 0 if self._pid != os.getpid() else self._values[OFFSETS[name] // 8 - 1]
 
-    def renew(self) -> None:
-        """Write a new file with the same values if ours was deleted (with the whole spool, as a rule)."""
+    def renew(self, *carried: tuple[str, int]) -> None:
+        """Begin a new file if ours went away, with the whole spool as a rule: its events and its counts are gone together.
+
+        Args:
+            carried: counts of the event in hand, which belongs to the new spool.
+        """
         if self._pid != os.getpid():
             return
         with self._lock:
-            try:
-                if self._fd >= 0 and os.fstat(self._fd).st_nlink == 0:
-                    self._close()
-                    self._open()
-            except OSError:
-                self._dirty = True
+            if self._fd < 0 or _same_file(self._fd, self._path):
+                return
+            self._close()
+            self._values = [0] * _COUNT
+            if carried:
+                self.add_many(carried)
 
     def after_fork(self) -> None:
         """Leave the parent's file to the parent."""
@@ -173,12 +178,20 @@ class Ledger:
             os.close(fd)
             os.unlink(path)
             raise
-        self._fd = fd
+        self._fd, self._path = fd, path
 
     def _close(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def _same_file(fd: int, path: str) -> bool:
+    try:
+        mine, there = os.fstat(fd), os.stat(path, follow_symlinks=False)
+    except OSError:
+        return False
+    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 
 def start_time(pid: int) -> str:

@@ -117,7 +117,7 @@ class Spool:
             except FileNotFoundError:
                 # Deleted under us (a cleaner of /tmp, as a rule): make it anew, once for this event.
                 make_spool(self.path)
-                self.ledger.renew()
+                self.ledger.renew(("captured", 1))
                 self._write(event_id, envelope)
         except Exception as error:
             self.ledger.add_many((("discarded.cache_overflow", 1), ("write_failed", 1)))

@@ -93,6 +93,7 @@ class Sender:
 
     def run(self) -> None:
         """Deliver until stopped, the lock is lost, or (once) everything was tried."""
+        self._spool.ledger.renew()  # the spool may be another than that of our last run
         self._limits.load_state(_load_json(self._limits_path), time.time())
         self._reports = Reports(ledger.read_snapshot(self._spool.path), time.monotonic())
         try:

@@ -549,7 +549,9 @@ def kill_writers(spool, dsn, rounds, seed):
     dice = random.Random(seed)
     ids = []
     for _ in range(rounds):
-        process = app(spool, dsn, "stream = SpoolStream(path=path, sender='off')\nwhile True: capture(stream, 1, 20000)")
+        process = app(
+            spool, dsn, "stream = SpoolStream(path=path, sender='off')\nwhile True: capture(stream, 1, 20000)"
+        )
         first = process.stdout.readline()
         time.sleep(dice.random() * 0.03)
         process.kill()
