@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heka.encoders import ProtobufEncoder
 from heka.exceptions import ConfigError, MethodNameTakenError
 from heka.fields import add_fields, as_severity, as_timestamp_ns
 from heka.losses import Losses
+from heka.losses import log as log_warning
 from heka.message import MAX_MESSAGE_SIZE, Message
 from heka.path import resolve_name
 from heka.severity import SEVERITY
@@ -51,6 +52,10 @@ class HekaClient:
     """
 
     env_version = "0.8"  # changes only with the message format
+
+    if TYPE_CHECKING:
+        # The methods that plugins add, ``client.raven`` for one.
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
     def __init__(
         self,
@@ -93,7 +98,7 @@ class HekaClient:
         self.filters: list[Filter] = checks
         self._failed_filters: set[int] = set()
         self._disabled_timers = timers
-        self.logger = logger
+        self.logger = "" if logger is None else logger
         self.severity = severity
         self.encoder = encoder
         self.stream = stream
@@ -150,14 +155,15 @@ class HekaClient:
             msg.logger = logger
             msg.severity = severity
             msg.payload = payload
+            msg.hostname = self.hostname
         except (TypeError, ValueError):
             msg.type = as_text("type", type)
             msg.logger = as_text("logger", logger)
             msg.severity = as_severity(severity)
             msg.payload = as_text("payload", payload)
+            msg.hostname = as_text("hostname", self.hostname)
         msg.env_version = self.env_version
         msg.pid = self._pid or os.getpid()
-        msg.hostname = self.hostname
         if fields:
             if fields.__class__ is not dict and not isinstance(fields, Mapping):
                 raise TypeError(f"fields: a {fields.__class__.__name__} is not a mapping of names to values")
@@ -171,9 +177,10 @@ class HekaClient:
                 if not filter_fn(msg):
                     return False
             except Exception as exc:
+                self.losses.count("filter_failed")
                 if id(filter_fn) not in self._failed_filters:
                     self._failed_filters.add(id(filter_fn))
-                    self.losses.add("filter_failed", "filter %r failed, its messages pass: %r", filter_fn, exc)
+                    log_warning("filter %r fails, what it fails on passes: %r", filter_fn, exc)
         return True
 
     def send_message(self, msg: Message, shrink: Shrink | None = None) -> bool:
@@ -228,7 +235,7 @@ class HekaClient:
             if payload is not None:
                 smaller = Message()
                 smaller.CopyFrom(msg)
-                smaller.payload = payload
+                smaller.payload = as_text("payload", payload)
                 data = self.encoder.encode(smaller)
                 excess = self._excess(smaller, data, limit)
                 if excess <= 0:
@@ -254,13 +261,15 @@ class HekaClient:
 
     def _replace_configured_methods(self, methods: Iterable[tuple[Callable[..., Any], bool | str]]) -> None:
         """Take away the methods of the configuration before, add these. Their names have been checked."""
-        for name in self._configured_methods:
-            if self._dynamic_methods.pop(name, None) is not None:
-                self.__dict__.pop(name, None)
         added = []
         for function, override in methods:
-            self.add_method(function, override)
-            added.append(self.method_name(function, override))
+            name = self.method_name(function, override)
+            self.add_method(function, override=name)
+            added.append(name)
+        # Last: a thread that is using the client finds each method that stays, at any moment.
+        for name in set(self._configured_methods).difference(added):
+            if self._dynamic_methods.pop(name, None) is not None:
+                self.__dict__.pop(name, None)
         self._configured_methods = tuple(added)
 
     @staticmethod

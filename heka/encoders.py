@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from heka import wire
 from heka.levels import LOGLEVEL_MAP
-from heka.message import MAX_MESSAGE_SIZE, RECORD_SEPARATOR, Header, InvalidMessage, Message, first_value
+from heka.message import MAX_MESSAGE_SIZE, RECORD_SEPARATOR, Header, Message, first_value
 from heka.signing import normalize_hmac_config, signer_from_config
 
 TYPE_SIZE = 10  # bytes of the message type in a stdlib payload
@@ -75,11 +75,7 @@ class ProtobufEncoder:
             InvalidMessage: if *data* is neither.
         """
         # A Message begins with the tag of its uuid, 0x0A, so its first byte is never a record separator.
-        payload = wire.split(data)[1] if data[:1] == bytes((RECORD_SEPARATOR,)) else data
-        try:
-            return Message.FromString(payload)
-        except Exception as exc:  # protobuf's DecodeError moved between its versions
-            raise InvalidMessage(f"not a Message: {exc}") from None
+        return wire.parse_message(wire.split(data)[1] if data[:1] == bytes((RECORD_SEPARATOR,)) else data)
 
 
 class StdlibPayloadEncoder:

@@ -42,7 +42,17 @@ class Losses:
                 return
             # Set before logging: a log handler that fails in the same way must not come back here for ever.
             self._logged_at[reason] = now
-        try:
-            _log.warning(text + " (%s so far: %d)", *args, reason, count)
-        except Exception:
-            pass  # a handler of the application's logging that raises is not a reason to raise here
+        log(text + " (%s so far: %d)", *args, reason, count)
+
+    def count(self, reason: str) -> None:
+        """Count one loss that is logged elsewhere, or not at all."""
+        with self._locks.current():
+            self._counts[reason] = self._counts.get(reason, 0) + 1
+
+
+def log(text: str, *args: object) -> None:
+    """Log a warning of the heka package itself."""
+    try:
+        _log.warning(text, *args)
+    except Exception:
+        pass  # a handler of the application's logging that raises is not a reason to raise here

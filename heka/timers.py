@@ -81,7 +81,8 @@ class Timer(threading.local):
     def __exit__(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
     ) -> Literal[False]:
-        self._send(self._starts.pop(), raising=typ is not None)
+        if self._starts:  # empty: entered in another thread, whose start is not this one's
+            self._send(self._starts.pop(), raising=typ is not None)
         return False
 
     def _send(self, start: float, raising: bool) -> None:

@@ -1,6 +1,7 @@
 """The base of the decorators: where the function, the arguments and the client come from."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,7 @@ class HekaDecorator:
         self.args = args
         self.kwargs = kwargs
         self._fn: Any = None
+        self._is_async = False
         self._fn_fq_name: str | None = None
         if len(args) == 1 and not kwargs and callable(args[0]):
             self.args = ()
@@ -60,6 +62,10 @@ class HekaDecorator:
         self.__name__ = _bare_name(fn)
         functools.update_wrapper(self, fn, updated=())
         self.kwargs.setdefault("name", self._fn_fq_name)
+        self._is_async = fn._is_async if isinstance(fn, HekaDecorator) else inspect.iscoroutinefunction(fn)
+        mark = getattr(inspect, "markcoroutinefunction", None)  # Python 3.12
+        if self._is_async and mark is not None:
+            mark(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._fn is None:

@@ -1,9 +1,9 @@
 """Decorators that time and count calls."""
 
-import inspect
 from typing import Any
 
 from heka.decorators.base import HekaDecorator
+from heka.timers import NoOpTimer, Timer
 
 
 class timeit(HekaDecorator):
@@ -23,10 +23,14 @@ class timeit(HekaDecorator):
         if client is None:
             return self._invoke(*args, **kwargs)
         timer = client.timer(*self.args, **_without_name(self))
-        if inspect.iscoroutinefunction(self._fn):
-            return timer(self._fn)(*args, **kwargs)
+        if self._is_async:
+            return self._time_coroutine(timer, args, kwargs)
         with timer:
             return self._invoke(*args, **kwargs)
+
+    async def _time_coroutine(self, timer: Timer | NoOpTimer, args: Any, kwargs: Any) -> Any:
+        with timer:
+            return await self._invoke(*args, **kwargs)
 
 
 class incr_count(HekaDecorator):
@@ -34,7 +38,7 @@ class incr_count(HekaDecorator):
 
     def heka_call(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, then count it; a coroutine is counted when it is done."""
-        if inspect.iscoroutinefunction(self._fn):
+        if self._is_async:
             return self._count_coroutine(*args, **kwargs)
         try:
             result = self._invoke(*args, **kwargs)

@@ -49,7 +49,10 @@ class FileStream:
         """
         view = memoryview(data)
         while view:
-            view = view[self._file.write(view) :]
+            written = self._file.write(view)
+            if not written:
+                raise OSError(f"{self.filepath}: nothing more can be written")
+            view = view[written:]
 
     def flush(self) -> None:
         """Nothing to do: nothing is buffered."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 import threading
 
@@ -268,13 +269,17 @@ def test_bug_12_a_filter_that_fails_is_logged_once_and_lets_the_message_pass(cap
     def broken(msg):
         raise KeyError("filter")
 
-    client = capture_client(filters=[broken, lambda msg: msg.type != "stopped"])
+    def broken_too(msg):
+        raise KeyError("filter")
+
+    client = capture_client(filters=[broken, broken_too, lambda msg: msg.type != "stopped"])
     with caplog.at_level(logging.WARNING, "heka"):
         assert client.heka("t") is True
         assert client.heka("t") is True
         assert client.heka("stopped") is False
     assert len(sent_messages(client)) == 2
-    assert len([record for record in caplog.records if "filter" in record.getMessage()]) == 1
+    assert ["broken ", "broken_too "] == re.findall(r"broken\w* ", caplog.text)
+    assert client.losses["filter_failed"] == 6
 
 
 @pytest.mark.parametrize(("severity", "level"), [(1, logging.CRITICAL), (5, logging.INFO)])

@@ -508,6 +508,24 @@ def test_a_hook_is_not_asked_when_the_rest_alone_is_too_big():
     assert client.losses["too_big"] == 1
 
 
+def test_a_host_name_that_is_no_utf8_is_mended(client):
+    """The system's own data never makes a call fail."""
+    client.hostname = "h\udcff"
+    assert client.heka("t") is True
+    assert only(client).hostname == "h\ufffd"
+
+
+def test_a_timer_left_in_another_thread_sends_nothing(client):
+    """It has no start there; the thread that entered it still sends its time."""
+    timer = client.timer("t")
+    with timer:
+        thread = threading.Thread(target=timer.__exit__, args=(None, None, None))
+        thread.start()
+        thread.join(10)
+        assert sent_messages(client) == []
+    assert len(sent_messages(client)) == 1
+
+
 def test_pid_can_be_set(client):
     """For a container whose pid says nothing."""
     client.pid = 1
