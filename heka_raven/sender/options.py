@@ -74,7 +74,8 @@ def to_flag(key: str, value: object) -> bool:
 
 
 def to_choice(key: str, value: object, *, choices: tuple[str, ...]) -> str:
-    text = str(value).strip().lower()
+    # A heka INI has already made False of `off`.
+    text = "off" if value is False else str(value).strip().lower()
     if text not in choices:
         raise ConfigError(f"{key}: {value!r} is none of {', '.join(choices)}")
     return text
