@@ -38,6 +38,7 @@ _NOT_HEADER = re.compile(r"[^A-Za-z0-9]+")
 _COOKIE_NAMES = frozenset({"COOKIE", "COOKIES", "SET_COOKIE", "SET_COOKIE2"})
 _QUERY_NAMES = frozenset({"QUERY_STRING", "QUERYSTRING", "QUERY"})
 _URL_NAMES = frozenset({"REQUEST_URI", "RAW_URI", "REFERER", "REFERRER", "URL", "URI", "LOCATION"})
+_ABOUT = ("name", "key", "'name'", "'key'")
 _SYNTAX_NAMES = _COOKIE_NAMES | _QUERY_NAMES | _URL_NAMES
 
 _USERINFO = re.compile(
@@ -125,7 +126,8 @@ class Scrubber:
         for name, value in node.items():
             if not loose and name in safe:
                 continue
-            text = name if type(name) is str else str(name)
+            # Names of version 3 are quoted.
+            text = name.strip("'") if type(name) is str else str(name)
             if self.is_secret(text, loose):
                 if value is not None and value is not True and value is not False:
                     node[name] = self.mask
@@ -137,13 +139,13 @@ class Scrubber:
                 node[name] = self.mask
             elif bare == "VALUE":
                 # {"name": "password", "value": "x"}: a form field or a cookie as an object.
-                about = node.get("name") or node.get("key")
+                about = next((node[key] for key in _ABOUT if key in node), None)
                 if type(about) is str and self.is_secret(about, True):
                     node[name] = self.mask
             elif not loose:
                 if len(safe) >= MAX_KNOWN_NAMES:
                     safe.clear()
-                safe.add(text)
+                safe.add(name)
 
     def mask_pair(self, node: list[Any], loose: bool = False) -> None:
         """Mask the second of a pair whose first is a private name: a header, a parsed parameter."""

@@ -84,7 +84,7 @@ class Walker:
         self.call_repr = call_repr
         self.is_library = is_library
         self.show_locals = show_locals
-        self.max_depth = MAX_DEPTH + 2 if legacy else MAX_DEPTH
+        self.max_depth = MAX_DEPTH + 1 if legacy else MAX_DEPTH
         # One object is shown once, however many frames hold it. The object is kept, so that its id stays its own.
         self._memo: dict[int, tuple[Any, Any]] = {}
 
@@ -159,8 +159,8 @@ def _str(walker: Walker, value: str, depth: int) -> str:
 
 def _quoted(walker: Walker, value: str) -> str:
     walker.room -= min(len(value), MAX_CHARACTERS)
-    text = repr(walker.guard.clean_text(clean(value[: MAX_CHARACTERS - 2])))
-    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + text[-1]
+    text = repr(walker.guard.clean_text(clean(value[:MAX_CHARACTERS])))
+    return text if len(text) <= MAX_CHARACTERS + 2 else text[: MAX_CHARACTERS + 1] + text[-1]
 
 
 def _bytes(walker: Walker, value: Any, depth: int) -> str:
@@ -175,10 +175,22 @@ def _bytes(walker: Walker, value: Any, depth: int) -> str:
 # -- containers -------------------------------------------------------------------------------------------------------
 
 
+def _too_deep(walker: Walker, value: Any, length: int) -> str:
+    """What stands for a container that is nested too deep: its size, or, as raven 3.4 did, its text."""
+    if not walker.legacy:
+        return f"<{type_name(type(value))} of {length:,}>"
+    memo, walker._memo, walker.legacy = walker._memo, {}, False
+    try:
+        text = repr(walker.show(value, MAX_DEPTH - 2))
+    finally:
+        walker._memo, walker.legacy = memo, True
+    return walker.guard.clean_text(cut(text, MAX_CHARACTERS))
+
+
 def _sequence(walker: Walker, value: Any, depth: int, length: int, items: Iterable[Any]) -> Any:
     """Show *length* *items*, which iterate without the application's code."""
     if depth >= walker.max_depth:
-        return f"<{type_name(type(value))} of {length:,}>"
+        return _too_deep(walker, value, length)
     key = id(value) * 8 + depth
     known = walker._memo.get(key)
     if known is not None:
@@ -212,7 +224,7 @@ def _list(walker: Walker, value: Any, depth: int) -> Any:
 def _mapping(walker: Walker, value: Any, depth: int, length: int, items: Iterable[tuple[Any, Any]]) -> Any:
     """Show *length* pairs, which iterate without the application's code."""
     if depth >= walker.max_depth:
-        return f"<{type_name(type(value))} of {length:,}>"
+        return _too_deep(walker, value, length)
     key = id(value) * 8 + depth
     known = walker._memo.get(key)
     if known is not None:

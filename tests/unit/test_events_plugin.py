@@ -87,7 +87,7 @@ def report(client, *args, **kwargs):
         return client.raven(*args, **kwargs)
 
 
-# -- the seven behaviours of heka-py-raven's own tests --------------------------------------------------------------
+# -- the seven behaviours of heka-py-raven's own tests ---
 
 
 def test_one_message_per_exception(client):
@@ -166,7 +166,7 @@ def test_other_keywords_become_fields(client):
     assert "abc" == event["extra"]["request_id"]
 
 
-# -- the call -----------------------------------------------------------------------------------------------------------
+# -- the call ---
 
 
 def test_returns_the_event_id(client):
@@ -249,7 +249,7 @@ def test_a_request_that_cannot_be_described(client):
     assert "request" not in last_event(client)
 
 
-# -- once ---------------------------------------------------------------------------------------------------------------
+# -- once ---
 
 
 def test_once_per_request(client, request_scope):
@@ -353,7 +353,7 @@ def test_a_new_exception_at_the_same_address(client, request_scope):
     assert 50 == len(sent_messages(client))
 
 
-# -- privacy ------------------------------------------------------------------------------------------------------------
+# -- privacy ---
 
 
 def test_before_send_changes_and_drops(tmp_path):
@@ -439,7 +439,7 @@ def test_send_secret(tmp_path):
     assert "topsecret" not in str(event)
 
 
-# -- options ------------------------------------------------------------------------------------------------------------
+# -- options ---
 
 
 @pytest.mark.parametrize(
@@ -608,7 +608,7 @@ def test_raven_is_imported_lazily():
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-# -- nothing that is missing or broken reaches the app ---------------------------------------------------------------
+# -- nothing that is missing or broken reaches the app ---
 
 
 def test_without_a_dsn(caplog):
@@ -743,7 +743,7 @@ def test_fits_a_heka_message(protocol, payload):
     def fail(depth):
         import random
 
-        noise = [random.randbytes(190).hex() for _ in range(40)]
+        noise = [random.randbytes(190).hex() for _ in range(40)]  # noqa: F841
         return fail(depth - 1) if depth else 1 / 0
 
     client = router_client(protocol=protocol, payload=payload)
@@ -785,7 +785,7 @@ def test_memory_stays():
     assert after - before < 100_000
 
 
-# -- capture_stack ------------------------------------------------------------------------------------------------------
+# -- capture_stack ---
 
 
 def test_capture_stack_options(client):

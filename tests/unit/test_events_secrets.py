@@ -1,0 +1,161 @@
+# ruff: noqa: F841 - the local variables are what is tested
+"""Sixty secrets planted where applications have them: none leaves the process."""
+
+import base64
+import collections
+import dataclasses
+import json
+import logging
+
+import pytest
+from events_support import raised, router_client, spool_client
+
+from heka.testing import sent_messages
+from heka_raven import scope
+from heka_raven.encode import decode_raven
+from heka_raven.logging import RavenHandler
+
+COUNT = 60
+
+
+def secret(number):
+    # Made here, so that no source line holds it; no letter pattern of it is a private name.
+    return f"Pl4nt{number:02d}" + "Xy9" * 3
+
+
+@dataclasses.dataclass
+class Account:
+    name: str
+    password: str
+    nested: dict
+
+
+Login = collections.namedtuple("Login", "user pwd")
+
+
+class ApiError(Exception):
+    pass
+
+
+def inner(s):
+    password = s(0)
+    api_key = s(1)
+    config = {"db": {"passwd": s(2), "url": f"postgres://app:{s(3)}@db/app"}}
+    account = Account("bob", s(4), {"auth_token": s(5)})
+    login = Login("bob", s(6))
+    raw = {b"secret": s(7), ("csrf", 1): s(8)}
+    credentials = [s(9), {"x": s(10)}]
+    url = f"https://h/?q=1&token={s(11)}&b=2"
+    url2 = f"https://u:{s(12)}@h/x"
+    dsn = f"https://{s(13)}:{s(14)}@sentry.example.com/1"
+    query = f"a=1&pass%77ord={s(15)}"
+    body = json.dumps({"user": "x", "password": s(16)})
+    raw_body = json.dumps({"client_secret": s(17)}).encode()
+    headers = [("Authorization", f"Bearer {s(18)}"), ("Cookie", f"sessionid={s(19)}; a=1")]
+    environ = {
+        "QUERY_STRING": f"x=1&sid={s(20)}",
+        "REQUEST_URI": f"/p?key={s(21)}",
+        "RAW_URI": f"/p?jwt={s(22)}",
+        "HTTP_COOKIE": f"csrftoken={s(23)}; lang=de; mysso={s(24)}",
+        "HTTP_AUTHORIZATION": f"Basic {s(25)}",
+        "HTTP_REFERER": f"https://x:{s(26)}@h/?auth={s(27)}",
+        "HTTP_X_AUTHTOKEN": s(28),
+        "HTTP_X_API_KEY": s(29),
+    }
+    header_line = f"Authorization: Bearer {s(30)}"
+    form = {"name": "password", "value": s(31)}
+    in_text = f"login failed for user=bob password={s(32)} from 1.2.3.4"
+    rep = f"Login(user='bob', passwd='{s(33)}')"
+    escaped = json.dumps({"outer": json.dumps({"secret": s(34)})})
+    accessToken = s(35)
+    jwt = s(36)
+    private_key = ("-----BEGIN", s(37))
+    od = collections.OrderedDict(session_key=s(38))
+    deep = {"a": {"b": {"saml_assertion": s(39)}}}
+    err = ValueError(f"token={s(40)}")
+    __traceback_info__ = f"password={s(41)}"
+    raise ApiError(f"cannot reach https://k:{s(42)}@api/ with api_key={s(43)}")
+
+
+def outer(s):
+    sso_cookie = s(44)
+    try:
+        db_password = s(45)
+        raise KeyError({"secret": s(46)})
+    except KeyError as exc:
+        exc.__notes__ = [f"tried password={s(47)}"]
+        inner(s)
+
+
+def facts(environ):
+    s = secret
+    return scope.RequestFacts(
+        request={
+            "url": f"http://u:{s(48)}@h/p?token={s(49)}",
+            "query_string": f"key={s(50)}",
+            "headers": {
+                "Authorization": s(51),
+                "Cookie": f"sid={s(52)}",
+                "X-Auth": s(53),
+                "Content-Type": "application/json",
+            },
+            "cookies": {"sessionid": s(54)},
+            "data": '{"password": "' + s(55),
+        },
+        transaction=f"GET /x?secret={s(56)}",
+        user={"id": "1", "auth_token": s(57)},
+        fields={"request_path": f"/x?token={s(58)}"},
+    )
+
+
+@pytest.fixture(params=["router", "router-json", "legacy", "spool", "router-huge", "repr"])
+def sent(request, tmp_path):
+    """What leaves the process, as text, of one error with 60 secrets."""
+    options = {
+        "router": {},
+        "router-json": {"payload": "json"},
+        "legacy": {"protocol": 3},
+        "spool": {},
+        "router-huge": {},
+        "repr": {"locals": "repr"},
+    }[request.param]
+    client = (
+        spool_client(tmp_path / "spool", dsn="https://k@h/1", **options)
+        if request.param == "spool"
+        else router_client(dsn="https://k@h/1", **options)
+    )
+    environ = {}
+    token = scope.CURRENT.set((facts, environ))
+    try:
+        logger = logging.getLogger("events-secrets")
+        handler = RavenHandler(client)
+        logger.addHandler(handler)
+        try:
+            logger.warning("retry with password=%s", secret(59))
+        finally:
+            logger.removeHandler(handler)
+        exc = raised(outer, secret)
+        extra = {"big": ["x" * 400] * 2000} if request.param == "router-huge" else {}
+        assert client.raven(f"msg token={secret(0)}", exc_info=exc, extra={**extra, "secret": secret(1)}, pwd=secret(2))
+    finally:
+        scope.CURRENT.reset(token)
+    if request.param == "spool":
+        (path,) = (tmp_path / "spool" / "new").iterdir()
+        return path.read_text()
+    (message,) = sent_messages(client)
+    payload = message.payload if request.param == "router-json" else json.dumps(decode_raven(message.payload))
+    return payload + str(message.fields) + message.logger
+
+
+def test_none_of_sixty_secrets_leaves(sent):
+    """None of 60 secrets in locals, causes, messages, requests, headers, breadcrumbs and fields leaves the process."""
+    leaked = [n for n in range(COUNT) if secret(n) in sent or base64.b64encode(secret(n).encode()).decode() in sent]
+    assert [] == leaked
+
+
+def test_the_event_is_still_of_use(sent):
+    """What is not private is still there."""
+    assert "1.2.3.4" in sent
+    assert "lang=de" in sent
+    assert "ApiError" in sent
+    assert "cannot reach https://" in sent
