@@ -8,8 +8,8 @@ from textwrap import dedent
 from typing import Any
 
 from heka.client import HekaClient
-from heka.exceptions import ConfigError, EnvironmentNotFoundError, MethodNameTakenError
-from heka.ini import dict_from_stream_config
+from heka.exceptions import ConfigError, EnvironmentNotFoundError, MethodNameTakenError, named
+from heka.ini import dict_from_stream_config, read_ini
 from heka.path import resolve_name
 from heka.settings import Maker, Name, nest_prefixes, parse_settings, shown_as_json
 
@@ -38,13 +38,31 @@ def client_from_dict_config(config: Mapping[str, Any], client: HekaClient | None
     Raises:
         ConfigError: naming the key, the value and what is allowed.
     """
-    settings = parse_settings(config)
+    return _configure(config, {}, client)
+
+
+def client_from_stream_config(
+    stream: Iterable[str] | Iterable[bytes], section: str, client: HekaClient | None = None
+) -> HekaClient:
+    """Configure a client from an INI file that is open for reading; *section* is its main section."""
+    return _configure(*read_ini(stream, section), client)
+
+
+def client_from_text_config(text: str, section: str, client: HekaClient | None = None) -> HekaClient:
+    """Configure a client from the text of an INI file, which may be indented as a whole."""
+    return client_from_stream_config(dedent(text).splitlines(keepends=True), section, client)
+
+
+def _configure(config: Mapping[str, Any], sections: Mapping[str, str], client: HekaClient | None) -> HekaClient:
+    settings = parse_settings(config, sections)
     encoder = settings.encoder
     if isinstance(encoder, (str, type)) or not hasattr(encoder, "encode"):
-        encoder = _resolve("encoder", encoder)(settings.hmac)
+        with named(settings.stream.section):
+            encoder = _resolve("encoder", encoder)(settings.hmac)
     filters = [_make_filter(maker) for maker in settings.filters]
     methods = [_make_method(maker) for maker in settings.plugins]
-    _check_names(methods, client)
+    with named(settings.stream.section):
+        _check_names(methods, client)
     stream = _make_stream(settings.stream)  # last: it may open files and sockets
 
     setup = (settings.logger, settings.severity, settings.disabled_timers, filters)
@@ -55,18 +73,6 @@ def client_from_dict_config(config: Mapping[str, Any], client: HekaClient | None
     client._replace_configured_methods(methods)
     client._config = shown_as_json(config)
     return client
-
-
-def client_from_stream_config(
-    stream: Iterable[str] | Iterable[bytes], section: str, client: HekaClient | None = None
-) -> HekaClient:
-    """Configure a client from an INI file that is open for reading; *section* is its main section."""
-    return client_from_dict_config(dict_from_stream_config(stream, section), client)
-
-
-def client_from_text_config(text: str, section: str, client: HekaClient | None = None) -> HekaClient:
-    """Configure a client from the text of an INI file, which may be indented as a whole."""
-    return client_from_stream_config(dedent(text).splitlines(keepends=True), section, client)
 
 
 def _resolve(key: str, name: Name) -> Any:
@@ -83,22 +89,24 @@ def _resolve(key: str, name: Name) -> Any:
 
 
 def _make_filter(maker: Maker) -> Callable[..., Any]:
-    provider = _resolve("filters: provider", maker.provider)
-    try:
-        made = provider(**maker.options)
-    except TypeError as exc:
-        raise ConfigError(f"filters: {maker.provider}: wrong options {sorted(maker.options)}: {exc}") from exc
-    if not callable(made):
-        raise ConfigError(f"filters: {maker.provider}: it gave a {type(made).__name__}, not a filter")
-    return made  # type: ignore[no-any-return]
+    with named(maker.section):
+        provider = _resolve("filters: provider", maker.provider)
+        try:
+            made = provider(**maker.options)
+        except TypeError as exc:
+            raise ConfigError(f"filters: {maker.provider}: wrong options {sorted(maker.options)}: {exc}") from exc
+        if not callable(made):
+            raise ConfigError(f"filters: {maker.provider}: it gave a {type(made).__name__}, not a filter")
+        return made  # type: ignore[no-any-return]
 
 
 def _make_method(maker: Maker) -> Method:
-    # An error of the provider, InvalidArgumentError for one, comes out as it is.
-    function = _resolve(f"{maker.key}: provider", maker.provider)(maker.options)
-    if not callable(function):
-        raise ConfigError(f"{maker.key}: {maker.provider}: it gave a {type(function).__name__}, not a function")
-    return function, maker.override
+    with named(maker.section):
+        # An error of the provider, InvalidArgumentError for one, keeps its type.
+        function = _resolve(f"{maker.key}: provider", maker.provider)(maker.options)
+        if not callable(function):
+            raise ConfigError(f"{maker.key}: {maker.provider}: it gave a {type(function).__name__}, not a function")
+        return function, maker.override
 
 
 def _check_names(methods: Iterable[Method], client: HekaClient | None) -> None:
@@ -114,9 +122,10 @@ def _check_names(methods: Iterable[Method], client: HekaClient | None) -> None:
 
 
 def _make_stream(maker: Maker) -> Any:
-    stream_class = _resolve("stream_class", maker.provider)
-    try:
-        return stream_class(*maker.args, **maker.options)
-    except TypeError as exc:
-        given = ", ".join(f"stream_{key}" for key in maker.options) or "none"
-        raise ConfigError(f"stream_class: {maker.provider}: wrong options (given: {given}): {exc}") from exc
+    with named(maker.section):
+        stream_class = _resolve("stream_class", maker.provider)
+        try:
+            return stream_class(*maker.args, **maker.options)
+        except TypeError as exc:
+            given = ", ".join(f"stream_{key}" for key in maker.options) or "none"
+            raise ConfigError(f"stream_class: {maker.provider}: wrong options (given: {given}): {exc}") from exc

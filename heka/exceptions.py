@@ -1,10 +1,25 @@
 """What can go wrong before a message is sent: the errors a program sees when it configures a client wrongly."""
 
 import configparser
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class ConfigError(ValueError):
     """A setting that cannot be used. The text names the section, the key, the value and what is allowed."""
+
+
+@contextmanager
+def named(section: str) -> Iterator[None]:
+    """Put *section*, an INI file's, before the text of a ConfigError that comes through; its type stays."""
+    try:
+        yield
+    except ConfigError as exc:
+        if section and exc.args and not str(exc.args[0]).startswith("["):
+            exc.args = (f"[{section}] {exc.args[0]}", *exc.args[1:])
+            if isinstance(exc, SyntaxError):
+                exc.msg = exc.args[0]  # what a SyntaxError shows
+        raise
 
 
 class EnvironmentNotFoundError(ConfigError, configparser.Error):

@@ -21,9 +21,16 @@ def dict_from_stream_config(stream: Iterable[str] | Iterable[bytes], section: st
     Raises:
         ConfigError: naming the section, and the key and value if there is one.
     """
-    parser = configparser.ConfigParser(
-        interpolation=None, strict=False, inline_comment_prefixes=(";",), default_section="DEFAULT"
-    )
+    return read_ini(stream, section)[0]
+
+
+def read_ini(stream: Iterable[str] | Iterable[bytes], section: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The dict form, and the section that each part of it comes from, as ``heka.settings.parse_settings`` takes them.
+
+    Raises:
+        ConfigError: as :func:`dict_from_stream_config`.
+    """
+    parser = configparser.ConfigParser(interpolation=None, strict=False, inline_comment_prefixes=(";",))
     try:
         parser.read_file(line.decode("utf-8") if isinstance(line, bytes) else line for line in stream)
     except (configparser.Error, UnicodeError) as exc:
@@ -32,18 +39,25 @@ def dict_from_stream_config(stream: Iterable[str] | Iterable[bytes], section: st
         found = ", ".join(f"[{name}]" for name in parser.sections()) or "none"
         raise ConfigError(f"[{section}]: there is no such section, found: {found}")
 
+    sections = {"": section}
     config: dict[str, Any] = _read_section(parser, section)
     filters: list[tuple[str, dict[str, Any]]] = []
     plugins: dict[str, tuple[str, dict[str, Any]]] = {}
     for name in parser.sections():
         if _belongs(name, f"{section}_filter"):
+            sections[f"filters.{len(filters)}"] = name
             filters.append(_read_provider(parser, name))
         elif _belongs(name, f"{section}_plugin"):
-            plugins[name.removeprefix(f"{section}_plugin").removeprefix("_")] = _read_provider(parser, name)
+            plugin = name.removeprefix(f"{section}_plugin").removeprefix("_")
+            sections[f"plugins.{plugin}"] = name
+            plugins[plugin] = _read_provider(parser, name)
     config["filters"] = filters
     config["plugins"] = plugins
-    config["hmac"] = _read_raw(parser, f"{section}_hmac") if parser.has_section(f"{section}_hmac") else {}
-    return nest_prefixes(config)
+    config["hmac"] = {}
+    if parser.has_section(f"{section}_hmac"):
+        sections["hmac"] = f"{section}_hmac"
+        config["hmac"] = _read_raw(parser, sections["hmac"])
+    return nest_prefixes(config), sections
 
 
 def _belongs(name: str, prefix: str) -> bool:

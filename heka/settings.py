@@ -3,11 +3,13 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
-from heka.exceptions import ConfigError
+from heka.exceptions import ConfigError, named
 from heka.severity import SEVERITY
+from heka.signing import signer_from_config
 
 DEFAULT_ENCODER = "heka.encoders.ProtobufEncoder"
 
@@ -16,9 +18,10 @@ Name = str | Callable[..., Any]  # a dotted name, or what it names
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Something to be made: by whom, with which options; *key* names it in errors."""
+    """Something to be made: by whom, with which options; *key* and the INI file's *section* name it in errors."""
 
     key: str
+    section: str
     provider: Name
     options: dict[str, Any]
     args: tuple[Any, ...] = ()
@@ -57,24 +60,38 @@ def nest_prefixes(
     return config_dict
 
 
-def parse_settings(config: Mapping[str, Any]) -> Settings:
+def parse_settings(config: Mapping[str, Any], sections: Mapping[str, str] = MappingProxyType({})) -> Settings:
     """The settings of *config*, which is not changed; what they hold is copied as far as it is containers.
+
+    Args:
+        config: the dict form.
+        sections: where it comes from an INI file, the section of each of its parts, for errors: ``""`` the main one,
+            ``hmac``, ``filters.0`` and so on, ``plugins.NAME``.
 
     Raises:
         ConfigError: naming the key, the value and what is allowed.
     """
-    config = nest_prefixes(_copy(_parse_mapping("configuration", config)))
-    plugins = _parse_mapping("plugins", config.get("plugins"))
-    return Settings(
-        logger=_parse_logger(config.get("logger")),
-        severity=_parse_severity(config.get("severity", SEVERITY.INFORMATIONAL)),
-        disabled_timers=_parse_timers(config.get("disabled_timers")),
-        encoder=_parse_encoder(config.get("encoder") or DEFAULT_ENCODER),
-        hmac=_parse_mapping("hmac", config.get("hmac")),
-        stream=_parse_stream(config.get("stream")),
-        filters=[_parse_maker("filters", spec) for spec in _parse_list("filters", config.get("filters"))],
-        plugins=[_parse_plugin(name, spec) for name, spec in plugins.items()],
-    )
+    main = sections.get("", "")
+    with named(main):
+        config = nest_prefixes(_copy(_parse_mapping("configuration", config)))
+        filters = _parse_list("filters", config.get("filters"))
+        plugins = _parse_mapping("plugins", config.get("plugins"))
+        with named(sections.get("hmac", main)):
+            hmac = _parse_mapping("hmac", config.get("hmac"))
+            signer_from_config(hmac)
+        return Settings(
+            logger=_parse_logger(config.get("logger")),
+            severity=_parse_severity(config.get("severity", SEVERITY.INFORMATIONAL)),
+            disabled_timers=_parse_timers(config.get("disabled_timers")),
+            encoder=_parse_encoder(config.get("encoder") or DEFAULT_ENCODER),
+            hmac=hmac,
+            stream=_parse_stream(main, config.get("stream")),
+            filters=[
+                _parse_maker("filters", sections.get(f"filters.{index}", ""), spec)
+                for index, spec in enumerate(filters)
+            ],
+            plugins=[_parse_plugin(name, sections.get(f"plugins.{name}", ""), spec) for name, spec in plugins.items()],
+        )
 
 
 def shown_as_json(config: Mapping[str, Any]) -> str:
@@ -149,7 +166,7 @@ def _parse_encoder(value: Any) -> Any:
     return value if hasattr(value, "encode") else _parse_name("encoder", value)
 
 
-def _parse_stream(value: Any) -> Maker:
+def _parse_stream(section: str, value: Any) -> Maker:
     options = _parse_mapping("stream", value)
     if "class" not in options:
         raise ConfigError("stream_class: missing, required: the dotted name of a stream, as heka.streams.UdpStream")
@@ -157,18 +174,20 @@ def _parse_stream(value: Any) -> Maker:
     args = options.pop("args", ())
     if not isinstance(args, (list, tuple)):
         raise ConfigError(f"stream_args: {args!r} is not allowed: a list")
-    return Maker("stream_class", provider, options, tuple(args))
+    return Maker("stream_class", section, provider, options, tuple(args))
 
 
-def _parse_maker(key: str, spec: Any) -> Maker:
-    if not isinstance(spec, (list, tuple)) or len(spec) != 2 or not isinstance(spec[1], Mapping):
-        raise ConfigError(f"{key}: {spec!r} is not allowed: (provider, dict of options)")
-    return Maker(key, _parse_name(f"{key}: provider", spec[0]), dict(spec[1]))
+def _parse_maker(key: str, section: str, spec: Any) -> Maker:
+    with named(section):
+        if not isinstance(spec, (list, tuple)) or len(spec) != 2 or not isinstance(spec[1], Mapping):
+            raise ConfigError(f"{key}: {spec!r} is not allowed: (provider, dict of options)")
+        return Maker(key, section, _parse_name(f"{key}: provider", spec[0]), dict(spec[1]))
 
 
-def _parse_plugin(name: str, spec: Any) -> Maker:
-    maker = _parse_maker(f"plugins: {name}", spec)
-    override = maker.options.pop("override", False)
-    if not isinstance(override, (bool, str)):
-        raise ConfigError(f"plugins: {name}: override: {override!r} is not allowed: true, false or a method's name")
-    return Maker(maker.key, maker.provider, maker.options, override=override)
+def _parse_plugin(name: str, section: str, spec: Any) -> Maker:
+    maker = _parse_maker(f"plugins: {name}", section, spec)
+    with named(section):
+        override = maker.options.pop("override", False)
+        if not isinstance(override, (bool, str)):
+            raise ConfigError(f"{maker.key}: override: {override!r} is not allowed: true, false or a method's name")
+        return replace(maker, override=override)

@@ -6,19 +6,22 @@ import threading
 import time
 from collections.abc import Iterable
 
+from heka.streams.addresses import AddressBook, Destination
 from heka.streams.destinations import parse_destinations, parse_number
 
-CONNECT_TIMEOUT_S = 1.0
+DEFAULT_TIMEOUT_S = 1.0
 FIRST_PAUSE_S = 0.5  # after a failed connection no other is tried for so long ...
 LAST_PAUSE_S = 30.0  # ... doubled each time up to this
 _MAX_TIMEOUT_S = 60.0
+_MAX_READS = 16  # of what a router sends, before each write
 
 
 class TcpStream:
     """Sends each record to every destination; reconnects when a connection is gone.
 
-    A write waits at most ``timeout_s`` for each destination, connecting included. After a failure the destination is
-    left alone for 0.5 s, then 1 s, up to 30 s; what is written meanwhile is lost at once, counted in ``lost``.
+    A write waits at most ``timeout_s`` for each destination, look-up and connecting included. After a failure the
+    destination is left alone for 0.5 s, then 1 s, up to 30 s; what is written meanwhile is lost at once, counted in
+    ``lost``. What the kernel had taken when a router died is not known, and not counted: TCP does not tell.
 
     Args:
         host: one host or several.
@@ -30,10 +33,11 @@ class TcpStream:
         self,
         host: str | Iterable[str],
         port: int | str | Iterable[int | str],
-        timeout_s: float | str = CONNECT_TIMEOUT_S,
+        timeout_s: float | str = DEFAULT_TIMEOUT_S,
     ) -> None:
         timeout = parse_number("stream_timeout_s", timeout_s, 0.001, _MAX_TIMEOUT_S)
         self._destinations = parse_destinations(host, port)
+        self._addresses = AddressBook(socket.SOCK_STREAM)
         self._timeout_s = timeout
         self._links_of_pid: dict[int, list[_Link]] = {}
 
@@ -70,7 +74,7 @@ class TcpStream:
         pid = os.getpid()
         links = self._links_of_pid.get(pid)
         if links is None:
-            fresh = [_Link(destination, self._timeout_s) for destination in self._destinations]
+            fresh = [_Link(destination, self._addresses, self._timeout_s) for destination in self._destinations]
             links = self._links_of_pid.setdefault(pid, fresh)
             for other in [other for other in self._links_of_pid if other != pid]:
                 for inherited in self._links_of_pid.pop(other, []):
@@ -81,27 +85,30 @@ class TcpStream:
 class _Link:
     """One destination of one process."""
 
-    def __init__(self, destination: tuple[str, int], timeout_s: float) -> None:
+    def __init__(self, destination: Destination, addresses: AddressBook, timeout_s: float) -> None:
         self.lost = 0
         self._destination = destination
+        self._addresses = addresses
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
         self._socket: socket.socket | None = None
         self._failures = 0
         self._not_before = 0.0
 
     def send(self, data: bytes) -> None:
         deadline = time.monotonic() + self._timeout_s
-        if not self._lock.acquire(timeout=self._timeout_s):
-            self.lost += 1  # another thread is stuck in a write, and its wait is bounded as well
-            raise TimeoutError(f"{self._name()}: busy for {self._timeout_s:g} s")
         try:
-            self._send_locked(data, deadline)
+            if not self._lock.acquire(timeout=self._timeout_s):
+                raise TimeoutError(f"{self._name()}: busy for {self._timeout_s:g} s")  # with another thread's write
+            try:
+                self._send_locked(data, deadline)
+            finally:
+                self._lock.release()
         except OSError:
-            self.lost += 1
+            with self._counting:
+                self.lost += 1
             raise
-        finally:
-            self._lock.release()
 
     def close(self) -> None:
         with self._lock:
@@ -130,15 +137,24 @@ class _Link:
         now = time.monotonic()
         if now < self._not_before:
             raise ConnectionError(f"{self._name()}: not connected, next try in {self._not_before - now:.1f} s")
-        host, port = self._destination
         try:
-            sock = socket.create_connection((host.strip("[]"), port), timeout=max(deadline - now, 0.001))
+            failure: OSError | None = None
+            for family, address in self._addresses.lookup(self._destination, _left(deadline)):
+                sock = socket.socket(family, socket.SOCK_STREAM)
+                try:
+                    sock.settimeout(_left(deadline))
+                    sock.connect(address)
+                except OSError as exc:
+                    sock.close()
+                    failure = failure or exc
+                else:
+                    self._failures = 0
+                    self._socket = sock
+                    return sock
+            raise failure or ConnectionError(f"{self._name()}: no address")
         except OSError:
             self._pause()
             raise
-        self._failures = 0
-        self._socket = sock
-        return sock
 
     def _pause(self) -> None:
         pause = min(FIRST_PAUSE_S * 2.0 ** min(self._failures, 16), LAST_PAUSE_S)
@@ -154,8 +170,12 @@ class _Link:
         return f"{self._destination[0]}:{self._destination[1]}"
 
 
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.001)
+
+
 def _send_all(sock: socket.socket, data: bytes, deadline: float) -> None:
-    sock.settimeout(max(deadline - time.monotonic(), 0.001))
+    sock.settimeout(_left(deadline))
     sock.sendall(data)  # the timeout is for all of it, not for each part
 
 
@@ -163,10 +183,11 @@ def _is_closed_by_peer(sock: socket.socket) -> bool:
     """Whether the peer has closed: the first write after that would succeed and be lost."""
     sock.settimeout(0)
     try:
-        while True:
+        for _ in range(_MAX_READS):
             if not sock.recv(4096):
                 return True  # routers do not answer, so anything but the end is thrown away
     except BlockingIOError:
         return False
     except OSError:
         return True
+    return False

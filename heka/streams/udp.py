@@ -2,17 +2,13 @@
 
 import os
 import socket
-import time
 from collections.abc import Iterable
-from typing import Any
 
+from heka.streams.addresses import AddressBook
 from heka.streams.destinations import parse_destinations, parse_number
 
 MAX_DATAGRAM = 65507  # bytes; what UDP over IPv4 can carry
-ADDRESS_LIFE_S = 60.0  # how long a looked-up address is used; no name server is asked for each message
-RETRY_LOOKUP_S = 10.0  # after a failed look-up, which can take seconds
-
-Address = tuple[socket.AddressFamily, Any]
+WAIT_S = 0.5  # the longest a write waits for the first look-up of a name, or for room in the kernel
 
 
 class UdpStream:
@@ -33,7 +29,7 @@ class UdpStream:
     ) -> None:
         self._destinations = parse_destinations(host, port)
         self.max_record_size = int(parse_number("stream_max_record_size", max_record_size, 64, MAX_DATAGRAM))
-        self._addresses: dict[tuple[str, int], tuple[float, Address | OSError]] = {}
+        self._addresses = AddressBook(socket.SOCK_DGRAM)
         # By process and address family: a forked child makes sockets of its own.
         self._sockets: dict[tuple[int, int], socket.socket] = {}
 
@@ -46,7 +42,7 @@ class UdpStream:
         failure: OSError | None = None
         for destination in self._destinations:
             try:
-                family, address = self._lookup(destination)
+                family, address = self._addresses.lookup(destination, WAIT_S)[0]
                 self._socket(family).sendto(data, address)
             except OSError as exc:
                 failure = failure or exc
@@ -71,34 +67,8 @@ class UdpStream:
             if stale is not None:
                 stale.close()  # the parent's; this closes only this process's descriptor
         fresh = socket.socket(family, socket.SOCK_DGRAM)
+        fresh.settimeout(WAIT_S)
         kept = self._sockets.setdefault(key, fresh)
         if kept is not fresh:
             fresh.close()  # another thread was first
         return kept
-
-    def _lookup(self, destination: tuple[str, int]) -> Address:
-        now = time.monotonic()
-        until, known = self._addresses.get(destination, (now, OSError("not looked up")))
-        if now < until:
-            if isinstance(known, OSError):
-                raise OSError(*known.args)  # a new one: raising one object again would add to its traceback for ever
-            return known
-        try:
-            found = _first_address(destination)
-        except OSError as exc:
-            # Better the address that worked than none.
-            self._addresses[destination] = (now + RETRY_LOOKUP_S, exc if isinstance(known, OSError) else known)
-            if isinstance(known, OSError):
-                raise
-            return known
-        self._addresses[destination] = (now + ADDRESS_LIFE_S, found)
-        return found
-
-
-def _first_address(destination: tuple[str, int]) -> Address:
-    """The address to send to: IPv4 where the name has one, as heka-py did."""
-    host, port = destination
-    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_DGRAM)
-    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-    family, _, _, _, address = found[0]
-    return family, address

@@ -7,13 +7,14 @@ import struct
 import sys
 import threading
 import time
+import warnings
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 
+import heka.streams.addresses
 import heka.streams.tcp
-import heka.streams.udp
 from heka.client import HekaClient
 from heka.encoders import NullEncoder
 from heka.streams import DebugCaptureStream, FileStream, StdOutStream, TcpStream, UdpStream
@@ -128,42 +129,113 @@ def test_udp_limit_is_what_a_datagram_can_carry():
         smaller.stream.close()
 
 
-def test_udp_looks_a_name_up_once_and_remembers_failures(monkeypatch):
-    """No name server is asked for each message; a name that cannot be found is not asked for again at once."""
-    asked = []
-    real = socket.getaddrinfo
+class Resolver:
+    """A resolver that answers as it is told, and counts; ``getaddrinfo`` of the socket module while it is used."""
 
-    def count(host, port, **options):
-        asked.append(host)
-        if host == "no-such-host.invalid":
+    def __init__(self, monkeypatch):
+        self.asked = []
+        self.answer = "127.0.0.1"
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.real = socket.getaddrinfo
+        self.clock = [1000.0]
+        monkeypatch.setattr(socket, "getaddrinfo", self)
+        monkeypatch.setattr(heka.streams.addresses, "time", SimpleNamespace(monotonic=lambda: self.clock[0]))
+
+    def __call__(self, host, port, type=0, flags=0):
+        if flags & socket.AI_NUMERICHOST:
+            return self.real(host, port, type=type, flags=flags)
+        self.asked.append(host)
+        assert self.may_answer.wait(LIMIT_S)
+        if self.answer is None:
             raise socket.gaierror(socket.EAI_NONAME, "not known")
-        return real(host, port, **options)
+        return self.real(self.answer, port, type=type)
 
-    monkeypatch.setattr(socket, "getaddrinfo", count)
-    clock = [1000.0]
-    monkeypatch.setattr(heka.streams.udp, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    def wait_until_idle(self, book):
+        deadline = time.monotonic() + LIMIT_S
+        while book._running and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert book._running == {}
+
+
+@pytest.fixture
+def resolver(monkeypatch):
+    """The machine's resolver, replaced."""
+    return Resolver(monkeypatch)
+
+
+@pytest.mark.parametrize("stream_class", [UdpStream, TcpStream])
+def test_a_name_is_looked_up_once_a_minute(resolver, stream_class):
+    """No name server is asked for each message, and none for an address in numbers."""
+    book = stream_class(["router.example", "127.0.0.1", "[::1]"], 5565)._addresses
+    for _ in range(5):
+        assert book.lookup(("router.example", 5565), 5) == [(socket.AF_INET, ("127.0.0.1", 5565))]
+        assert book.lookup(("127.0.0.1", 5565), 5) == [(socket.AF_INET, ("127.0.0.1", 5565))]
+    assert resolver.asked == ["router.example"]
+    resolver.clock[0] += heka.streams.addresses.ADDRESS_LIFE_S
+    resolver.answer = "127.0.0.2"
+    book.lookup(("router.example", 5565), 5)
+    resolver.wait_until_idle(book)
+    assert book.lookup(("router.example", 5565), 5)[0][1][0] == "127.0.0.2"
+    assert resolver.asked == ["router.example"] * 2
+
+
+def test_a_failed_lookup_is_remembered_and_an_old_address_used_on(resolver):
+    """A name that cannot be found is asked for again only after a pause; one that was found works on without it."""
     with udp_server() as server:
-        stream = UdpStream(["no-such-host.invalid", "127.0.0.1"], port_of(server))
+        stream = UdpStream(["router.example", "127.0.0.1"], port_of(server))
+        resolver.answer = None
         for number in range(3):
-            with pytest.raises(OSError, match="not known"):
+            with pytest.raises(OSError, match=r"router.example.*not known"):
                 stream.write(b"%d" % number)
             assert server.recv(16) == b"%d" % number
-        assert asked == ["no-such-host.invalid", "127.0.0.1"]
-        clock[0] += heka.streams.udp.RETRY_LOOKUP_S
-        with pytest.raises(OSError):
-            stream.write(b"x")
-        assert asked == ["no-such-host.invalid", "127.0.0.1", "no-such-host.invalid"]
-        clock[0] += heka.streams.udp.ADDRESS_LIFE_S
-
-        def gone(host, port, **options):
-            raise socket.gaierror(socket.EAI_AGAIN, "try again")
-
-        monkeypatch.setattr(socket, "getaddrinfo", gone)
-        server.recv(16)
-        with pytest.raises(OSError):
-            stream.write(b"y")
-        assert server.recv(16) == b"y", "an address that worked is used on"
+        assert resolver.asked == ["router.example"]
+        resolver.clock[0] += heka.streams.addresses.RETRY_LOOKUP_S
+        resolver.answer = "127.0.0.1"
+        stream.write(b"found")
+        assert server.recv(16) == server.recv(16) == b"found"
+        resolver.clock[0] += heka.streams.addresses.ADDRESS_LIFE_S
+        resolver.answer = None
+        for _ in range(2):
+            stream.write(b"used on")
+            assert server.recv(16) == server.recv(16) == b"used on"
+            resolver.wait_until_idle(stream._addresses)
         stream.close()
+
+
+@pytest.mark.parametrize("make", [UdpStream, lambda host, port: TcpStream(host, port, timeout_s=0.2)])
+def test_a_name_server_that_hangs_holds_nobody_for_long(resolver, make):
+    """The wait for it is bounded; what comes meanwhile is lost, counted; its answer, when it comes, is used."""
+    resolver.may_answer.clear()
+    client = HekaClient(make("router.example", closed_port()), "app")
+    started = time.monotonic()
+    assert client.heka("t") is False
+    assert time.monotonic() - started < LIMIT_S / 2
+    assert client.losses["stream_failed"] == 1
+    assert resolver.asked == ["router.example"]
+    resolver.may_answer.set()
+    resolver.wait_until_idle(client.stream._addresses)
+    assert client.stream._addresses.lookup(("router.example", 1), 1)[0][1][0] == "127.0.0.1"
+    client.stream.close()
+
+
+def test_a_child_asks_for_itself(resolver):
+    """A look-up that hangs in the parent does not keep a forked child from its own."""
+    resolver.may_answer.clear()
+    stream = UdpStream("router.example", 5565)
+    with pytest.raises(OSError, match="no address"):
+        stream.write(b"x")
+
+    def child():
+        resolver.may_answer.set()
+        stream.write(b"x")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: a fork beside a thread, on purpose
+        in_child(child)
+    resolver.may_answer.set()
+    resolver.wait_until_idle(stream._addresses)
+    stream.close()
 
 
 def test_udp_after_a_fork_uses_a_socket_of_its_own():
@@ -220,8 +292,8 @@ def test_tcp_with_nobody_there_is_quick_after_the_first_failure(monkeypatch):
     monkeypatch.setattr(heka.streams.tcp, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     client = HekaClient(TcpStream("127.0.0.1", closed_port()), "app")
     tried = []
-    real = socket.create_connection
-    monkeypatch.setattr(socket, "create_connection", lambda *args, **kw: tried.append(clock[0]) or real(*args, **kw))
+    lookup = client.stream._addresses.lookup
+    monkeypatch.setattr(client.stream._addresses, "lookup", lambda *args: tried.append(clock[0]) or lookup(*args))
     for _ in range(400):
         assert client.heka("t") is False
         clock[0] += 0.25

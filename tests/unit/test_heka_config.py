@@ -346,7 +346,38 @@ def test_a_bad_setting_is_named_and_changes_nothing(name):
         ("no section\n", ["INI"]),
         (f"[heka]\nstream_class = {CAPTURE}\n[heka_filter_x]\ny = 1\n", ["[heka_filter_x]", "provider"]),
         (f"[heka]\nstream_class = {CAPTURE}\n[heka_plugin_x]\ny = 1\n", ["[heka_plugin_x]", "provider"]),
-        (f"[heka]\nstream_class = {CAPTURE}\n[heka_hmac]\nsigner = 1\n", ["hmac", "key_version", "missing"]),
+        (f"[heka]\nstream_class = {CAPTURE}\n[heka_hmac]\nsigner = 1\n", ["[heka_hmac]", "key_version", "missing"]),
+        (f"[heka]\nstream_class = {CAPTURE}\nseverity = 9\n", ["[heka] severity", "9", "0 to 7"]),
+        (
+            "[heka]\nstream_class = heka.streams.UdpStream\nstream_host = h\nstream_port = 0\n",
+            ["[heka] stream_port", "0", "65535"],
+        ),
+        ("[heka]\nstream_class = heka.streams.UdpStream\n", ["[heka] stream_class", "UdpStream", "host"]),
+        (
+            f"[heka]\nstream_class = {CAPTURE}\n[heka_filter_x]\nprovider = heka.filters:severity_max_provider\n"
+            "[heka_filter_y]\nprovider = heka.filters:severity_max_provider\nseverity = x\n",
+            ["[heka_filter_x]", "severity_max_provider"],
+        ),
+        (
+            f"[heka]\nstream_class = {CAPTURE}\n[heka_filter_y]\nprovider = heka.filters:severity_max_provider\n"
+            "severity = x\n",
+            ["[heka_filter_y] severity", "'x'"],
+        ),
+        (
+            f"[heka]\nstream_class = {CAPTURE}\n[heka_plugin_r]\nprovider = heka_raven.raven_plugin:config_plugin\n"
+            "no_such_option = 1\n",
+            ["[heka_plugin_r]", "no_such_option"],
+        ),
+        (
+            f"[heka]\nstream_class = {CAPTURE}\n[heka_plugin_d]\nprovider = heka.tests.plugin:config_plugin\n"
+            "override = 7\n",
+            ["[heka_plugin_d]", "override", "7"],
+        ),
+        (
+            f"[heka]\nstream_class = {CAPTURE}\n[heka_plugin_a]\nprovider = heka.tests.plugin:config_plugin\n"
+            "[heka_plugin_b]\nprovider = heka.tests.plugin:config_plugin\n",
+            ["[heka]", "dummy", "override"],
+        ),
     ],
 )
 def test_a_bad_ini_file_names_the_section(text, parts):
