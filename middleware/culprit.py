@@ -1,7 +1,7 @@
 # culprit.py: the name of what a request asked for: its method and its route.
 #
-# Flask, Bottle and Routes leave their route in the environ. Pyramid, Django and Falcon keep it on their request object:
-# it is looked for among the locals named `request` or `req` of the frames that were running.
+# Bottle and Routes leave their route in the environ, Flask only as long as the request runs. Pyramid, Django and Falcon
+# keep it on their request object: it is looked for among the locals of that name of the frames that were running.
 """``METHOD route`` of a request."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from heka_raven.middleware.policy import class_names
 Environ = dict[str, Any]
 
 MAX_FRAMES = 100  # looked through in each direction
-_NAMES = ("request", "req")
+_NAMES = ("request", "req", "ctx")
 # The middleware's modules that call into the application: frames beyond are of another request, or of none.
 _BORDERS = frozenset({"heka_raven.middleware.wsgi", "heka_raven.middleware.body"})
 
@@ -95,6 +95,10 @@ def _routing_args(args: Any, environ: Environ) -> str | None:
     return "/".join(f"{{{named[part]}}}" if part and part in named else part for part in parts)
 
 
+def _flask(context: Any, environ: Environ) -> Any:
+    return context.request.url_rule.rule
+
+
 def _werkzeug(request: Any, environ: Environ) -> Any:
     return request.url_rule.rule
 
@@ -129,6 +133,9 @@ _ON_REQUEST: dict[str, Callable[[Any, Environ], Any]] = {
     "pyramid.request.Request": _pyramid,
     "django.http.request.HttpRequest": _django,
     "falcon.request.Request": _falcon,
+    "werkzeug.wrappers.request.Request": _werkzeug,
+    "flask.ctx.RequestContext": _flask,
+    "flask.ctx.AppContext": _flask,
 }
 
 

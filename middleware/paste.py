@@ -21,7 +21,8 @@ def filter_app_factory(app: Application, global_conf: Mapping[str, str], **optio
 
     Args:
         app: the application.
-        global_conf: ``[DEFAULT]``; only ``here`` is used: a relative ``heka_config`` starts from there.
+        global_conf: ``[DEFAULT]``. Only ``here`` is used, from which a relative ``heka_config`` starts, and ``dsn``
+            where the section has none: PasteDeploy leaves out a key whose value is the same as in ``[DEFAULT]``.
         options: the keys of the section: those of :class:`RavenMiddleware`; or ``heka_config``, an ini file that
             describes a heka client, and ``heka_section``, the name of its section in there.
 
@@ -33,6 +34,7 @@ def filter_app_factory(app: Application, global_conf: Mapping[str, str], **optio
     if heka_config is None:
         if heka_section is not None:
             raise ConfigError("heka_section: there is no heka_config, the file that has this section")
+        options.setdefault("dsn", (global_conf or {}).get("dsn"))
         return RavenMiddleware(app, **options)
     if "dsn" in options:
         raise ConfigError("dsn: not together with heka_config: the file has its own")

@@ -1,6 +1,8 @@
 """What the middleware's tests share: a client that records, a server that is a dict, real servers on a free port."""
 
 import contextlib
+import importlib.util
+import json
 import re
 import shutil
 import socket
@@ -11,6 +13,7 @@ import time
 from pathlib import Path
 
 import heka_raven.middleware  # noqa: F401  - first: it imports WebOb without its DeprecationWarning
+from heka_raven.envelope import parse_envelope
 from heka_raven.scope import current_environ, describe_current
 
 TESTS = Path(__file__).parent
@@ -141,3 +144,21 @@ def exchange(port, request):
 
 def get(port, path, headers=""):
     return exchange(port, f"GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n".encode("latin-1"))
+
+
+def spooled(path):
+    """The events that wait in the spool at *path*, oldest first."""
+    events = []
+    for name in sorted(Path(path, "new").glob("*.env")):
+        _, items = parse_envelope(name.read_bytes())
+        events += [json.loads(item.payload) for item in items]
+    return events
+
+
+def load_example(name):
+    """A module of examples/, as itself."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Django looks its views up by name
+    spec.loader.exec_module(module)
+    return module

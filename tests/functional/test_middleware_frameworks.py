@@ -1,0 +1,259 @@
+"""Real frameworks, as examples/ sets them up: error, route and request, through the real plugin into a spool."""
+
+import io
+import json
+import logging
+import sys
+
+import pytest
+from middleware_support import load_example, make_environ, run, spooled
+
+from heka_raven.middleware import RavenMiddleware
+from heka_raven.raven_plugin import build_client
+
+DSN = "http://key@127.0.0.1:9/1"
+
+
+@pytest.fixture
+def spool(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEKA_RAVEN_SPOOL", str(tmp_path / "spool"))
+    monkeypatch.setenv("HEKA_RAVEN_SENDER", "off")
+    yield tmp_path / "spool"
+    if "django.core.signals" in sys.modules:  # the example connects its client to a signal of the process
+        sys.modules["django.core.signals"].got_request_exception.disconnect(dispatch_uid="heka-raven")
+
+
+def request(app, path, **keys):
+    """One request; what the server would get."""
+    started = []
+
+    def start_response(status, headers, exc_info=None):
+        started[:] = [status, dict(headers)]
+        return lambda data: None
+
+    environ = make_environ(
+        PATH_INFO=path,
+        QUERY_STRING="token=hidden",
+        HTTP_HOST="shop.example",
+        HTTP_COOKIE="session=hidden",
+        **{"wsgi.input": io.BytesIO(), "wsgi.errors": io.StringIO(), **keys},
+    )
+    body = b"".join(run(app, environ, start_response))
+    return [*started, body, environ]
+
+
+FRAMEWORKS = {
+    "flask": "GET /orders/<int:number>",
+    "django": "GET /orders/<int:number>/",
+    "pyramid": "GET /orders/{number}",
+    "bottle": "GET /orders/<number:int>",
+    "falcon": "GET /orders/{number:int}",
+}
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_route_of_a_real_application(name, spool):
+    """One event, named by its route, with the error and the request; nothing for a request that succeeds."""
+    pytest.importorskip(name)
+    example = load_example(f"{name}_app")
+    client = build_client(DSN, stream_path=str(spool))
+    app = example.make_application(client=client)
+    status, _, body, _ = request(app, "/")
+    assert ("200 OK", b"all is well\n") == (status, body)
+    assert [] == spooled(spool)
+
+    if name == "pyramid":
+        with pytest.raises(LookupError):
+            request(app, "/orders/7")
+    else:
+        logging.disable()  # Django and Flask log what they answer 500 to
+        try:
+            status, headers, _, environ = request(app, "/orders/7/" if name == "django" else "/orders/7")
+        finally:
+            logging.disable(logging.NOTSET)
+        assert status.startswith("500")
+        if name != "django":  # Django shows its own page
+            assert headers["X-Event-Id"] == environ["heka_raven.event_id"]
+
+    [event] = spooled(spool)
+    assert FRAMEWORKS[name] == event["transaction"]
+    error = event["exception"]["values"][-1]
+    assert ("LookupError", "there is no order 7") == (error["type"], error["value"])
+    assert "order" in error["stacktrace"]["frames"][-1]["function"] or name == "falcon"
+    assert error["stacktrace"]["frames"][-1]["vars"]["number"] in (7, "7")
+    assert "http://shop.example/orders/7" == event["request"]["url"].rstrip("/")
+    assert "hidden" not in str(event["request"])
+    assert "203.0.113.5" == event["request"]["env"]["REMOTE_ADDR"]
+
+
+def test_pyramid_answers_are_no_errors(spool):
+    """An HTTPNotFound that a Pyramid view raises is an answer."""
+    pytest.importorskip("pyramid")
+    app = load_example("pyramid_app").make_application(client=build_client(DSN, stream_path=str(spool)))
+    status, _, _, _ = request(app, "/orders/-1")
+    assert "404 Not Found" == status
+    assert [] == spooled(spool)
+
+
+def test_pyramid_exceptions_that_leave_the_application(spool):
+    """Raised out of a router without exception views, only those from 500 on are errors."""
+    exceptions = pytest.importorskip("pyramid.httpexceptions")
+    client = build_client(DSN, stream_path=str(spool))
+    for kind, count in ((exceptions.HTTPFound, 0), (exceptions.HTTPForbidden, 0), (exceptions.HTTPServerError, 1)):
+
+        def app(environ, start_response, kind=kind):
+            raise kind()
+
+        with pytest.raises(kind):
+            request(RavenMiddleware(app, client), "/")
+        assert count == len(spooled(spool))
+
+
+def test_django_lets_exceptions_through(spool):
+    """DEBUG_PROPAGATE_EXCEPTIONS: the middleware sees the exception itself; with the signal too it is one event."""
+    pytest.importorskip("django")
+    from django.test.utils import override_settings
+
+    app = load_example("django_app").make_application(build_client(DSN, stream_path=str(spool)))
+    with override_settings(DEBUG_PROPAGATE_EXCEPTIONS=True), pytest.raises(LookupError):
+        request(app, "/orders/7/")
+    assert ["GET /orders/<int:number>/"] == [event["transaction"] for event in spooled(spool)]
+
+
+def test_falcon_answers_are_no_errors(spool):
+    """A falcon.HTTPNotFound is answered by Falcon."""
+    falcon = pytest.importorskip("falcon")
+    app = load_example("falcon_app").make_application(client=build_client(DSN, stream_path=str(spool)))
+    assert falcon.HTTP_404 == request(app, "/nowhere")[0]
+    assert [] == spooled(spool)
+
+
+def test_routes(spool):
+    """Routes (wsgiorg.routing_args): the pattern of the route that its middleware matched."""
+    routes = pytest.importorskip("routes")
+    from routes.middleware import RoutesMiddleware
+
+    def app(environ, start_response):
+        raise LookupError(environ["wsgiorg.routing_args"][1]["number"])
+
+    mapper = routes.Mapper()
+    mapper.connect("/orders/{number}", controller="orders")
+    with pytest.raises(LookupError):
+        client = build_client(DSN, stream_path=str(spool))
+        request(RavenMiddleware(RoutesMiddleware(app, mapper), client), "/orders/7")
+    assert ["GET /orders/{number}"] == [event["transaction"] for event in spooled(spool)]
+
+
+def test_repoze_who(spool):
+    """The user that repoze.who found."""
+    pytest.importorskip("repoze.who")
+    from repoze.who.middleware import PluggableAuthenticationMiddleware
+    from repoze.who.plugins.auth_tkt import AuthTktCookiePlugin
+
+    def app(environ, start_response):
+        raise LookupError
+
+    class Ann:
+        """Identifies and authenticates everybody as ann."""
+
+        def identify(self, environ):
+            return {"login": "ann"}
+
+        def authenticate(self, environ, identity):
+            return "ann-1"
+
+        remember = forget = lambda self, environ, identity: None
+
+    def classify(environ):
+        return "browser"
+
+    guarded = PluggableAuthenticationMiddleware(
+        app, [("ann", Ann())], [("ann", Ann())], [], [], classify, lambda *args: False
+    )
+    assert AuthTktCookiePlugin is not None
+    with pytest.raises(LookupError):
+        request(RavenMiddleware(guarded, build_client(DSN, stream_path=str(spool))), "/")
+    [event] = spooled(spool)
+    assert ("ann-1", "203.0.113.5") == (event["user"]["id"], event["user"]["ip_address"])
+
+
+def test_one_event_however_many_layers(spool):
+    """capture_stack, client.raven(), two middlewares and exc_info of one exception: one event."""
+    from heka_raven.raven_plugin import capture_stack
+
+    client = build_client(DSN, stream_path=str(spool))
+
+    @capture_stack(client=client)
+    def view(environ, start_response):
+        raise LookupError("once")
+
+    def app(environ, start_response):
+        try:
+            return view(environ, start_response)
+        except LookupError:
+            client.raven("seen")
+            raise
+
+    with pytest.raises(LookupError):
+        request(RavenMiddleware(RavenMiddleware(app, client), client), "/")
+    assert 1 == len(spooled(spool))
+
+
+def test_a_disconnect_in_the_ledger(spool):
+    """Counted where everything else is: captured, and discarded as client_disconnect."""
+    from webob.request import DisconnectionError
+
+    from heka_raven.ledger import read_snapshot
+
+    def app(environ, start_response):
+        raise DisconnectionError
+
+    client = build_client(DSN, stream_path=str(spool))
+    with pytest.raises(DisconnectionError):
+        request(RavenMiddleware(app, client), "/")
+    counts = read_snapshot(str(spool))
+    assert (1, 1) == (counts["captured"], counts["discarded.client_disconnect"])
+    assert [] == spooled(spool)
+
+
+def test_a_body_is_scrubbed(spool):
+    """What the application read of a form or of JSON is in the event, without its secrets."""
+    client = build_client(DSN, stream_path=str(spool))
+
+    def app(environ, start_response):
+        environ["wsgi.input"].read()
+        raise LookupError
+
+    for kind, body in (
+        ("application/json", b'{"name": "ann", "password": "hidden", "cards": [{"token": "hidden"}]}'),
+        ("application/x-www-form-urlencoded", b"name=ann&password=hidden&api_key=hidden"),
+    ):
+        with pytest.raises(LookupError):
+            request(
+                RavenMiddleware(app, client, body=1000), "/", REQUEST_METHOD="POST", CONTENT_TYPE=kind,
+                CONTENT_LENGTH=str(len(body)), **{"wsgi.input": io.BytesIO(body)},
+            )  # fmt: skip
+        event = spooled(spool)[-1]
+        assert "ann" == event["request"]["data"]["name"]
+        assert "[Filtered]" == event["request"]["data"]["password"]
+        assert "hidden" not in json.dumps(event["request"])
+
+
+def test_the_trace_of_the_caller(spool):
+    """The event belongs to the trace that the request's headers name."""
+
+    def app(environ, start_response):
+        raise LookupError
+
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    with pytest.raises(LookupError):
+        request(
+            RavenMiddleware(app, build_client(DSN, stream_path=str(spool))),
+            "/",
+            HTTP_SENTRY_TRACE=f"{trace}-b7ad6b7169203331-1",
+        )
+    [event] = spooled(spool)
+    assert (trace, "b7ad6b7169203331") == (
+        event["contexts"]["trace"]["trace_id"],
+        event["contexts"]["trace"]["parent_span_id"],
+    )
