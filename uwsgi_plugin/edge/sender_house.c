@@ -23,13 +23,13 @@ int hk_sender_lock(hk_sender *s, uint64_t now)
     if (now < s->next_lock_ms)
         return s->lock_fd >= 0;
     s->next_lock_ms = now + LOCK_EVERY_MS;
+    if (hk_spool_ensure(s->spool) < 0)
+        return 0;
     if (s->lock_fd >= 0) {
         if (still_ours(s))
             return 1;
         close(s->lock_fd);
         s->lock_fd = -1;
-        if (hk_spool_renew(s->spool) < 0)
-            return 0;
     }
     s->lock_fd = hk_targets_lock(s->spool->state_fd);
     if (s->lock_fd < 0)

@@ -283,6 +283,16 @@ int hk_spool_renew(hk_spool *s)
     return rc;
 }
 
+int hk_spool_ensure(hk_spool *s)
+{
+    unsigned i;
+
+    for (i = 0; i < HK_SPOOL_DIRS; i++)
+        if (is_ours(s, i) != 2)
+            return hk_spool_renew(s);
+    return 0;
+}
+
 static int fits(const hk_spool *s, uint64_t size)
 {
     return s->level_count < s->max_count && s->level_bytes <= s->max_bytes && s->max_bytes - s->level_bytes >= size;

@@ -53,4 +53,7 @@ int hk_spool_put(hk_spool *s, const char *event_id, hk_slice envelope, uint64_t 
  * closed. Other threads may write meanwhile. 0 or -1. */
 int hk_spool_renew(hk_spool *s);
 
+/* Renew if any directory was deleted or any descriptor closed. 0, or -1: it cannot be opened now. */
+int hk_spool_ensure(hk_spool *s);
+
 #endif

@@ -46,7 +46,6 @@ void hk_entry_check(void);    /* once the whole ini is read */
 
 void hk_gateway_register(void);
 void hk_metrics_register(void);
-void hk_metrics_collect(void);
 
 void hk_reported_share(void);    /* the rings, before any fork */
 void hk_reported_register(void); /* the functions that the worker calls */

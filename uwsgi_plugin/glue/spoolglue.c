@@ -56,6 +56,17 @@ static void tell_children(uid_t uid)
         hk_sys_log("[sentry] cannot set $" HK_SPOOL_ENVIRONMENT ": memory");
 }
 
+/* After a reload uWSGI closes every descriptor that it does not know. */
+static void keep_descriptors(void)
+{
+    uwsgi_add_safe_fd(spool.root_fd);
+    uwsgi_add_safe_fd(spool.new_fd);
+    uwsgi_add_safe_fd(spool.tmp_fd);
+    uwsgi_add_safe_fd(spool.dead_fd);
+    uwsgi_add_safe_fd(spool.state_fd);
+    uwsgi_add_safe_fd(spool.ledger_fd);
+}
+
 hk_spool *hk_spoolglue_get(void)
 {
     hk_buf path, why;
@@ -76,6 +87,7 @@ hk_spool *hk_spoolglue_get(void)
         hk_sys_log("[sentry] sentry-spool: %s; nothing will be reported", words == NULL ? "memory" : words);
     } else {
         state = 1;
+        keep_descriptors();
         tell_children(uid);
         hk_sys_log("[sentry] spool: %s (%s)", spool.path, reason);
     }

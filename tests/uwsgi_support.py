@@ -1,0 +1,309 @@
+"""Real uWSGI servers with the plugin, and a real HTTP server that takes their events and misbehaves on demand."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+WAIT_S = 20.0  # a limit, not a pace: tests go on as soon as what they wait for is there
+BUILD_S = 300
+
+APP = '''
+import ctypes, os, sys, time
+sys.path.insert(0, {root!r})
+from heka_raven import uwsgi_bridge
+
+def reply(start, text):
+    start("200 OK", [("Content-Type", "text/plain"), ("Connection", "close")])
+    return [text.encode()]
+
+def application(env, start):
+    path, query = env["PATH_INFO"], env.get("QUERY_STRING", "")
+    if path == "/boom":
+        raise ValueError("boom " + query)
+    if path == "/reported":
+        try:
+            raise KeyError("reported " + query)
+        except KeyError as error:
+            uwsgi_bridge.tell_reported("0123456789abcdef" * 2, type(error).__name__, str(error))
+            raise
+    if path == "/big":
+        raise ValueError("x" * int(query))
+    if path == "/segfault":
+        ctypes.string_at(0)
+    if path == "/log":
+        count, _, text = query.partition(",")
+        for i in range(int(count)):
+            sys.stderr.write("alarm-line %s %d\\n" % (text, i))
+            sys.stderr.flush()
+    if path == "/alarms":
+        import uwsgi
+        count, _, rate = query.partition(",")
+        refused = 0
+        for i in range(int(count)):
+            if rate:
+                time.sleep(1 / float(rate))
+            uwsgi.alarm("direct", "burst %d" % i)
+    if path == "/sleep":
+        time.sleep(float(query))
+    if path == "/pid":
+        return reply(start, str(os.getpid()))
+    if path == "/threads":
+        import threading
+        return reply(start, ",".join(t.name for t in threading.enumerate()))
+    return reply(start, repr((os.environ.get("HEKA_RAVEN_SPOOL"), uwsgi_bridge.plugin_loaded())))
+'''
+
+
+def find_uwsgi() -> str | None:
+    beside = Path(sys.executable).parent / "uwsgi"
+    return os.environ.get("HK_UWSGI") or (str(beside) if beside.exists() else shutil.which("uwsgi"))
+
+
+def build_plugin(uwsgi: str, where: Path, source: Path | str = ROOT / "uwsgi_plugin") -> Path:
+    """Build as a user does; uWSGI writes into the current directory."""
+    where.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [uwsgi, "--build-plugin", str(source)],
+        cwd=where,
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=BUILD_S,
+        check=False,
+    )
+    built = where / "sentry_plugin.so"
+    assert built.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    assert "warning" not in (done.stdout + done.stderr).lower(), done.stdout + done.stderr
+    return built
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def wait_for(probe, what: str, limit_s: float = WAIT_S):
+    """The first true value of probe(); fails loudly when there is none in time."""
+    until = time.monotonic() + limit_s
+    while True:
+        value = probe()
+        if value:
+            return value
+        assert time.monotonic() < until, f"waited {limit_s:g} s for {what}"
+        time.sleep(0.02)
+
+
+class Receiver:
+    """An HTTP server on loopback that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.status = 200
+        self.delay_s = 0.0
+        self.reply_headers: dict[str, str] = {}
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if receiver.delay_s:
+                    time.sleep(receiver.delay_s)
+                status = receiver.status
+                if 200 <= status < 300:
+                    receiver.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                self.send_response(status)
+                for key, value in receiver.reply_headers.items():
+                    self.send_header(key, value)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+            def handle(self) -> None:
+                with contextlib.suppress(OSError):
+                    super().handle()
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    @property
+    def dsn(self) -> str:
+        return f"http://publickey:secretkey@127.0.0.1:{self.port}/1"
+
+    @property
+    def events(self) -> list[dict]:
+        """The events of every envelope, oldest first; client reports are left out."""
+        found = []
+        for path, _, body in list(self.requests):
+            if "/envelope/" in path:
+                _, item, payload = body.split(b"\n", 2)
+                if json.loads(item)["type"] == "event":
+                    found.append(json.loads(payload))
+            else:
+                found.append(json.loads(body))
+        return found
+
+    def texts(self) -> list[str]:
+        return [text_of(event) for event in self.events]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def text_of(event: dict) -> str:
+    return event.get("logentry", {}).get("formatted", "")
+
+
+class Server:
+    """One uWSGI, started from an ini file; stopped with everything it started."""
+
+    def __init__(
+        self,
+        uwsgi: str,
+        plugin: Path,
+        tmp_path: Path,
+        lines: str,
+        *,
+        dsn: str | None,
+        master: bool = True,
+        env: dict[str, str] | None = None,
+        name: str = "uwsgi",
+        app: str = APP,
+        home: bool = False,
+    ) -> None:
+        self.port = free_port()
+        self.tmp_path = tmp_path
+        self.spool = tmp_path / "spool"
+        self.log_path = tmp_path / f"{name}.log"
+        (tmp_path / "app.py").write_text(app.replace("{root!r}", repr(str(ROOT))))
+        self.ini = tmp_path / f"{name}.ini"
+        text = f"""[uwsgi]
+plugins-dir = {plugin.parent}
+plugin = sentry
+http-socket = 127.0.0.1:{self.port}
+wsgi-file = {tmp_path / "app.py"}
+need-app = true
+{"master = true" if master else ""}
+{f"home = {sys.prefix}" if home else ""}
+{f"sentry-dsn = {dsn}" if dsn else ""}
+sentry-spool = {self.spool}
+{lines}
+"""
+        self.ini.write_text(text)
+        self.log = open(self.log_path, "wb")
+        self.process = subprocess.Popen(
+            [uwsgi, "--ini", str(self.ini)],
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            cwd=tmp_path,
+            env={**{k: v for k, v in os.environ.items() if not k.startswith("HEKA_RAVEN")}, **(env or {})},
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def text(self) -> str:
+        self.log.flush()
+        return self.log_path.read_text(errors="replace")
+
+    def wait_ready(self) -> Server:
+        wait_for(lambda: self._answers() or self.process.poll() is not None, f"uWSGI to answer\n{self.text()}")
+        assert self.process.poll() is None, self.text()
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            return self.get("/")[0] == 200
+        except OSError:
+            return False
+
+    def get(self, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
+        try:
+            connection.request(method, path, headers=headers or {})
+            reply = connection.getresponse()
+            return reply.status, reply.read().decode()
+        except http.client.HTTPException as error:
+            return 0, str(error)
+        finally:
+            connection.close()
+
+    def crash(self, path: str) -> None:
+        """A request whose worker dies: no answer is an answer."""
+        with contextlib.suppress(OSError):
+            self.get(path)
+
+    def pids(self) -> list[int]:
+        """Every process of this server that is alive; they share its session."""
+        found = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                with contextlib.suppress(OSError, IndexError):
+                    fields = Path(f"/proc/{entry}/stat").read_text().rpartition(") ")[2].split()
+                    if int(fields[3]) == self.process.pid and fields[0] != "Z":
+                        found.append(int(entry))
+        return found
+
+    def sender_pid(self) -> int:
+        lock = self.spool / "state" / "sender.lock"
+
+        def holder() -> int:
+            with contextlib.suppress(OSError, ValueError):
+                pid = int(lock.read_text())
+                return pid if pid in self.pids() else 0
+            return 0
+
+        return wait_for(holder, "a sender that holds the lock")
+
+    def waiting(self) -> int:
+        try:
+            return len(os.listdir(self.spool / "new"))
+        except OSError:
+            return 0
+
+    def stop(self, signum: int = signal.SIGINT) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                pass
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+        self.log.close()
+
+
+def ledger(spool: Path) -> dict[str, int]:
+    """The sum of every ledger of a spool, by the Python half: both count in the same format."""
+    from heka_raven.ledger import read_snapshot
+
+    return dict(read_snapshot(str(spool)).counts)
