@@ -1,0 +1,281 @@
+"""The pages in a real, headless Chromium: live list, keys, copying, folding, reading without script, axe-core."""
+
+import json
+import time
+
+import pytest
+from inbox_browser import chromium, shoot, violations
+from inbox_support import AUTH, running_inbox
+
+pytestmark = pytest.mark.full
+
+LINES = ["def convert(amount, currency):", "    rate = rates.today()", "    return amount * rate[currency.upper()]"]
+
+
+def frame(function, in_app=True, **keys):
+    return {
+        "function": function, "filename": "shop/totals.py", "module": "shop.totals", "lineno": 9, "in_app": in_app,
+        "pre_context": LINES[:2], "context_line": LINES[2], "post_context": [""],
+        "vars": {"currency": "'gbp'", "n": "3"}, **keys,
+    }  # fmt: skip
+
+
+def send(inbox, number, **event):
+    event_id = f"{number:032x}"
+    reply = inbox.request("/api/1/store/", json.dumps({"event_id": event_id, **event}).encode(), AUTH)
+    assert 200 == reply.status
+    return event_id
+
+
+def fill(inbox):
+    now = time.time()
+    trace = {"trace": {"trace_id": "a" * 32, "span_id": "b" * 16}}
+    mechanism = {"type": "wsgi", "handled": False, "data": {"carets": [[1, 9, 21, 9, 43]]}}
+    error = {"type": "KeyError", "value": "'GBP'", "mechanism": mechanism,
+             "stacktrace": {"frames": [frame("__call__", False), frame("convert")]}}  # fmt: skip
+    member = {"exception_id": 1, "parent_id": 0, "source": "exceptions[0]"}
+    group = [
+        {"type": "ValueError", "value": "bad", "mechanism": member},
+        {"type": "ExceptionGroup", "value": "two failed", "mechanism": {"exception_id": 0, "is_exception_group": True}},
+    ]
+    suspect = {"method": "POST", "url": "/checkout", "age_s": 60.2, "worker": 3, "core": 0, "pid": 77}
+    uwsgi = {"worker": 3, "suspect": suspect, "bystanders": [{"method": "GET", "url": "/p/1", "age_s": 0.4}]}
+    request = {"method": "POST", "url": "https://shop.example.com/checkout", "headers": {"Authorization": "[Filtered]"},
+               "data": {"card": "[Filtered]", "n": 2}, "cookies": {"lang": "en"}}  # fmt: skip
+    send(
+        inbox, 1, exception={"values": group}, level="warning", timestamp=now - 30, release="shop@2", environment="test"
+    )
+    send(inbox, 2, exception={"values": [{"type": "LookupError", "value": "none"}, error]}, request=request,
+         contexts=trace, user={"id": 4711}, tags={"payment": "card"}, extra={"basket": {"items": [1, 2, 3]}},
+         breadcrumbs=[{"message": "SELECT 1", "category": "sql", "timestamp": now - 12}], timestamp=now - 10,
+         modules={"shop": "2.4"}, server_name="web-1")  # fmt: skip
+    send(inbox, 3, message="worker 3 over its time limit", tags={"uwsgi.event": "harakiri", "uwsgi.worker": "3"},
+         contexts={**trace, "uwsgi": uwsgi}, server_name="web-1", timestamp=now - 5)  # fmt: skip
+    send(inbox, 4, message="worker 1 died", level="fatal", tags={"uwsgi.event": "segfault", "uwsgi.worker": "1"},
+         server_name="web-1", timestamp=now - 100)  # fmt: skip
+    send(inbox, 5, message="queue full", level="warning", tags={"uwsgi.event": "listen-queue"}, server_name="web-2")
+    send(inbox, 6, message="ready", level="info", server_name="web-2")
+    send(inbox, 7, message="details", level="debug", logger="shop")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    with running_inbox(tmp_path_factory.mktemp("inbox") / "inbox.db") as running:
+        fill(running)
+        yield running
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    with running_inbox(tmp_path / "inbox.db") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+def wait(condition, limit_s=10):
+    until = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
+
+
+def one(driver, css):
+    return driver.find_element("css selector", css)
+
+
+def all_of(driver, css):
+    driver.implicitly_wait(0)
+    try:
+        return driver.find_elements("css selector", css)
+    finally:
+        driver.implicitly_wait(5)
+
+
+def titles(driver):
+    """Read in one go: the live page may replace the rows at any moment."""
+    return driver.execute_script("return [...document.querySelectorAll('.issue .title')].map(e => e.textContent)")
+
+
+def chosen(driver):
+    return driver.execute_script("return document.querySelector('.issue.chosen .title').textContent")
+
+
+def press(driver, *keys):
+    driver.switch_to.active_element.send_keys(*keys)
+
+
+ESCAPE, ENTER = "\ue00c", "\ue007"
+PAGES = {
+    "list": "/",
+    "search": "/?q=keyerror&level=error",
+    "nothing": "/?q=nosuchthing",
+    "event": f"/event/{2:032x}",
+    "group": f"/event/{1:032x}",
+    "server": f"/event/{3:032x}",
+    "issue": "/issue/2?all",
+    "hosts": "/hosts?span=15m",
+    "data": "/data",
+    "login": "/login",
+}
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "narrow", "narrow-dark"])
+def test_every_page_is_accessible(filled, tmp_path, look):
+    """axe-core finds nothing wrong, in light and dark, wide and narrow; nothing overflows; the console is silent."""
+    size = (390, 844) if look.startswith("narrow") else (1280, 1000)
+    with chromium(tmp_path / "profile", size, dark=look.endswith("dark")) as driver:
+        found = {}
+        for name, path in PAGES.items():
+            driver.get(filled.url + path)
+            shoot(driver, f"{name}-{look}")
+            for fold in all_of(driver, "details"):
+                driver.execute_script("arguments[0].open = true", fold)
+            found[name] = violations(driver)
+            wide = driver.execute_script("return document.documentElement.scrollWidth - innerWidth")
+            if wide > 0:
+                found[name].append(f"{wide} px too wide")
+        assert {name: [] for name in PAGES} == found
+        assert [] == [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_the_list_is_live(fresh, browser):
+    """An event shows up within two seconds, without a reload; a deleted one goes."""
+    browser.get(fresh.url)
+    assert "No events yet" in one(browser, ".empty").text
+    browser.execute_script("window.same = true")
+    for number in (1, 2):
+        send(fresh, number, message=f"event {'x' * number}")
+        sent = time.monotonic()
+        wait(lambda n=number: len(all_of(browser, ".issue")) == n)
+        assert time.monotonic() - sent < 2
+    assert ["event xx", "event x"] == titles(browser)
+    fresh.request(f"/api/events/{2:032x}", method="DELETE")
+    wait(lambda: len(all_of(browser, ".issue")) == 1)
+    assert browser.execute_script("return window.same")
+
+
+def test_keys(filled, browser):
+    """/ searches, j and k move, Enter opens, Esc goes back; the choice survives live changes."""
+    browser.get(filled.url)
+    one(browser, ".issue")
+    press(browser, "j")
+    press(browser, "j")
+    second = chosen(browser)
+    assert titles(browser)[1] == second
+    press(browser, "k")
+    first = chosen(browser)
+    assert first != second
+    send(filled, 50, message="something new")
+    wait(lambda: titles(browser)[0] == "something new")
+    assert first == chosen(browser)
+    filled.request(f"/api/events/{50:032x}", method="DELETE")
+    press(browser, ENTER)
+    wait(lambda: "/event/" in browser.current_url)
+    press(browser, ESCAPE)
+    wait(lambda: browser.current_url == filled.url + "/")
+    one(browser, ".issue")
+    press(browser, "/")
+    press(browser, "keyerror", ENTER)
+    wait(lambda: "q=keyerror" in browser.current_url)
+    wait(lambda: ["KeyError: 'GBP'"] == titles(browser))
+
+
+def test_filters_apply_when_chosen(filled, browser):
+    """Levels and kinds are links, releases a list that needs no button."""
+    browser.get(filled.url)
+    one(browser, ".chips a.fatal").click()
+    wait(lambda: ["worker 1 died"] == titles(browser))
+    browser.get(filled.url)
+    one(browser, "select[name=release] option:nth-child(2)").click()
+    wait(lambda: "release=shop" in browser.current_url)
+    assert ["ExceptionGroup: two failed"] == titles(browser)
+
+
+def test_the_event_page_folds_and_marks(filled, browser):
+    """The innermost app frame is open, its failing columns underlined, locals fold out, library frames are folded."""
+    browser.get(f"{filled.url}/event/{2:032x}")
+    mark = one(browser, ".frame[open] mark")
+    assert "rate[currency.upper()]" == mark.text
+    assert "underline" in mark.value_of_css_property("text-decoration")
+    locals_ = one(browser, ".frame[open] .locals")
+    assert not one(browser, ".locals .facts").is_displayed()
+    locals_.find_element("css selector", "summary").click()
+    assert "'gbp'" in locals_.text
+    assert "1 frame of libraries" in one(browser, ".library > summary").text
+    assert "[Filtered]" == one(browser, "#request .filtered").text
+    related = [item.text for item in all_of(browser, "#related a")]
+    assert ["KeyError: 'GBP'", "worker 3 over its time limit"] == [text.split("\n")[-1] for text in related]
+
+
+def test_copying(filled, browser):
+    """The buttons put the text on the clipboard and say so."""
+    browser.get(f"{filled.url}/event/{2:032x}")
+    browser.execute_script("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    for name, start in (("curl", "# filtered"), ("Markdown", "## `KeyError: 'GBP'`"), ("JSON", "{")):
+        one(browser, f"a[data-copy][href$={name.lower()}]").click()
+        wait(lambda n=name: f"Copied {n}" == one(browser, "#said").text)
+        assert browser.execute_script("return window.copied").startswith(start)
+
+
+def test_deleting(fresh, browser):
+    """The button of the event page deletes and leads on."""
+    event_id = send(fresh, 1, message="to be deleted")
+    browser.get(f"{fresh.url}/event/{event_id}")
+    one(browser, ".act.danger").click()
+    wait(lambda: browser.current_url == fresh.url + "/")
+    assert [] == fresh.events()
+
+
+def test_it_reads_without_script(filled, tmp_path):
+    """List, search form, event, folding and hosts work with JavaScript off."""
+    with chromium(tmp_path / "profile", script=False) as driver:
+        driver.get(filled.url)
+        assert 6 <= len(all_of(driver, ".issue"))
+        one(driver, "#q").send_keys("keyerror", ENTER)
+        one(driver, ".issue .title").click()
+        assert "KeyError" == one(driver, "h1").text
+        one(driver, ".locals > summary").click()
+        assert "'gbp'" in one(driver, ".locals .facts").text
+        driver.get(filled.url + "/hosts")
+        assert one(driver, ".hostview").is_displayed()
+
+
+def test_nothing_in_a_hostile_event_runs(fresh, browser):
+    """Script in every field: no dialog, no request elsewhere, no violation of the policy was even tried."""
+    nasty = "</script><script>window.hacked=1</script><img src=//evil.example/x onerror=window.hacked=1>"
+    error = {
+        "type": nasty,
+        "value": nasty,
+        "stacktrace": {"frames": [frame(nasty, context_line=nasty, vars={nasty: nasty})]},
+    }
+    send(fresh, 1, exception={"values": [error]}, tags={nasty: nasty, "uwsgi.event": nasty}, release=nasty,
+         request={"url": "javascript:window.hacked=1", "headers": {nasty: nasty}}, extra={nasty: nasty})  # fmt: skip
+    for path in ("/", f"/event/{1:032x}", "/hosts", "/issue/1?all"):
+        browser.get(fresh.url + path)
+        one(browser, "#main")
+        assert browser.execute_script("return window.hacked") is None
+        loaded = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+        assert all(name.startswith(fresh.url) for name in loaded)
+    messages = [entry["message"] for entry in browser.get_log("browser")]
+    assert [] == [message for message in messages if "Content Security Policy" in message]
+    browser.get(f"{fresh.url}/event/{1:032x}")
+    shoot(browser, "hostile")
+
+
+def test_logging_in(tmp_path, browser):
+    """With a token the form is asked once; a wrong token is told so."""
+    token = "a token of some length"
+    with running_inbox(tmp_path / "inbox.db", "--token", token) as running:
+        browser.get(running.url)
+        for given in ("wrong", token):
+            box = one(browser, "input[name=token]")
+            box.clear()
+            box.send_keys(given, ENTER)
+            if given == "wrong":
+                assert "not the token" in one(browser, ".notice").text
+        assert "No events yet" in one(browser, ".empty").text
