@@ -39,6 +39,8 @@ def encode_json(event: dict[str, Any]) -> bytes:
     except TypeError:
         try:
             return orjson.dumps(_mended(event, 0))
+        except EncodeError:
+            raise
         except (TypeError, ValueError, RecursionError) as error:
             raise EncodeError(f"the event cannot be encoded: {type(error).__name__}") from None
 
@@ -120,6 +122,7 @@ def _trims(event: dict[str, Any], excess: Callable[[], float]) -> Iterator[Calla
         yield lambda name=name: event.pop(name, None)  # type: ignore[misc]
     yield lambda: _cut_texts(event, 100)
     yield lambda: _last_exceptions(event, 1)
+    yield lambda: _bare(event)
 
 
 def _set_all(frames: list[dict[str, Any]], name: str, value: Any) -> None:
@@ -179,6 +182,15 @@ def _last_exceptions(event: dict[str, Any], count: int) -> None:
     values = (event.get("exception") or {}).get("values")
     if values:
         event["exception"] = {"values": values[-count:]}
+
+
+def _bare(event: dict[str, Any]) -> None:
+    """The least that is still of use: what it was and where."""
+    _cut_middle(event, 1)
+    for frames in _frames(event):
+        for name in ("vars", "pre_context", "context_line", "post_context"):
+            frames[-1].pop(name, None)
+    event.pop("extra", None)
 
 
 # -- the raven payload -------------------------------------------------------------------------------------------------

@@ -245,18 +245,27 @@ def _breadcrumb(crumb: Any, walker: Walker) -> dict[str, Any]:
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
+class _Shown(str):
+    """A value's text, which stands for it under ``%s`` and ``%r``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str.__str__(self)
+
+
 def format_message(message: str, params: Any, walker: Walker) -> str:
     """``message % params`` without the application's code: what is no plain value stands as its shown text."""
 
     def plain(value: Any) -> Any:
         if type(value) in _PLAIN:
             return cut(value, MAX_MESSAGE) if type(value) is str else value
-        return walker.text(value)
+        return _Shown(walker.text(value))
 
     try:
         if type(params) is dict:
-            return message % {name: plain(value) for name, value in params.items()}
-        return message % tuple(plain(value) for value in (params if type(params) in (tuple, list) else (params,)))
+            return str(message % {name: plain(value) for name, value in params.items()})
+        return str(message % tuple(plain(value) for value in (params if type(params) in (tuple, list) else (params,))))
     except Exception:
         return message  # %d for what is no number; the parameters are shown beside it
 

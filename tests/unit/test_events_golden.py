@@ -345,7 +345,8 @@ def test_v3_request_and_message():
     report_kind(client, "plain", request=True)
     event = last_event(client)
     assert "POST /p" == event["culprit"]
-    assert {"url", "method", "query_string", "data", "cookies", "headers", "env"} == set(event["sentry.interfaces.Http"])
+    keys = {"url", "method", "query_string", "data", "cookies", "headers", "env"}
+    assert keys == set(event["sentry.interfaces.Http"])
     assert "7" == event["sentry.interfaces.User"]["id"]
     assert not [name for name in event if name in ("exception", "request", "user", "contexts")]
     from heka_raven.raven_plugin import RavenClient
