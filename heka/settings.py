@@ -144,7 +144,7 @@ def _parse_mapping(key: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{key}: {value!r} is not allowed: a dict")
+        raise ConfigError(f"{key}: a {type(value).__name__} is not allowed: a dict")
     return dict(value)
 
 
@@ -152,7 +152,7 @@ def _parse_list(key: str, value: Any) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, (list, tuple)):
-        raise ConfigError(f"{key}: {value!r} is not allowed: a list of (provider, options)")
+        raise ConfigError(f"{key}: a {type(value).__name__} is not allowed: a list of (provider, options)")
     return list(value)
 
 
@@ -180,7 +180,8 @@ def _parse_stream(section: str, value: Any) -> Maker:
 def _parse_maker(key: str, section: str, spec: Any) -> Maker:
     with named(section):
         if not isinstance(spec, (list, tuple)) or len(spec) != 2 or not isinstance(spec[1], Mapping):
-            raise ConfigError(f"{key}: {spec!r} is not allowed: (provider, dict of options)")
+            # Not quoted: a spec can hold a DSN or a password.
+            raise ConfigError(f"{key}: a {type(spec).__name__} is not allowed: (provider, dict of options)")
         return Maker(key, section, _parse_name(f"{key}: provider", spec[0]), dict(spec[1]))
 
 
