@@ -14,6 +14,8 @@ PURE_MODULES = [
     "heka_raven/capture.py",
     "heka_raven/variables.py",
     "heka_raven/typefacts.py",
+    "heka_raven/messages.py",
+    "heka_raven/text.py",
     "heka_raven/event.py",
     "heka_raven/scrub.py",
     "heka_raven/encode.py",
