@@ -18,7 +18,7 @@ from heka_raven.ledger import read_snapshot
 from heka_raven.sender.lock import holder_pid
 from heka_raven.sender.options import to_seconds
 from heka_raven.sender.policy import Limits
-from heka_raven.spool import parse_name, read_file
+from heka_raven.spool import parse_name, read_backlog, read_file
 
 CLEAR = "\x1b[H\x1b[2J"
 
@@ -49,30 +49,16 @@ def main(argv: list[str]) -> int:
 def collect(path: str, reason: str) -> dict[str, Any]:
     """Everything there is to know, ready for JSON."""
     now = time.time()
-    count = size = 0
-    oldest: str | None = None
-    try:
-        with os.scandir(os.path.join(path, "new")) as entries:
-            for entry in entries:
-                if parse_name(entry.name) is None:
-                    continue
-                try:
-                    size += entry.stat(follow_symlinks=False).st_size
-                except OSError:
-                    continue  # delivered meanwhile
-                count += 1
-                oldest = entry.name if oldest is None else min(oldest, entry.name)
-    except OSError:
-        pass  # a spool without new/: nothing waits
-    parsed = None if oldest is None else parse_name(oldest)
+    backlog = read_backlog(path)
+    oldest = backlog.oldest
     snapshot = read_snapshot(path)
     return {
         "spool": path,
         "reason": reason,
         "sender_pid": holder_pid(path),
-        "waiting": count,
-        "waiting_bytes": size,
-        "oldest_s": None if parsed is None else round(max(0.0, now - parsed.timestamp_ns / 1e9), 3),
+        "waiting": backlog.count,
+        "waiting_bytes": backlog.size,
+        "oldest_s": None if oldest is None else round(max(0.0, now - oldest.timestamp_ns / 1e9), 3),
         "dead": _count(os.path.join(path, "dead")),
         "limits": _limits(path, now),
         "fleet": read_states(path),

@@ -19,6 +19,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from heka_raven.spool_path import is_at
+
 MAGIC = b"HKLEDG01"
 SIZE = 512  # bytes; the rest after the last counter is zero and reserved
 OFFSETS = {
@@ -137,7 +139,7 @@ class Ledger:
         if self._pid != os.getpid():
             return
         with self._lock:
-            if self._fd < 0 or _same_file(self._fd, self._path):
+            if self._fd < 0 or is_at(self._fd, self._path):
                 return
             self._close()
             self._values = [0] * _COUNT
@@ -184,14 +186,6 @@ class Ledger:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-
-
-def _same_file(fd: int, path: str) -> bool:
-    try:
-        mine, there = os.fstat(fd), os.stat(path, follow_symlinks=False)
-    except OSError:
-        return False
-    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 
 def start_time(pid: int) -> str:

@@ -23,7 +23,7 @@ from heka_raven import ledger as ledger_module
 from heka_raven.ledger import Ledger
 from heka_raven.spool_path import SpoolError, check_directory, make_spool, resolve_spool_path
 
-__all__ = ["Entry", "Spool", "SpoolError", "parse_name", "resolve_spool_path"]
+__all__ = ["Backlog", "Entry", "Spool", "SpoolError", "parse_name", "read_backlog", "resolve_spool_path"]
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 DEFAULT_MAX_COUNT = 50_000
@@ -52,6 +52,15 @@ class Entry:
     timestamp_ns: int
     pid: int
     event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What lies in ``new/``."""
+
+    count: int
+    size: int
+    oldest: Entry | None
 
 
 def parse_name(name: str) -> Entry | None:
@@ -107,7 +116,7 @@ class Spool:
             True once the event survives the death of this process.
         """
         try:
-            if not self._has_room(len(envelope)):
+            if not self.has_room(len(envelope)):
                 self.ledger.add("discarded.cache_overflow")
                 self.log_sparingly("full", "spool %s is full (%d events, %d bytes): events are discarded",
                                    self.path, self._level_count, self._level_bytes)  # fmt: skip
@@ -148,7 +157,8 @@ class Spool:
         if self.durability == "power":
             _fsync_directory(self._new)
 
-    def _has_room(self, size: int) -> bool:
+    def has_room(self, size: int) -> bool:
+        """Whether `put` would take *size* more bytes now; for whoever can leave an event where it is."""
         now = time.monotonic()
         age_s = now - self._level_read_at
         near = 2 * self._level_count > self.max_count or 2 * self._level_bytes > self.max_bytes
@@ -265,6 +275,19 @@ def read_file(path: str) -> bytes | None:
         return None
     finally:
         os.close(fd)
+
+
+def read_backlog(spool_path: str) -> Backlog:
+    """Count what waits, without touching anything."""
+    count = size = 0
+    oldest: Entry | None = None
+    for path, info in _stat_files(os.path.join(spool_path, "new")):
+        entry = parse_name(os.path.basename(path))
+        if entry is not None:
+            count += 1
+            size += info.st_size
+            oldest = entry if oldest is None or entry.name < oldest.name else oldest
+    return Backlog(count, size, oldest)
 
 
 def _stat_files(directory: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -85,5 +85,14 @@ def make_spool(path: str) -> None:
         raise SpoolError(f"spool {path}: not writable for uid {os.geteuid()}")
 
 
+def is_at(fd: int, path: str) -> bool:
+    """Whether the open file *fd* is still what lies at *path*."""
+    try:
+        mine, there = os.fstat(fd), os.stat(path, follow_symlinks=False)
+    except OSError:
+        return False
+    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+
 def _words(error: OSError) -> str:
     return error.strerror or type(error).__name__

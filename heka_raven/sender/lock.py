@@ -9,6 +9,8 @@ import fcntl
 import os
 import weakref
 
+from heka_raven.spool_path import is_at
+
 _held: weakref.WeakSet[SenderLock] = weakref.WeakSet()
 
 
@@ -45,13 +47,7 @@ class SenderLock:
 
     def held(self) -> bool:
         """Whether we still have it: a lock file that was deleted protects nothing."""
-        if self._fd < 0 or self._pid != os.getpid():
-            return False
-        try:
-            mine, there = os.fstat(self._fd), os.stat(self.path, follow_symlinks=False)
-        except OSError:
-            return False
-        return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+        return self._fd >= 0 and self._pid == os.getpid() and is_at(self._fd, self.path)
 
     def release(self) -> None:
         fd, self._fd = self._fd, -1

@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-
-import orjson
+from collections.abc import Callable
 
 from heka_raven import ledger
+from heka_raven.sender.house import House, load_limits, save_limits
 from heka_raven.sender.http import HttpTransport
 from heka_raven.sender.options import SenderOptions
 from heka_raven.sender.policy import Limits, Reply, decide, parse_pauses
@@ -23,12 +20,13 @@ from heka_raven.sender.reports import Reports
 from heka_raven.sender.request import Request, RequestError, build_report, build_request
 from heka_raven.sender.schedule import Schedule
 from heka_raven.sender.udp import UdpTransport
-from heka_raven.spool import Spool, parse_name, read_file
+from heka_raven.spool import Spool, parse_name
 
 TICK_S = 0.1  # how often new/ is looked at
 FRESH_MTIME_S = 0.2  # a directory that changed this recently may change again within one mtime: list it once more
 LIST_SHARE = 20  # of a large backlog: one listing for 20 times its cost of work
-HOUSE_EVERY_S = 60.0
+HIRE_BELOW = 0.5  # of one processor, used by all workers together
+HIRE_AT_ONCE = 5
 FINAL_REPORT_S = 1.0  # a report at the end must not hold the end up
 
 logger = logging.getLogger("heka_raven")
@@ -58,7 +56,6 @@ class Sender:
         self._still_ours = still_ours
         self._progress = progress
         self._limits = Limits()
-        self._limits_path = os.path.join(spool.path, "state", "limits.json")
         self._schedule = Schedule(
             options.connections, self._limits, discard_limited=options.rate_limit == "discard", once=once
         )
@@ -73,12 +70,13 @@ class Sender:
         self._workers: list[threading.Thread] = []
         self._idle = 0
         self._active = 0  # workers with a name in hand
+        self._cpu_s = 0.0  # that workers used since the staff was looked at
+        self._staffed_at = 0.0
         self._stopping = False
         self._drain_until: float | None = None
         self._listed_mtime_ns = -1
         self._list_again_at = 0.0
-        self._house_at = 0.0
-        self._drift: tuple[int, int] | None = None
+        self._house = House(spool)
         self.tried = 0
         self.ends: dict[str, int] = {}  # by counter, of this run
 
@@ -94,7 +92,7 @@ class Sender:
     def run(self) -> None:
         """Deliver until stopped, the lock is lost, or (once) everything was tried."""
         self._spool.ledger.renew()  # the spool may be another than that of our last run
-        self._limits.load_state(_load_json(self._limits_path), time.time())
+        load_limits(self._spool, self._limits, time.time())
         self._reports = Reports(ledger.read_snapshot(self._spool.path), time.monotonic())
         try:
             while True:
@@ -115,7 +113,7 @@ class Sender:
         finally:
             self._end_workers()
             self._send_reports(final=True)
-            self._save_limits()
+            save_limits(self._spool, self._limits, time.time())
             self._http.close()
             self._udp.close()
 
@@ -142,13 +140,20 @@ class Sender:
             self._schedule.found(names)
 
     def _staff(self) -> None:
-        """Wake workers that have something to do, and hire while all are busy."""
-        if not self._schedule.ready(time.time(), time.monotonic()):
+        """Wake workers that have something to do, and hire while all are busy waiting.
+
+        Workers that compute share one interpreter: a second one beside a server that answers at once costs speed. So
+        the first is alone until it is seen to wait.
+        """
+        tick = time.monotonic()
+        share = self._cpu_s / max(tick - self._staffed_at, 0.001)
+        self._cpu_s, self._staffed_at = 0.0, tick
+        if not self._schedule.ready(time.time(), tick):
             return
         if self._idle:
             self._condition.notify(self._idle)
-        elif len(self._workers) < self._options.connections:
-            for _ in range(min(4, self._options.connections - len(self._workers))):
+        elif not self._workers or (share < HIRE_BELOW and len(self._workers) < self._options.connections):
+            for _ in range(min(HIRE_AT_ONCE if self._workers else 1, self._options.connections - len(self._workers))):
                 worker = threading.Thread(target=self._work, name="heka-raven-send", daemon=True)
                 worker.start()
                 self._workers.append(worker)
@@ -163,18 +168,16 @@ class Sender:
                     self._condition.wait()
                     self._idle -= 1
                 self._active += 1
+            began_cpu_s = time.thread_time()
             try:
                 self._deliver(name)
             except Exception:
-                logger.exception("heka-raven: the sender failed on one event; it is kept")
-                with self._condition:
-                    self._schedule.gone(name)  # the next listing finds it again
-                    self._listed_mtime_ns = -1
-                    self._list_again_at = time.monotonic() + HOUSE_EVERY_S
+                logger.exception("heka-raven: the sender failed on an event, which is kept")
             finally:
                 with self._condition:
                     self._active -= 1
                     self.tried += 1
+                    self._cpu_s += time.thread_time() - began_cpu_s
 
     def _take(self) -> str | None:
         if self._stopping and (self._drain_until is None or time.monotonic() >= self._drain_until):
@@ -189,7 +192,7 @@ class Sender:
             return
         try:
             request = build_request(data, time.time(), self._options.compress)
-        except RequestError as error:
+        except Exception as error:  # RequestError; or something nobody foresaw, which must not come round for ever
             self._spool.log_sparingly("file", "spool file %s cannot be sent, a copy is in dead/: %s", name, error)
             with self._condition:
                 self._finish(name, None, "discarded.internal_sdk_error", len(data), dead=True)
@@ -248,7 +251,7 @@ class Sender:
                     reply.status, headers.get("x-sentry-rate-limits"), headers.get("retry-after"), now
                 )
                 self._limits.pause(request.key, pauses, now)
-                self._save_limits()
+                save_limits(self._spool, self._limits, time.time())
             if verdict.counter is not None:
                 self._finish(name, request, verdict.counter, size, dead=verdict.dead)
         if verdict.action != "delivered":
@@ -288,45 +291,18 @@ class Sender:
             self._reports.discarded(None if request is None else request.dsn, counter)
 
     def _keep_house(self) -> None:
-        tick = time.monotonic()
+        tick, now = time.monotonic(), time.time()
         if self._reports.due(tick):
             self._send_reports()
-        if tick < self._house_at or self._once:
+        if self._once or not self._house.due(tick):
             return
-        self._house_at = tick + HOUSE_EVERY_S
-        now = time.time()
         oldest = f"{max(0, int((now - self._options.max_age_s) * 1e9)):020d}"
         with self._condition:
             for name, counter in list(self._schedule.expired(oldest, now, tick)):
                 data = self._spool.read(name)
                 if data is not None:
                     self._finish(name, _quiet_request(data, now), counter, len(data))
-        with contextlib.suppress(OSError):  # a spool that went away: the lock check ends this loop
-            self._spool.sweep(now)
-            ledger.fold(self._spool.path)
-            self._correct_drift()
-
-    def _correct_drift(self) -> None:
-        """Killed processes and hands that delete files leave the counters of the level wrong: set them right.
-
-        Only where two looks, a housekeeping apart, agree: a write is between its rename and its count for a moment.
-        """
-        with self._condition:
-            before = ledger.read_snapshot(self._spool.path)
-            sizes = list(_sizes(self._spool))
-            after = ledger.read_snapshot(self._spool.path)
-        drift = (len(sizes) - before.pending, sum(sizes) - before.pending_bytes)
-        if before.counts != after.counts:
-            self._drift = None
-        elif drift != (0, 0) and drift == self._drift:
-            for value, more, less in (
-                (drift[0], "spooled.count", "removed.count"),
-                (drift[1], "spooled.bytes", "removed.bytes"),
-            ):
-                self._spool.ledger.add(more if value > 0 else less, abs(value))
-            self._drift = None
-        else:
-            self._drift = drift
+        self._house.keep(now)
 
     def _send_reports(self, final: bool = False) -> None:
         if not self._options.client_reports:
@@ -346,19 +322,6 @@ class Sender:
             if not final and decide(reply, "").action in ("retry", "hold"):
                 with self._condition:
                     self._reports.give_back(dsn, counts)
-
-    def _save_limits(self) -> None:
-        if not self._limits.changed:
-            return
-        self._limits.changed = False
-        temporary = f"{self._limits_path}.{os.getpid()}"
-        try:
-            with open(temporary, "wb") as file:
-                file.write(orjson.dumps(self._limits.to_state(time.time())))
-            os.chmod(temporary, 0o600)
-            os.rename(temporary, self._limits_path)
-        except OSError as error:
-            self._spool.log_sparingly("limits", "spool %s: rate limits cannot be kept: %s", self._spool.path, error)
 
     def _end_workers(self) -> None:
         """Let what is in flight finish, however the loop ended; each has its own timeout."""
@@ -385,24 +348,8 @@ def _age_s(name: str, now: float) -> float:
     return 0.0 if entry is None else max(0.0, now - entry.timestamp_ns / 1e9)
 
 
-def _sizes(spool: Spool) -> Iterator[int]:
-    for name in spool.names():
-        try:
-            yield os.stat(os.path.join(spool.path, "new", name)).st_size
-        except OSError:
-            pass  # delivered meanwhile
-
-
 def _quiet_request(data: bytes, now: float) -> Request | None:
     try:
         return build_request(data, now)
     except RequestError:
-        return None
-
-
-def _load_json(path: str) -> object:
-    data = read_file(path)
-    try:
-        return None if data is None else orjson.loads(data)
-    except orjson.JSONDecodeError:
         return None
