@@ -41,7 +41,9 @@
         if (known.get(row.dataset.id) !== row.dataset.last) row.classList.add("fresh");
       }
     }
+    const scrolled = [...live.querySelectorAll(".chart")].map((chart) => chart.scrollLeft);
     live.replaceChildren(...fresh.childNodes);
+    live.querySelectorAll(".chart").forEach((chart, at) => { chart.scrollLeft = scrolled[at] || 0; });
     if (kept) {
       const row = live.querySelector(`.issue[data-id="${CSS.escape(kept)}"]`);
       if (row && focused) choose(row);
@@ -72,6 +74,12 @@
     setInterval(ask, LIVE_MS);
     document.addEventListener("visibilitychange", ask);
   }
+
+  // The newest is at the right; on a narrow screen it would be out of sight.
+  const showNewest = () => {
+    for (const chart of document.querySelectorAll(".chart")) chart.scrollLeft = chart.scrollWidth;
+  };
+  showNewest();
 
   // Filters apply at once.
   for (const select of document.querySelectorAll(".pick select")) {
