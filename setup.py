@@ -67,6 +67,7 @@ setup(
         "protobuf>=4.25,<8",
         "raven>=6.10,<7",
         "urllib3>=2",
+        'tomli>=2; python_version < "3.11"',
         "WebOb>=1.8.8",
     ],
     extras_require=EXTRAS,
