@@ -51,9 +51,12 @@ def tell_reported(event_id: str, exception_class: str, message: str | None) -> N
     if module is None:
         return
     arguments = [_to_bytes(event_id), _to_bytes(exception_class)]
-    if message is not None:
-        # uWSGI reads the text up to a NUL, so the plugin compares no further.
-        arguments.append(_to_bytes(message).partition(b"\0")[0][:MAX_MESSAGE])
+    try:
+        if message is not None:
+            # As uWSGI reads it: up to a NUL, and not at all when it is no UTF-8 (lone surrogates).
+            arguments.append(message.encode("utf-8").partition(b"\0")[0][:MAX_MESSAGE])
+    except UnicodeEncodeError:
+        pass  # then the class alone is compared, on both sides
     try:
         module.call(REPORTED, *arguments)
     except Exception:

@@ -15,6 +15,6 @@ EDGE = [
     "capture", "http", "ledger", "ledger_fold", "queue", "sender", "sender_house", "sender_reply", "spool", "sys",
     "targets",
 ]  # fmt: skip
-GLUE = ["entry", "gateway", "metrics", "plugin", "reported", "spoolglue"]
+GLUE = ["clamp", "entry", "gateway", "metrics", "plugin", "reported", "spoolglue"]
 
 GCC_LIST = ["core/" + f for f in CORE] + ["edge/" + f for f in EDGE] + ["glue/" + f for f in GLUE]

@@ -24,7 +24,7 @@ alarm = crash sentry:level=fatal,logger=t.crash
 log-alarm = seen ^alarm-line
 alarm-segfault = crash
 hook-accepting1-once = sentry:level=info,logger=t.hook,message="ready, and willing"
-route-if = equal:${REQUEST_METHOD};PUT sentry:level=warning,logger=t.route,message=PUT ${REQUEST_URI},tags=m:${REQUEST_METHOD}
+route-if = equal:${REQUEST_METHOD};PUT sentry:level=warning,logger=t.route,message=PUT $1${REQUEST_URI},tags=m:put
 exception-handler = sentry:logger=t.exception
 """
 
@@ -66,7 +66,7 @@ def check_all(receiver, server, crash=True):
     assert {name: len(events) for name, events in found.items()} == dict.fromkeys(wanted, 1)
     assert text_of(found["t.hook"][0]) == "ready, and willing"
     assert text_of(found["t.route"][0]) == "PUT /"
-    assert found["t.route"][0]["tags"] == {"m": "PUT"}
+    assert found["t.route"][0]["tags"] == {"m": "put"}
     assert text_of(found["t.alarm"][0]) == "alarm-line hello 0"
     exception = found["t.exception"][0]["exception"]["values"][0]
     assert (exception["type"], exception["value"]) == ("ValueError", "boom x=1")

@@ -28,28 +28,6 @@ int hk_packet_next_item(hk_slice *rest, hk_slice *item)
     return rest->n == 0 ? 0 : take_16(rest, item);
 }
 
-static int is_known(hk_slice key)
-{
-    static const char *const known[] = { "vars", "backtrace", "class", "msg", "repr", "unix", "wid", "pid", "core",
-                                         "node" };
-    size_t i;
-
-    for (i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (hk_slice_is(key, known[i]))
-            return 1;
-    return 0;
-}
-
-/* Whether rest is at its end or begins with a key that uWSGI writes. */
-static int at_boundary(hk_slice rest)
-{
-    hk_slice key;
-
-    if (rest.n == 0)
-        return 1;
-    return take_16(&rest, &key) == 1 && is_known(key);
-}
-
 static uint64_t number(hk_slice s)
 {
     uint64_t v = 0;
@@ -60,25 +38,15 @@ static uint64_t number(hk_slice s)
     return v;
 }
 
-/* Take a pair whose length may have wrapped or whose packet may be cut. 1, 0 or -1. */
-static int take_exception_pair(hk_slice *rest, hk_slice *key, hk_slice *value, int *damaged)
+/* Take a pair of a packet that the socket may have cut: then the value is what is there of it. 1, 0 or -1. */
+static int take_cut_pair(hk_slice *rest, hk_slice *key, hk_slice *value, int *damaged)
 {
     if (rest->n == 0)
         return 0;
     if (take_16(rest, key) < 0 || key->n == 0 || rest->n < 2)
         return -1;
-    if (take_16(rest, value) < 0) { /* cut by the socket: what is there of it */
+    if (take_16(rest, value) < 0) {
         *value = hk_slice_from(*rest, 2);
-        *rest = hk_slice_from(*rest, rest->n);
-        *damaged = 1;
-        return 1;
-    }
-    while (!at_boundary(*rest) && rest->n >= 65536) {
-        value->n += 65536;
-        *rest = hk_slice_from(*rest, 65536);
-    }
-    if (!at_boundary(*rest)) { /* wrapped and cut */
-        value->n += rest->n;
         *rest = hk_slice_from(*rest, rest->n);
         *damaged = 1;
     }
@@ -91,7 +59,7 @@ void hk_packet_read_exception(hk_slice packet, hk_packet_exception *out)
     int got;
 
     memset(out, 0, sizeof *out);
-    while ((got = take_exception_pair(&rest, &key, &value, &out->damaged)) == 1) {
+    while ((got = take_cut_pair(&rest, &key, &value, &out->damaged)) == 1) {
         if (hk_slice_is(key, "vars"))
             out->vars = value;
         else if (hk_slice_is(key, "backtrace"))
@@ -112,4 +80,14 @@ void hk_packet_read_exception(hk_slice packet, hk_packet_exception *out)
             out->pid = number(value);
     }
     out->damaged |= got < 0;
+}
+
+size_t hk_packet_fit_array(hk_slice array, size_t limit)
+{
+    hk_slice rest = array, item;
+    size_t kept = 0;
+
+    while (hk_packet_next_item(&rest, &item) == 1 && array.n - rest.n <= limit)
+        kept = array.n - rest.n;
+    return kept;
 }

@@ -24,14 +24,13 @@ typedef struct hk_packet_exception {
     int damaged; /* the end of the packet is missing or could not be read; what is set is good */
 } hk_packet_exception;
 
-/* Read one exception packet.
- *
- * A length in it has 16 bits and wraps: a text of 70,000 bytes says 4,464. So
- * when no known key follows a value, the value is taken to be 65,536 bytes
- * longer, again and again while the packet lasts; a packet that the socket cut
- * gives the value up to the cut. Never fails: *out is zeroed first and holds
+/* Read one exception packet. One that the socket cut gives its last value up to
+ * the cut; unknown keys are skipped. Never fails: *out is zeroed first and holds
  * what could be read.
  */
 void hk_packet_read_exception(hk_slice packet, hk_packet_exception *out);
+
+/* The most items from the front of an array that fit into limit bytes: its length. */
+size_t hk_packet_fit_array(hk_slice array, size_t limit);
 
 #endif

@@ -44,6 +44,7 @@ int hk_entry_report(const hk_glue_handler *h, hk_capture_facts *facts);
 void hk_entry_register(void); /* alarm, hook, route, exception handler */
 void hk_entry_check(void);    /* once the whole ini is read */
 
+void hk_clamp_install(void); /* exception texts stay inside uWSGI's 16-bit lengths */
 void hk_gateway_register(void);
 void hk_metrics_register(void);
 

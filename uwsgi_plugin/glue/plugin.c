@@ -79,6 +79,7 @@ static int init(void)
 static void post_init(void)
 {
     hk_reported_share();
+    hk_clamp_install();
     hk_metrics_register();
     hk_gateway_register();
 }
