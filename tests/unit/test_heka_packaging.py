@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import heka
 from heka import message_pb2
 from heka.client import HekaClient
 from heka.config import client_from_text_config
+from heka.holder import CLIENT_HOLDER
 from heka.message import Field, Header, Message
 from heka.signing import Signer, signer_from_config, verify
 from heka.streams import StdOutStream
@@ -172,6 +174,24 @@ def test_importing_heka_imports_nothing_of_sentry():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_snippets_of_the_documentation_run(monkeypatch):
+    """The first example and the INI file of docs/heka.rst work as they stand there."""
+    text = (PROTO.parents[1] / "docs" / "heka.rst").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(block) for block in re.findall(r"(?<=\n\n)(?: {4}[^\n]*\n|\n)+", text)]
+    (ini,) = [block for block in blocks if block.startswith("[heka]")]
+    (program,) = [block for block in blocks if block.startswith("from heka.holder")]
+    monkeypatch.setenv("HEKA_KEY", "secret")
+    client = client_from_text_config(ini, "heka")
+    assert (client.logger, client.severity, client.encoder.hmc["key"]) == ("myapp", 4, "secret")
+    assert client.raven() is None
+    try:
+        names = {}
+        exec(compile(program, "docs/heka.rst", "exec"), names)
+        assert names["client"].losses.as_dict() == {}
+    finally:
+        CLIENT_HOLDER.delete_client("myapp")
 
 
 def test_the_package_is_typed():
