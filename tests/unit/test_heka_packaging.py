@@ -190,6 +190,7 @@ def test_the_snippets_of_the_documentation_run(monkeypatch):
         names = {}
         exec(compile(program, "docs/heka.rst", "exec"), names)
         assert names["client"].losses.as_dict() == {}
+        names["client"].stream.close()
     finally:
         CLIENT_HOLDER.delete_client("myapp")
 
