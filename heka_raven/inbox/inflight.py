@@ -5,16 +5,29 @@
 
 from typing import Any
 
+import orjson
+
 from heka_raven.inbox.bounded import mapping, number, pretty, sequence, text
 from heka_raven.inbox.model import InFlight
 
 MAX_BYSTANDERS = 64
+MAX_PARSED = 65_536  # characters of a text read as JSON
 _AGES = ("age_s", "age", "seconds")
 _KNOWN = {"method", "url", "uri", "path", "worker", "core", "pid", "transaction", "event_id", "trace_id", *_AGES}
 
 
+def _parsed(value: Any) -> Any:
+    """The plugin's ``extra`` holds texts only: one that looks like JSON is read."""
+    if isinstance(value, str) and value[:1] in ("{", "[") and len(value) <= MAX_PARSED:
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return None
+    return value
+
+
 def _read(role: str, raw: Any) -> InFlight | None:
-    raw = mapping(raw)
+    raw = mapping(_parsed(raw))
     if not raw:
         return None
     age_ms = number(raw.get("age_ms"))
@@ -44,7 +57,7 @@ def in_flight(event: dict[str, Any]) -> list[InFlight]:
     sources.append(mapping(event.get("extra")))
     for source in sources:
         suspect = _read("suspect", source.get("suspect"))
-        others = [_read("bystander", raw) for raw in sequence(source.get("bystanders"))[:MAX_BYSTANDERS]]
+        others = [_read("bystander", raw) for raw in sequence(_parsed(source.get("bystanders")))[:MAX_BYSTANDERS]]
         found = sorted((item for item in others if item), key=lambda item: -(item.age_s or 0))
         if suspect is not None or found:
             return [suspect, *found] if suspect is not None else found

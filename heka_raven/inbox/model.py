@@ -128,5 +128,11 @@ class Event:
 
     @property
     def server_event(self) -> str:
-        """What the uWSGI plugin noticed (harakiri, segfault, ...); empty for an event of the application."""
-        return self.tag("uwsgi.event")
+        """What the uWSGI plugin noticed (harakiri, segfault, …; "uwsgi" for its alarms, hooks, routes and exceptions).
+
+        Empty for an event of the application.
+        """
+        found = self.tag("uwsgi.event")
+        if not found and (self.sdk.startswith("heka-raven.uwsgi") or self.logger == "uwsgi.sentry"):
+            return "uwsgi"
+        return found

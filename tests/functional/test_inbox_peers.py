@@ -61,7 +61,8 @@ def usual_event(number, rng):
     frames = [
         {
             "function": f"f{n}", "module": f"shop.m{n}", "filename": f"shop/m{n}.py", "lineno": n + 10,
-            "in_app": n > 10, "context_line": "    return x + y", "pre_context": ["a" * 40] * 5, "post_context": ["b" * 40] * 5,
+            "in_app": n > 10, "context_line": "    return x + y",
+            "pre_context": ["a" * 40] * 5, "post_context": ["b" * 40] * 5,
             "vars": {f"v{k}": f"value {k * n}" for k in range(8)},
         }
         for n in range(20)

@@ -165,6 +165,28 @@ def test_server_events_name_the_requests_in_flight():
     assert [("uwsgi", [("worker", "3")])] == event.contexts
 
 
+def test_requests_in_flight_may_be_a_text():
+    """The plugin's ``extra`` holds texts only; one that is no JSON is ignored."""
+    event = read_event({"extra": {"suspect": '{"url": "/pay", "age_s": 2}', "bystanders": '[{"url": "/p"}]', "a": "b"}})
+    assert ["/pay", "/p"] == [item.url for item in event.in_flight]
+    assert [("a", "b")] == event.extra
+    assert [] == read_event({"extra": {"suspect": "{", "bystanders": "[" * 70_000}}).in_flight
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"tags": {"uwsgi.event": "harakiri"}}, "harakiri"),
+        ({"sdk": {"name": "heka-raven.uwsgi", "version": "1"}}, "uwsgi"),
+        ({"logger": "uwsgi.sentry", "sentry.interfaces.Message": {"message": "x"}}, "uwsgi"),
+        ({"sdk": {"name": "heka-raven", "version": "1"}, "logger": "app"}, ""),
+    ],
+)
+def test_the_server_s_events_are_known(event, expected):
+    """By the watch's tag, the plugin's name, or, in version 3, its logger."""
+    assert expected == read_event(event).server_event
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
