@@ -94,7 +94,7 @@ class HekaClient:
             encoder = encoder(hmc)
         if isinstance(disabled_timers, str):
             disabled_timers = [disabled_timers]
-        timers, checks = frozenset(disabled_timers or ()), list(filters or ())
+        timers, checks = set(disabled_timers or ()), list(filters or ())
         self.filters: list[Filter] = checks
         self._failed_filters: set[int] = set()
         self._disabled_timers = timers
@@ -200,7 +200,9 @@ class HekaClient:
             return False
         try:
             data = self.encoder.encode(msg)
-            limit = getattr(stream, "max_record_size", None) or sys.maxsize
+            limit = getattr(stream, "max_record_size", None)
+            if limit.__class__ is not int:  # none, or something that only looks like a stream
+                limit = sys.maxsize
             size = len(data) if data.__class__ is bytes else _size(data)
             if size > limit or size > MAX_MESSAGE_SIZE:
                 data = self._fit(msg, data, limit, shrink)

@@ -12,7 +12,7 @@ class timeit(HekaDecorator):
     def predicate(self) -> bool:
         """False for a timer that is disabled, by the name it sends or by the function's bare name."""
         client = self.client
-        disabled = client._disabled_timers if client is not None else frozenset()
+        disabled = client._disabled_timers if client is not None else set()
         if not disabled:
             return True
         return disabled.isdisjoint(("*", self.args[0] if self.args else self.kwargs["name"], self.__name__))

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -308,6 +309,15 @@ def test_disabled_timers_do_nothing(disabled):
     assert len(sent_messages(client)) == (0 if disabled == ["*"] else 1)
 
 
+def test_a_timer_may_be_disabled_and_enabled_while_it_runs(client):
+    """As heka-py's users did: the set of disabled timers can be changed at any time."""
+    for change, sent in ((client._disabled_timers.add, 0), (client._disabled_timers.remove, 1)):
+        change("t")
+        with client.timer("t"):
+            pass
+        assert sent == len(sent_messages(client))
+
+
 def test_setup_reconfigures_in_place(client):
     """Stream, encoder, logger, severity, timers and filters change; the object stays."""
     stream = DebugCaptureStream()
@@ -386,6 +396,13 @@ def test_a_log_handler_that_raises_does_not_reach_the_application():
         assert HekaClient(BrokenStream(), "app").heka("t") is False
     finally:
         logging.getLogger("heka").removeHandler(handler)
+
+
+def test_a_stand_in_for_a_stream_takes_records():
+    """A Mock in the tests of a program, whose every attribute is a Mock, works as a stream."""
+    stream = Mock()
+    assert HekaClient(stream, "app").heka("t", payload="p") is True
+    assert decode_message(stream.write.call_args[0][0])[1].payload == "p"
 
 
 def test_a_stream_needs_only_write(client):
