@@ -16,6 +16,7 @@ from heka_raven.variables import Walker
 
 MAX_MESSAGE = 8192
 MAX_TAG = 200
+MAX_BODY = 65536  # bytes of a body that nobody parsed yet
 MAX_CULPRIT = 200
 MAX_BREADCRUMBS = 100
 
@@ -169,7 +170,9 @@ def shown_request(request: Mapping[str, Any], walker: Walker) -> dict[str, Any]:
         if value is None or value == "" or value == {}:
             continue
         if name == "data":
-            shown[name] = clean(value) if type(value) is str else walker.show(value)
+            # Whole, if it is text: the scrubber parses it by its content type.
+            text = value[:MAX_BODY].decode("utf-8", "replace") if type(value) is bytes else value
+            shown[name] = clean(text) if type(text) is str else walker.show(text)
         elif name in ("headers", "cookies") and type(value) is dict:
             shown[name] = {key: _text(item) for key, item in walker.show_names(value.items()).items()}
         elif name == "env":

@@ -321,6 +321,8 @@ class Scrubber:
                 return self.mask  # what cannot be parsed cannot be scrubbed
         if "urlencoded" in content_type:
             return self.clean_query(text)
+        if "multipart" in content_type or text.startswith("--"):
+            return self.mask  # its values stand on lines of their own, away from their names
         return self.clean_text(text)
 
 
