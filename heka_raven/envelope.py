@@ -48,7 +48,8 @@ def encode_spool_envelope(
     header: dict[str, Any] = {"event_id": event_id, "dsn": dsn_text}
     if hk:
         header["hk"] = dict(hk)
-    return orjson.dumps(header) + b"\n" + encode_item(item_type, payload)
+    # One formatting, one copy of the payload: this is the write path of a request.
+    return b'%b\n{"type":%b,"length":%d}\n%b\n' % (orjson.dumps(header), orjson.dumps(item_type), len(payload), payload)
 
 
 def encode_wire_envelope(event_id: str | None, dsn_public: str, sent_at: str, items: bytes) -> bytes:

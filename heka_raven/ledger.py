@@ -51,8 +51,8 @@ MAX_TOTAL = 64 * 1024 * 1024  # bytes; a name has about 30
 SNAPSHOT_TRIES = 20  # a reader that meets a fold in each of them takes the last as it is
 
 _COUNT = (SIZE - 8) // 8
+_INDEX = {name: offset // 8 - 1 for name, offset in OFFSETS.items()}
 _LAYOUT = struct.Struct(f"<8s{_COUNT}Q")
-_ONE = struct.Struct("<Q")
 _FILE = re.compile(r"([0-9]+)-([0-9]+)(?:-[A-Za-z0-9]+)?", re.ASCII)
 _OPEN_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -107,28 +107,32 @@ class Ledger:
         self.add_many(((name, n),))
 
     def add_many(self, changes: tuple[tuple[str, int], ...]) -> None:
-        """Count several names; a kill between them may leave the first without the last."""
+        """Count several names in one write: a kill counts all of them or none."""
         if self._pid != os.getpid():
             self.after_fork()
         with self._lock:
+            values = self._values
+            first, last = _COUNT, 0
             for name, n in changes:
-                offset = OFFSETS[name]
-                index = offset // 8 - 1
-                self._values[index] = (self._values[index] + n) & MASK
-                try:
-                    if self._fd < 0:
-                        self._open()
-                    elif self._dirty:
-                        os.pwrite(self._fd, self._image(), 0)
-                    else:
-                        os.pwrite(self._fd, _ONE.pack(self._values[index]), offset)
-                    self._dirty = False
-                except OSError:
-                    self._dirty = True
+                index = _INDEX[name]
+                values[index] = (values[index] + n) & MASK
+                first, last = min(first, index), max(last, index)
+            try:
+                if self._fd < 0:
+                    self._open()
+                elif self._dirty:
+                    os.pwrite(self._fd, self._image(), 0)
+                else:
+                    # All values are ours, so those in between may be written along.
+                    data = struct.pack(f"<{last - first + 1}Q", *values[first : last + 1])
+                    os.pwrite(self._fd, data, 8 * first + 8)
+                self._dirty = False
+            except OSError:
+                self._dirty = True
 
     def own(self, name: str) -> int:
         """What this writer has counted itself (its process, since its last fork)."""
-        return 0 if self._pid != os.getpid() else self._values[OFFSETS[name] // 8 - 1]
+        return 0 if self._pid != os.getpid() else self._values[_INDEX[name]]
 
     def renew(self, *carried: tuple[str, int]) -> None:
         """Begin a new file if ours went away, with the whole spool as a rule: its events and its counts are gone together.
@@ -227,7 +231,7 @@ def read_snapshot(spool_path: str) -> Snapshot:
                 values = [(a + b) & MASK for a, b in zip(values, counts, strict=True)]
         if complete and version == _read_total(directory)[0]:
             break
-    return Snapshot({name: values[offset // 8 - 1] for name, offset in OFFSETS.items()})
+    return Snapshot({name: values[index] for name, index in _INDEX.items()})
 
 
 def fold(spool_path: str) -> int:

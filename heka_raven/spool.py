@@ -143,9 +143,9 @@ class Spool:
         fd = os.open(temporary, _FLAGS, 0o600)
         try:
             try:
-                view = memoryview(envelope)
-                while view:
-                    view = view[os.write(fd, view) :]
+                written = os.write(fd, envelope)
+                while written < len(envelope):  # a disk that fills up: the next write says so
+                    written += os.write(fd, memoryview(envelope)[written:])
                 if self.durability == "power":
                     os.fsync(fd)
             finally:
