@@ -6,8 +6,17 @@ from typing import Any, Protocol
 
 from heka import wire
 from heka.levels import LOGLEVEL_MAP
-from heka.message import MAX_MESSAGE_SIZE, RECORD_SEPARATOR, Header, Message, first_value
+from heka.message import MAX_MESSAGE_SIZE, RECORD_SEPARATOR, UNIT_SEPARATOR, Header, Message, first_value
 from heka.signing import normalize_hmac_config, signer_from_config
+
+__all__ = [
+    "RECORD_SEPARATOR",
+    "UNIT_SEPARATOR",
+    "Encoder",
+    "NullEncoder",
+    "ProtobufEncoder",
+    "StdlibPayloadEncoder",
+]
 
 TYPE_SIZE = 10  # bytes of the message type in a stdlib payload
 MAX_LOGLEVEL = 255  # the level is one byte
@@ -60,13 +69,17 @@ class ProtobufEncoder:
         Raises:
             InvalidMessage: if the header would be over 255 bytes.
         """
-        _check(msg)
-        payload: bytes = msg.SerializeToString()
+        payload = self.msg_to_payload(msg)
         if self._signer is None:
             return wire.frame_unsigned(payload)
         header = Header(message_length=len(payload))
         self._signer.sign(header, payload)
         return wire.frame(header.SerializeToString(), payload)
+
+    def msg_to_payload(self, msg: Message) -> bytes:
+        """The encoded Message, which is what a signature is over."""
+        _check(msg)
+        return bytes(msg.SerializeToString())
 
     def decode(self, data: bytes) -> Message:
         """The Message of one record; heka-py's bare Message bytes, without a frame, are taken too.
@@ -99,6 +112,8 @@ class StdlibPayloadEncoder:
         kind = msg.type.encode("utf-8")[:TYPE_SIZE].decode("utf-8", "ignore").encode("utf-8")
         payload: bytes = msg.payload.encode("utf-8")
         return bytes((min(max(level, 0), MAX_LOGLEVEL),)) + kind.ljust(TYPE_SIZE) + payload
+
+    msg_to_payload = encode
 
     def decode(self, data: bytes) -> Message:
         """Not possible: most of the message is not in the bytes."""

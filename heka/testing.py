@@ -80,8 +80,9 @@ def dict_to_msg(py_data: Mapping[str, Any]) -> Message:
     Raises:
         InvalidMessage: if the uuid has not 16 bytes.
     """
+    identity = py_data.get("uuid") or uuid.uuid4().bytes
     msg = Message(
-        uuid=py_data.get("uuid") or uuid.uuid4().bytes,
+        uuid=identity.encode("latin-1") if isinstance(identity, str) else identity,  # Python 2 took its str
         timestamp=py_data.get("timestamp") or time.time_ns(),
         type=py_data["type"],
         logger=py_data["logger"],

@@ -18,7 +18,7 @@ from heka.client import SEVERITY, HekaClient
 from heka.encoders import NullEncoder, ProtobufEncoder
 from heka.exceptions import ConfigError
 from heka.losses import Losses
-from heka.message import MAX_MESSAGE_SIZE, Field, Message, first_value
+from heka.message import MAX_MESSAGE_SIZE, Field, InvalidMessage, Message, first_value
 from heka.process import ProcessLocks
 from heka.streams import DebugCaptureStream
 from heka.testing import assert_message, capture_client, decode_message, dict_to_msg, fields_of, sent_messages
@@ -578,6 +578,11 @@ def test_helpers_for_tests():
         }
     )
     assert made == msg
+    parts = {"type": "t", "logger": "", "severity": 1, "payload": "", "env_version": "", "fields": {}}
+    parts.update(heka_pid=1, heka_hostname="")
+    assert dict_to_msg({**parts, "uuid": "0123456789012345"}).uuid == b"0123456789012345"
+    with pytest.raises(InvalidMessage, match="uuid"):
+        dict_to_msg({**parts, "uuid": b"short"})
     with pytest.raises(AssertionError) as caught:
         assert_message(msg, type="u", fields={"a": 2, "b.c": 1, "d": 0})
     assert str(caught.value) == (

@@ -102,7 +102,7 @@ IMPORT_PATHS = """
     heka.config: dict_from_stream_config nest_prefixes
     heka.decorators: timeit incr_count
     heka.decorators.base: HekaDecorator
-    heka.encoders: ProtobufEncoder StdlibPayloadEncoder NullEncoder
+    heka.encoders: ProtobufEncoder StdlibPayloadEncoder NullEncoder RECORD_SEPARATOR UNIT_SEPARATOR
     heka.message: Message Field Header first_value InvalidMessage MAX_HEADER_SIZE MAX_MESSAGE_SIZE
     heka.streams: StdOutStream FileStream DebugCaptureStream StdLibLoggingStream UdpStream TcpStream
     heka.filters: severity_max_provider type_blacklist_provider type_whitelist_provider type_severity_max_provider
@@ -220,6 +220,7 @@ def test_signatures_verify_from_dict_and_from_ini(hash_function, source):
     assert (header.hmac_signer, header.hmac_key_version) == ("vic", 7)
     assert Header.HmacHashFunction.Name(header.hmac_hash_function) == hash_function.upper()
     key = hmc["key"].encode("utf-8")
+    assert payload == client.encoder.msg_to_payload(decode_message(data)[1])
     assert verify(header, payload, key)
     assert not verify(header, payload, b"other key")
     assert not verify(header, payload + b"x", key)
