@@ -53,6 +53,8 @@ def main(argv: list[str]) -> int:
         ran = subprocess.run(  # noqa: S603 - the program the user named
             [uwsgi, "--build-plugin", str(build)],
             cwd=scratch,
+            # Its builder runs $PYTHON, else "python", which Debian does not have.
+            env={"PYTHON": sys.executable, **os.environ},
             capture_output=True,
             text=True,
             check=False,
