@@ -1,0 +1,78 @@
+"""Examples as a user takes them: copied out of the tree, with another port and the address of a receiver."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from uwsgi_support import WAIT_S, free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+def copy_out(name: str, folder: Path, changes: dict[str, str]) -> Path:
+    """The example (a file or a folder) under *folder*, with *changes* made in every file of it."""
+    source = EXAMPLES / name
+    target = folder / source.name
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    for path in [target] if target.is_file() else target.rglob("*"):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            for old, new in changes.items():
+                text = text.replace(old, new)
+            path.write_text(text, encoding="utf-8")
+    return target
+
+
+def environment(spool: Path, **more: str) -> dict[str, str]:
+    """Nothing of this project but the package itself and a spool."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HEKA_RAVEN", "SENTRY"))}
+    return {**kept, "HEKA_RAVEN_SPOOL": str(spool), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", **more}
+
+
+def wait_until(probe, what, process=None):
+    """The first true value of probe(); *what* may be a function, called when there is none in time."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        value = probe()
+        if value:
+            return value
+        if time.monotonic() > until or (process is not None and process.poll() is not None and not probe()):
+            raise AssertionError(f"waited {WAIT_S:g} s for {what() if callable(what) else what}")
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def running(command: list[str], cwd: Path, env: dict[str, str], signum: int = signal.SIGINT):
+    """A process of its own session; ended with everything that it started."""
+    log_path = cwd / f"{Path(command[0]).name}-{free_port()}.log"
+    with open(log_path, "wb") as log:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    process.log = lambda: log_path.read_text(errors="replace")
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signum)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def python(*arguments: str) -> list[str]:
+    return [sys.executable, *arguments]
