@@ -12,8 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from heka_raven.amqp.command import send_to
+from heka_raven.amqp.options import add_broker, read_broker
 from heka_raven.cli import EXIT_FAILED, EXIT_LEFT, EXIT_LOCKED, EXIT_OK
 from heka_raven.cli_options import add_sender, add_spool, existing_spool, open_as_owner, read_sender
+from heka_raven.fleet_config import add_config, parse_with_config
 from heka_raven.sender.lock import SenderLock, holder_pid
 from heka_raven.sender.loop import Sender
 from heka_raven.sender.options import SenderOptions
@@ -34,10 +37,31 @@ def main(argv: list[str]) -> int:
     add_spool(parser)
     parser.add_argument("--once", action="store_true", help="one try per event, then exit")
     add_sender(parser)
-    arguments = parser.parse_args(argv)
+    add_config(parser)
+    parser.add_argument(
+        "--to",
+        action="append",
+        metavar="URL",
+        help="publish to this AMQP broker in place of delivering: amqps://USER:PASSWORD@HOST[:PORT]/VHOST; several: "
+        "the nodes of one cluster",
+    )
+    add_broker(parser)
+    parser.add_argument("--send-secret", action="store_true", help="publish DSNs with their secret")
+    arguments = parse_with_config(parser, argv, "send")
     options = read_sender(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    broker = read_broker("to", arguments.to, arguments) if arguments.to else None
     spool = Spool(open_as_owner(arguments.spool))
+    if broker is not None:
+        with _progress() if arguments.once else contextlib.nullcontext() as progress:
+            return send_to(
+                broker,
+                spool,
+                once=arguments.once,
+                send_secret=arguments.send_secret,
+                max_age_s=options.max_age_s,
+                progress=progress,
+            )
     lock = SenderLock(spool.path)
     if arguments.once:
         return _once(spool, lock, options)

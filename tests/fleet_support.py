@@ -1,5 +1,6 @@
 """What the fleet's tests share: a real relay, a real kent, and records to send."""
 
+import glob
 import json
 import os
 import select
@@ -142,20 +143,17 @@ class Relay:
 
 
 def fleet_state(spool, role="relay"):
-    directory = os.path.join(spool, "state")
-    newest = max(
-        (
-            os.path.join(directory, name)
-            for name in os.listdir(directory)
-            if name.startswith(f"fleet-{role}-") and name.endswith(".json")
-        ),
-        key=os.path.getmtime,
-        default=None,
-    )
-    if newest is None:
+    """The newest state file of a role; empty while there is none."""
+    found = glob.glob(os.path.join(glob.escape(str(spool)), "state", f"fleet-{role}-*.json"))
+    if not found:
         return {}
-    with open(newest, encoding="utf-8") as file:
+    with open(max(found, key=os.path.getmtime), encoding="utf-8") as file:
         return json.load(file)
+
+
+def broker_state(spool, role="relay"):
+    """What it tells of its broker; empty while it tells nothing."""
+    return fleet_state(spool, role).get("broker") or {}
 
 
 def spool_names(spool):

@@ -10,7 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from heka.exceptions import ConfigError
-from heka_raven.cli import EXIT_OK
+from heka_raven.amqp.options import add_broker, read_broker
+from heka_raven.cli import EXIT_FAILED, EXIT_OK
 from heka_raven.cli_options import add_sender, add_spool, open_as_owner, read_sender
 from heka_raven.fleet_config import add_config, parse_with_config
 from heka_raven.fleet_state import FleetState
@@ -97,18 +98,6 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_broker(parser: argparse.ArgumentParser) -> None:
-    """The options that the consumer and the publisher share."""
-    add = parser.add_argument
-    add("--queue", metavar="NAME", help="of the broker; dead letters go to NAME.dead (default heka-raven)")
-    add(
-        "--declare", action=argparse.BooleanOptionalAction, help="make the queues where they are missing (default: yes)"
-    )
-    add("--heartbeat", metavar="S", help="seconds; a broker silent for two of them is given up (default 30)")
-    add("--amqp-ca-file", metavar="FILE", help="certificates to trust in place of the system's")
-    add("--amqp-cert-file", metavar="FILE", help="our own certificate, with its key, for a broker that asks for one")
-
-
 def main(argv: list[str]) -> int:
     arguments = parse_with_config(make_parser(), argv, "relay")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -147,7 +136,7 @@ def main(argv: list[str]) -> int:
         intake,
         max_connections=_raise_file_limit(max_connections),
         max_record_s=max_record_s,
-        every_tick=lambda: state.write(_facts(listener, intake, consumer)),
+        every_tick=lambda: _look_after(listener, intake, consumer, state),
     )
     thread = SenderThread(spool, options) if sender == "thread" else None
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -174,7 +163,13 @@ def main(argv: list[str]) -> int:
     logger.info(
         "relay: stopped: %s", ", ".join(f"{n} {name}" for name, n in intake.counts.snapshot().items()) or "nothing came"
     )
-    return EXIT_OK
+    return EXIT_FAILED if consumer is not None and consumer.failed else EXIT_OK
+
+
+def _look_after(listener: Listener, intake: Intake, consumer: Consumer | None, state: FleetState) -> None:
+    state.write(_facts(listener, intake, consumer))
+    if consumer is not None and consumer.failed:
+        listener.stop()
 
 
 def _facts(listener: Listener, intake: Intake, consumer: Consumer | None) -> dict[str, object]:
@@ -194,11 +189,11 @@ def _signers(arguments: argparse.Namespace) -> Signers:
 
 
 def _consumer(arguments: argparse.Namespace, urls: list[str], intake: Intake) -> Consumer:
-    from heka_raven.amqp.command import broker_options  # needs the extra `amqp`
-    from heka_raven.amqp.consumer import DEFAULT_PREFETCH, Consumer
+    options = read_broker("from", urls, arguments)
+    from heka_raven.amqp.consumer import DEFAULT_PREFETCH, Consumer  # needs the extra `amqp`
 
     prefetch = to_int("prefetch", arguments.prefetch or DEFAULT_PREFETCH, low=1, high=10_000)
-    return Consumer(broker_options("from", urls, arguments), intake, prefetch)
+    return Consumer(options, intake, prefetch)
 
 
 def _raise_file_limit(connections: int) -> int:

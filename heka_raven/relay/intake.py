@@ -80,6 +80,14 @@ class Intake:
     def take_record(self, record: Record, source: str) -> bool:
         """Judge one Heka record; True when its event is in the spool. Never raises for what the record holds."""
         self.counts.add("records")
+        try:
+            return self._judge(record, source)
+        except Exception:  # one record must not end the relay for a fleet
+            logger.exception("%s: the relay failed on a record", source)
+            self.counts.add("refused.internal")
+            return False
+
+    def _judge(self, record: Record, source: str) -> bool:
         refusal = self._signers.refusal(record.header, record.payload)
         if refusal is not None:
             self.counts.trouble(refusal, "a record was refused: its signature is missing, unknown or wrong", source)
@@ -108,6 +116,8 @@ class Intake:
         except Refused as refused:
             self.counts.trouble(refused.counter, f"an envelope was refused: {refused}", source)
             raise
+        if not self.spool.has_room(len(data)):
+            return False  # it is safe where it is, so it is neither captured nor lost here
         return self._store(event)
 
     def _store(self, event: Incoming) -> bool:

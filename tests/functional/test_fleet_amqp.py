@@ -1,0 +1,299 @@
+"""Many hosts, a real RabbitMQ, relays: what is published, taken, refused, and what status says of it."""
+
+import os
+import signal
+import subprocess
+
+import pika
+import pytest
+from fleet_support import (
+    COMMAND,
+    broker_state,
+    event_json,
+    free_port,
+    running_kent,
+    running_relay,
+    spool_ids,
+    spool_names,
+    start_relay,
+    stop,
+    wait_for,
+)
+from rabbit_support import Cluster, needs_rabbit, running_cluster
+
+from heka_raven.envelope import encode_spool_envelope, parse_envelope
+from heka_raven.ledger import read_snapshot
+from heka_raven.sender.lock import SenderLock
+from heka_raven.spool import Spool
+
+pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(300)]
+
+DSN = "http://key:private@sentry.example.com/1"
+RULE = "http://*@sentry.example.com/*"
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    with running_cluster(tmp_path_factory.mktemp("rabbit")) as cluster:
+        yield cluster.nodes[0]
+
+
+@pytest.fixture
+def queue(request, node):
+    """A queue name of the test's own."""
+    name = f"q-{request.node.name}"[:60]
+    yield name
+    with node.channel() as channel:
+        for each in (name, name + ".dead"):
+            channel.queue_delete(each)
+
+
+def fill(path, count, first=0, dsn=DSN, size=0, **hk):
+    """Events in a spool, captured as an application captures them."""
+    spool = Spool(str(path))
+    for number in range(first, first + count):
+        envelope = encode_spool_envelope(f"{number:032x}", dsn, "event", event_json(number, size).encode(), hk)
+        spool.ledger.add("captured")
+        assert spool.put(f"{number:032x}", envelope)
+    return str(path)
+
+
+def publish_once(path, node, queue, *options):
+    return subprocess.run(
+        [*COMMAND, "send", "--once", "--spool", path, "--to", node.url, "--queue", queue, *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def start_publisher(path, urls, queue, *options):
+    command = [*COMMAND, "send", "--spool", path, "--queue", queue, *options]
+    for url in urls:
+        command += ["--to", url]
+    return subprocess.Popen(command)
+
+
+def from_broker(path, node, queue, *options, **more):
+    return running_relay(path, "--from", node.url, "--queue", queue, *options, listen=(), **more)
+
+
+def exact(path):
+    ledger = read_snapshot(str(path))
+    return ledger.missing == 0 and ledger.pending == len(spool_names(str(path)))
+
+
+def test_host_to_broker_to_relay_to_kent(tmp_path, node, queue):
+    """Every event crosses the broker once and reaches the server; nothing is left anywhere; all ledgers are exact."""
+    with running_kent() as kent:
+        path = fill(tmp_path / "host", 50, dsn=kent.dsn(2))
+        done = publish_once(path, node, queue)
+        assert (0, "50 published, 0 left") == (done.returncode, done.stdout.partition(" in ")[0])
+        rule = f"http://*@127.0.0.1:{kent.port}/2"
+        with from_broker(tmp_path / "relay", node, queue, "--dsn", rule, sender="thread") as relay:
+            wait_for(lambda: kent.count() == 50)
+            wait_for(lambda: relay.ledger()["delivered"] == 50)
+        assert {f"n{number}" for number in range(50)} == {body["logentry"]["formatted"] for body in kent.bodies()}
+    assert 0 == node.depth(queue)
+    assert exact(path)
+    assert exact(tmp_path / "relay")
+
+
+def test_what_travels_and_what_does_not(tmp_path, node, queue):
+    """The queue is a durable quorum queue, the message persistent; secret and no_verify stay at home."""
+    path = fill(tmp_path / "host", 1, no_verify=True, api="store")
+    assert 0 == publish_once(path, node, queue).returncode
+    fill(path, 1, first=1)
+    assert 0 == publish_once(path, node, queue, "--send-secret").returncode
+    with node.channel() as channel:
+        _, properties, body = channel.basic_get(queue, auto_ack=False)
+        assert (2, f"{0:032x}", "application/x-sentry-envelope") == (
+            properties.delivery_mode,
+            properties.message_id,
+            properties.content_type,
+        )
+        assert "http://key@sentry.example.com/1" == parse_envelope(body)[0]["dsn"]
+        assert DSN == parse_envelope(channel.basic_get(queue, auto_ack=False)[2])[0]["dsn"]
+    assert "quorum" in [
+        line.split("\t")[1] for line in node.ctl("list_queues", "name", "type").splitlines() if queue in line
+    ]
+    with from_broker(tmp_path / "relay", node, queue, "--dsn", "http://key:filled@sentry.example.com/1") as relay:
+        wait_for(lambda: len(relay.names()) == 2)
+        header = parse_envelope((tmp_path / "relay" / "new" / relay.names()[0]).read_bytes())[0]
+    assert {"event_id": f"{0:032x}", "dsn": "http://key:filled@sentry.example.com/1", "hk": {"api": "store"}} == header
+
+
+def test_poison_goes_to_the_dead_letters(tmp_path, node, queue):
+    """What can never be an event, or may not go to its server, is kept apart and counted; the rest passes."""
+    path = fill(tmp_path / "host", 2)
+    fill(path, 1, first=2, dsn="http://key@169.254.169.254/1")
+    assert 0 == publish_once(path, node, queue).returncode
+    with node.channel() as channel:
+        for body in (b"garbage", b"", b"{}", os.urandom(1000)):
+            channel.basic_publish("", queue, body)
+    with from_broker(tmp_path / "relay", node, queue, "--dsn", RULE) as relay:
+        wait_for(lambda: relay.counts().get("dead_letters") == 5)
+        assert [f"{0:032x}", f"{1:032x}"] == sorted(spool_ids(relay.spool))
+        wait_for(lambda: node.depth(queue + ".dead") == 5)
+        assert (4, 1) == (relay.counts()["refused.envelope"], relay.counts()["refused.dsn"])
+    assert 0 == node.depth(queue)
+
+
+def test_a_message_is_acknowledged_only_when_it_is_in_the_spool(tmp_path, node, queue):
+    """A relay whose spool is full holds what it has and leaves the rest in the queue; nothing is lost or dead-lettered."""
+    path = fill(tmp_path / "host", 100)
+    assert 0 == publish_once(path, node, queue).returncode
+    with from_broker(tmp_path / "small", node, queue, "--dsn", RULE, "--max-count", "30", "--prefetch", "20") as relay:
+        wait_for(lambda: len(relay.names()) == 30)
+        wait_for(lambda: "takes nothing" in broker_state(relay.spool).get("state", ""))
+        assert 50 <= node.depth(queue) <= 70  # the rest, without the 20 that are held
+    assert 0 == relay.ledger()["discarded.cache_overflow"]
+    wait_for(lambda: node.depth(queue) == 70)
+    with from_broker(tmp_path / "large", node, queue, "--dsn", RULE) as relay:
+        wait_for(lambda: len(relay.names()) == 70)
+    assert {f"{number:032x}" for number in range(100)} == {
+        *spool_ids(tmp_path / "small"),
+        *spool_ids(tmp_path / "large"),
+    }
+    assert 0 == node.depth(queue + ".dead")
+
+
+def test_two_relays_share_the_queue(tmp_path, node, queue):
+    """Both get a part; together they have each event once."""
+    path = fill(tmp_path / "host", 2000)
+    with (
+        from_broker(tmp_path / "one", node, queue, "--dsn", RULE, "--prefetch", "20"),
+        from_broker(tmp_path / "two", node, queue, "--dsn", RULE, "--prefetch", "20"),
+    ):
+        wait_for(lambda: all(broker_state(tmp_path / n).get("state") == "connected" for n in ("one", "two")))
+        assert 0 == publish_once(path, node, queue).returncode
+        wait_for(lambda: len(spool_names(str(tmp_path / "one"))) + len(spool_names(str(tmp_path / "two"))) == 2000)
+    shares = [len(spool_names(str(tmp_path / name))) for name in ("one", "two")]
+    assert min(shares) > 200
+    assert 2000 == len({*spool_ids(tmp_path / "one"), *spool_ids(tmp_path / "two")})
+
+
+def test_send_runs_as_a_service(tmp_path, node, queue):
+    """It publishes what comes, waits without a broker or for the lock, tells status, and ends on SIGTERM with 0."""
+    path = fill(tmp_path / "host", 10)
+    lock = SenderLock(path)
+    assert lock.acquire()
+    assert 4 == publish_once(path, node, queue).returncode
+    publisher = start_publisher(path, ["amqp://127.0.0.1:1/", node.url], queue)
+    try:
+        lock.release()
+        wait_for(lambda: not spool_names(path))
+        fill(path, 5, first=10)
+        wait_for(lambda: not spool_names(path))
+        wait_for(lambda: broker_state(path, "send").get("queues", {}).get(queue) == 15)
+        shown = subprocess.run([*COMMAND, "status", "--spool", path], capture_output=True, text=True).stdout
+        assert f"send queue {queue}: 15 waiting" in shown
+        assert f"send broker: {node.url.replace('guest:guest@', '').rstrip('/')}: connected" in shown
+        assert "guest" not in shown
+    finally:
+        assert 0 == stop(publisher)
+    assert exact(path)
+
+
+def test_without_a_broker_once_leaves_everything(tmp_path, node, queue):
+    """Exit code 3, and the events wait."""
+    path = fill(tmp_path / "host", 3)
+    done = subprocess.run(
+        [*COMMAND, "send", "--once", "--spool", path, "--to", "amqp://127.0.0.1:1/"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (3, 3) == (done.returncode, len(spool_names(path)))
+    assert "guest" not in done.stdout + done.stderr
+
+
+def test_a_full_queue_leaves_events_with_the_publisher(tmp_path, node, queue):
+    """reject-publish: over the queue's limit the broker refuses, the spool keeps, and later everything goes."""
+    path = fill(tmp_path / "host", 0)
+    with from_broker(tmp_path / "relay", node, queue, "--dsn", RULE):  # declares the queues
+        wait_for(lambda: broker_state(tmp_path / "relay").get("state") == "connected")
+    node.ctl("set_policy", queue, f"^{queue}$", '{"max-length": 20}', "--apply-to", "queues")
+    fill(path, 100)
+    publisher = start_publisher(path, [node.url], queue)
+    try:
+        wait_for(lambda: node.depth(queue) >= 20)
+        assert len(spool_names(path)) >= 1
+        with from_broker(tmp_path / "relay", node, queue, "--dsn", RULE) as relay:
+            wait_for(lambda: len(relay.names()) >= 100, 60)
+            wait_for(lambda: not spool_names(path))
+    finally:
+        stop(publisher)
+        node.ctl("clear_policy", queue)
+    assert {f"{number:032x}" for number in range(100)} == set(spool_ids(tmp_path / "relay"))
+
+
+def test_a_queue_that_is_deleted_comes_back(tmp_path, node, queue):
+    """Both sides declare it anew; what was published before is gone with it, what comes after passes."""
+    path = fill(tmp_path / "host", 1)
+    publisher = start_publisher(path, [node.url], queue)
+    try:
+        with from_broker(tmp_path / "relay", node, queue, "--dsn", RULE) as relay:
+            wait_for(lambda: len(relay.names()) == 1)
+            with node.channel() as channel:
+                channel.queue_delete(queue)
+            fill(path, 10, first=1)
+            wait_for(lambda: len(set(spool_ids(relay.spool))) == 11, 60)
+    finally:
+        stop(publisher)
+
+
+def test_wrong_credentials_are_said_and_not_quoted(tmp_path, node, queue):
+    """The state names the broker's answer; no password shows anywhere."""
+    url = node.url.replace("guest:guest", "guest:s3cret")
+    relay = start_relay(
+        tmp_path / "relay", "--from", url, "--queue", queue, "--dsn", RULE, listen=(), stderr=subprocess.PIPE
+    )
+    try:
+        state = wait_for(lambda: broker_state(relay.spool).get("error") and broker_state(relay.spool))
+        assert "ACCESS_REFUSED" in state["error"]
+    finally:
+        relay.process.send_signal(signal.SIGTERM)
+        _, told = relay.process.communicate(timeout=20)
+    assert b"s3cret" not in told
+    assert "s3cret" not in str(state)
+    assert 0 == relay.process.returncode
+
+
+def test_tls(tmp_path):
+    """amqps:// with the broker's own CA works; without it the certificate is refused and everything waits."""
+    ca = tmp_path / "ca.pem"
+    key = tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", ca, "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    cluster = Cluster(tmp_path / "rabbit", 1)
+    port = free_port()
+    cluster.nodes[0].config_lines += [
+        f"listeners.ssl.1 = 127.0.0.1:{port}",
+        f"ssl_options.certfile = {ca}",
+        f"ssl_options.keyfile = {key}",
+        "ssl_options.versions.1 = tlsv1.2",
+    ]
+    try:
+        node = cluster.start().nodes[0]
+        path = fill(tmp_path / "host", 3)
+        command = [*COMMAND, "send", "--once", "--spool", path, "--to", f"amqps://guest:guest@127.0.0.1:{port}/"]
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert 3 == refused.returncode
+        assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr
+        taken = subprocess.run([*command, "--amqp-ca-file", str(ca)], capture_output=True, text=True, timeout=60)
+        assert 0 == taken.returncode, taken.stderr
+        assert 3 == node.depth("heka-raven")
+    finally:
+        cluster.stop()
+
+
+def test_pika_is_the_library(node):
+    """The broker is a real one, of the version that this was built against or later."""
+    with pika.BlockingConnection(pika.URLParameters(node.url)) as connection:
+        version = connection._impl.server_properties["version"]
+    assert (3, 10) <= tuple(map(int, version.split(".")[:2]))
