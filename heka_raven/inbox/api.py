@@ -7,18 +7,14 @@ from webob import Request, Response
 from webob.exc import HTTPNotFound
 
 from heka_raven.inbox import archive, copies
+from heka_raven.inbox.bounded import whole
 from heka_raven.inbox.intake import Intake
 from heka_raven.inbox.queries import Row, get_body, get_event, get_tags, list_events
 from heka_raven.inbox.shape import read_event
 from heka_raven.inbox.store import Store
 
 MAX_EVENTS = 1_000  # events in one answer
-
-
-def _number(text: str | None, default: int, most: int) -> int:
-    if text is None or not text.isascii() or not text.isdigit() or len(text) > 15:
-        return default
-    return min(int(text), most)
+DEFAULT_EVENTS = 500
 
 
 def _plain(row: Row, tags: dict[str, str]) -> dict[str, Any]:
@@ -34,8 +30,8 @@ class Api:
 
     def events(self, request: Request) -> Response:
         """``?since=ROW``: events stored after that row, newest first; ``&limit=`` up to 1,000."""
-        since = _number(request.GET.get("since"), 0, 2**62)
-        limit = _number(request.GET.get("limit"), 500, MAX_EVENTS)
+        since = whole(request.GET.get("since")) or 0
+        limit = min(whole(request.GET.get("limit")) or DEFAULT_EVENTS, MAX_EVENTS)
         rows = list_events(self.store, since=since, limit=limit)
         tags = get_tags(self.store, [row["id"] for row in rows])
         body = orjson.dumps([_plain(row, tags[row["id"]]) for row in rows])

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -142,6 +143,11 @@ class Inbox:
             fields = client_fields(request.headers, request.GET)
             take = self.intake.take_envelope if kind == "envelope" else self.intake.take_store
             event_id = take(project, fields, body, request.headers.get("Content-Encoding", ""))
+        except sqlite3.Error:
+            # A full disk passes: 503 tells senders that can wait (ours does) to come again.
+            log.exception("an event could not be stored")
+            reason = "the inbox cannot store events now"
+            return _json(503, {"detail": reason}, {**_CORS, "X-Sentry-Error": reason, "Retry-After": "30"})
         except Refusal as refusal:
             headers = {**_CORS, "X-Sentry-Error": refusal.reason}
             if refusal.retry_after_s:

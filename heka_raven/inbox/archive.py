@@ -13,9 +13,8 @@ from heka_raven.inbox.intake import EVENT_TYPES, Intake, Refusal
 from heka_raven.inbox.queries import get_body
 from heka_raven.inbox.shape import event_id_of
 from heka_raven.inbox.store import Store
+from heka_raven.inbox.tarstream import GZIP, TarError, tar_files
 
-GZIP = 16 + zlib.MAX_WBITS
-MAX_MEMBERS = 200_000  # files of one archive
 MAX_MEMBER = 8 * 1024 * 1024  # bytes of one envelope
 MAX_UNPACKED = 4 * 1024 * 1024 * 1024  # bytes of a whole archive: what would pass is not worth waiting for
 
@@ -67,24 +66,17 @@ def import_file(intake: Intake, file: IO[bytes]) -> tuple[int, int]:
         if not taken and refused:
             raise ArchiveError("the file is no envelope with an event")
         return taken, refused
-    taken = refused = unpacked = 0
+    taken = refused = 0
     try:
-        # A stream: nothing is written to disk, whatever names the members have.
-        with tarfile.open(fileobj=file, mode="r|*") as archive:
-            for count, member in enumerate(archive):
-                unpacked += member.size
-                if count >= MAX_MEMBERS or unpacked > MAX_UNPACKED:
-                    raise ArchiveError("the archive is too large; nothing after this point was read")
-                if not member.isfile():
-                    continue
-                stream = archive.extractfile(member)
-                if stream is None or member.size > MAX_MEMBER:
-                    refused += 1
-                    continue
-                more, no = _import_envelope(intake, stream.read(), float(member.mtime))
+        for changed, content in tar_files(file, max_file=MAX_MEMBER, max_total=MAX_UNPACKED):
+            if content is None:
+                refused += 1
+            else:
+                more, no = _import_envelope(intake, content, changed)
                 taken, refused = taken + more, refused + no
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise ArchiveError("the file is neither a tar of envelopes nor an envelope, or it is damaged") from error
+    except TarError as error:
+        already = f" ({taken} events had been stored)" if taken else ""
+        raise ArchiveError(f"neither an envelope nor a whole tar of envelopes: {error}{already}") from error
     return taken, refused
 
 

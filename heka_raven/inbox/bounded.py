@@ -53,6 +53,11 @@ def integer(value: Any) -> int | None:
     return int(found) if found is not None and abs(found) < 2**53 else None
 
 
+def whole(text: str | None) -> int | None:
+    """A number from an address, of a size that fits everywhere; None if it is none."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 15 else None
+
+
 def mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 

@@ -14,7 +14,9 @@ MAX_WRITTEN_DEPTH = 254  # levels that orjson writes; other readers stop somewhe
 MAX_DEPTH = 100  # levels kept of a document nested deeper than orjson reads (1024) or writes (254)
 MAX_DIGITS = 18  # digits of an integer that a double-based reader still takes apart from its neighbours
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]+|[\]}]+', re.DOTALL)
+# A text without end is one token, too: else each quote in it would be tried as a beginning, and each would read on
+# to the end of a megabyte.
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]+|[\]}]+', re.DOTALL)
 
 
 class DocumentError(ValueError):

@@ -25,7 +25,7 @@ SYNONYMS = {"warn": "warning", "critical": "fatal", "exception": "error", "log":
 def level_name(value: Any) -> str:
     """One of Sentry's five levels; what is unknown counts as an error, as Sentry does it."""
     if isinstance(value, str):
-        if value.isdigit():
+        if value.isascii() and value.isdigit():
             value = int(value[:9])
         else:
             name = value.strip().lower()

@@ -11,7 +11,7 @@ from webob.exc import HTTPBadRequest, HTTPNotFound
 
 from heka_raven.inbox import charts, hostview, wording
 from heka_raven.inbox.archive import ArchiveError, import_file
-from heka_raven.inbox.bounded import moment
+from heka_raven.inbox.bounded import moment, whole
 from heka_raven.inbox.guard import Guard
 from heka_raven.inbox.intake import Intake
 from heka_raven.inbox.queries import (
@@ -59,11 +59,6 @@ def _environment(static: Static) -> Environment:
     )
     environment.globals.update(static=static.url)
     return environment
-
-
-def number_or_none(text: str | None) -> int | None:
-    """A number from a query string, of a size that fits everywhere."""
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 15 else None
 
 
 class Pages:
@@ -121,7 +116,7 @@ class Pages:
         issue = get_issue(self.store, number, time.time())
         if issue is None:
             raise HTTPNotFound("no such issue: it was deleted, or its events were too old to keep")
-        start = number_or_none(request.GET.get("before")) or 0
+        start = whole(request.GET.get("before")) or 0
         rows = list_events(self.store, issue=number, before=start, limit=101)
         more = rows[99]["id"] if len(rows) > 100 else 0
         return self._page(request, "events.html", issue=issue, rows=rows[:100], more=more)
@@ -151,7 +146,7 @@ class Pages:
             return Response(status=304, etag=etag)
         span = request.GET.get("span", "1h")
         span = span if span in hostview.SPANS_S else "1h"
-        end = moment(number_or_none(request.GET.get("end")))
+        end = moment(whole(request.GET.get("end")))
         later = end is not None and end < now
         end = end if end is not None and later else now
         width_s = hostview.SPANS_S[span]

@@ -33,6 +33,7 @@ CREATE TABLE event (
 );
 CREATE INDEX event_issue ON event (issue, id);
 CREATE INDEX event_facets ON event (issue, level, release, environment, server_event);
+CREATE INDEX event_received ON event (received);
 CREATE INDEX event_happened ON event (happened);
 CREATE INDEX event_release ON event (release);
 CREATE INDEX event_environment ON event (environment);

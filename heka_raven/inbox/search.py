@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from heka_raven.inbox.bounded import text
+from heka_raven.inbox.bounded import text, whole
 
 LEVELS = ("fatal", "error", "warning", "info", "debug")
 KINDS = ("app", "server")
 MAX_QUERY = 500  # characters
 MAX_TERMS = 10
+MAX_STARS = 3
 
 # words, "several words", key:value, key:"several words", each with an optional ! or - in front
 _TERM = re.compile(r"""(?P<no>[!-])?(?:(?P<key>[\w.\-]+):)?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]+))""")
@@ -38,6 +39,7 @@ COLUMNS = {
     "id": "event_id",
 }
 PARTIAL = {"url", "culprit", "transaction", "type"}  # here a part is enough; the text of "words" has all of them
+_STARS = re.compile(r"\*+")
 _FACETS = ("level", "release", "environment")
 _TAG = "x.id IN (SELECT id FROM tag WHERE key = ? AND value = ?)"
 _TAG_LIKE = "x.id IN (SELECT id FROM tag WHERE key = ? AND value LIKE ? ESCAPE '\\')"
@@ -97,21 +99,23 @@ class Where:
 
 def parse_search(params: Mapping[str, str]) -> Search:
     """Read the list page's query string; what is no valid choice is ignored."""
-    before = params.get("before", "")
     return Search(
         query=text(params.get("q", "").strip(), MAX_QUERY),
         level=params.get("level", "") if params.get("level") in LEVELS else "",
         release=params.get("release", "")[:200],
         environment=params.get("environment", "")[:200],
         kind=params.get("kind", "") if params.get("kind") in KINDS else "",
-        before=int(before) if before.isascii() and before.isdigit() and len(before) < 16 else 0,
+        before=whole(params.get("before")) or 0,
     )
 
 
 def _like(value: str) -> str:
-    """A LIKE pattern from a value in which only ``*`` has a meaning."""
+    """A LIKE pattern from a value in which only ``*`` has a meaning, and only the first few of them.
+
+    Each one multiplies the work that a text can make.
+    """
     escaped = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%")
+    return _STARS.sub("%", escaped, count=MAX_STARS)
 
 
 def _value(term: re.Match[str]) -> str:

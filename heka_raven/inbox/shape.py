@@ -28,7 +28,7 @@ MAX_TAGS = 50  # tags of one event
 MAX_CONTEXTS = 20
 
 _HEX_ID = re.compile(r"[0-9a-fA-F]{32}")
-_PLACE = re.compile(r"%(?:\((?P<name>\w+)\))?[-#0 +]*\d*(?:\.\d+)?(?P<kind>[srdiuxfgeac%])")
+_PLACE = re.compile(r"%(?:\((?P<name>\w{1,100})\))?[-#0 +]{0,5}\d{0,12}(?:\.\d{1,12})?(?P<kind>[srdiuxfgeac%])")
 REQUEST_ID_TAGS = ("request_id", "request.id", "uwsgi.request_id")
 IN_FLIGHT_KEYS = ("suspect", "bystanders")  # shown as a table of their own
 WORKER_TAGS = ("uwsgi.worker", "worker", "worker_id")
@@ -244,6 +244,13 @@ def _worker(contexts: dict[str, Any], tags: Pairs) -> str:
     return tagged or text(mapping(contexts.get("uwsgi")).get("worker"), 20)
 
 
+def _propagated_trace(request: Request | None) -> str:
+    """The trace that the request came in with: ``sentry-trace`` or the standard's ``traceparent``."""
+    headers = {name.lower(): value for name, value in request.headers} if request is not None else {}
+    found = event_id_of(headers.get("sentry-trace", "").partition("-")[0])
+    return found or event_id_of(headers.get("traceparent", "").partition("-")[2].partition("-")[0])
+
+
 def read_event(event: dict[str, Any], brief: bool = False) -> Event:
     """Read a parsed event of any protocol version.
 
@@ -284,7 +291,7 @@ def read_event(event: dict[str, Any], brief: bool = False) -> Event:
         fingerprint=[text(part, 300) for part in sequence(event.get("fingerprint"))[:20]],
         sdk=f"{text(sdk.get('name'), 100)} {text(sdk.get('version'), 50)}".strip(),
         modules=[] if brief else pairs(mapping(event.get("modules")), 500, 100),
-        trace_id=event_id_of(trace.get("trace_id")),
+        trace_id=event_id_of(trace.get("trace_id")) or _propagated_trace(request),
         span_id=text(trace.get("span_id"), 32),
         request_ids=_request_ids(event, request, tags),
         in_flight=in_flight(event),

@@ -19,6 +19,7 @@ __all__ = ["Store", "StoreError"]
 COMPRESSION = 3  # zlib level: 5 times smaller than JSON at 0.3 ms for a usual event
 TRIM_EVERY = 200  # events between two looks at the limits of --keep
 TRIM_CHUNK = 500  # events deleted in one transaction, so that readers and new events get their turn
+SHRINK_PAGES = 1_000  # pages (of 4 KiB) given back at once
 SPARK_MINUTES = 60
 
 
@@ -59,10 +60,11 @@ class Store:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
+                self._writer.execute("COMMIT")
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                if self._writer.in_transaction:  # a full disk has ended it already
+                    self._writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("COMMIT")
 
     def add(self, summary: Summary, body: bytes, *, project: str, received: float) -> bool:
         """Store one event.
@@ -148,6 +150,7 @@ class Store:
     def delete_all(self) -> None:
         while self._delete_chunk("1 = 1", ()):
             pass
+        self._shrink()
 
     def _delete_chunk(self, where: str, values: tuple[Any, ...]) -> int:
         with self._transaction() as db:
@@ -173,9 +176,19 @@ class Store:
         with self._transaction() as db:
             db.execute("DELETE FROM minute WHERE minute < ?", (int(now / 60) - SPARK_MINUTES - 1,))
         if removed:
-            with self._lock:
-                self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+            self._shrink()
         return removed
+
+    def _shrink(self) -> None:
+        """Give free pages back to the disk, some at a time: the lock is needed by new events, too."""
+        pages = -1
+        while True:
+            with self._lock:
+                free = int(self._writer.execute("PRAGMA freelist_count").fetchone()[0])
+                if free == 0 or free == pages:
+                    return
+                pages = free
+                self._writer.execute(f"PRAGMA incremental_vacuum({SHRINK_PAGES})").fetchall()
 
     def _writer_total(self) -> tuple[int, int]:
         with self._lock:

@@ -58,6 +58,17 @@ def test_endless_nesting_is_cut(opening, closing):
     assert len(strict) < 2_000
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b'{"' + b'\\"' * 400_000, b'{"a":"' + b"\\" * 400_000, b'"' * 400_001, b'{"a":NaN,"b":"' + b'x"' * 400_000],
+    ids=["escaped quotes", "backslashes", "quotes", "short texts"],
+)
+def test_texts_without_end_are_read_once(data):
+    """A megabyte of quotes costs a megabyte's time, not its square: the test's time limit would end it."""
+    with pytest.raises(DocumentError):
+        parse_document(data)
+
+
 def test_nesting_in_a_text_is_left_alone():
     """Brackets inside strings are text."""
     data = json.dumps({"a": "[" * 5_000 + '"' + "{" * 5_000}).encode()

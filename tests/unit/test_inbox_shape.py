@@ -104,6 +104,20 @@ def test_a_template_is_filled_without_following_its_widths():
     assert "x %s" == read_event({"logentry": {"message": "%s %s", "params": ["x"]}}).message
 
 
+@pytest.mark.timeout(20)
+def test_templates_that_look_like_work_are_quick():
+    """Zeros, flags and names without end after a percent sign are no formats."""
+    for template in ("%" + "0" * 8_000, "%" + "-+ #0" * 1_600, "%(" + "a" * 8_000, "%0" * 4_000, "%." + "9" * 8_000):
+        read_event({"logentry": {"message": template * 1, "params": ["x"] * 100}})
+
+
+def test_the_trace_comes_from_the_request_s_headers_too():
+    """A client without a trace of its own passes on what the request came in with."""
+    for name, value in (("Sentry-Trace", "a" * 32 + "-bbbb-1"), ("traceparent", "00-" + "a" * 32 + "-bbbb-01")):
+        assert "a" * 32 == read_event({"request": {"headers": {name: value}}}).trace_id
+    assert "" == read_event({"request": {"headers": {"sentry-trace": "x", "traceparent": "-" * 99}}}).trace_id
+
+
 def test_disguising_characters_are_made_visible():
     """Control characters and those that turn the writing direction do not reach a page."""
     assert "a\ufffdb␀c␛[31m" == text("a\u202eb\x00c\x1b[31m")
@@ -136,7 +150,15 @@ def test_times_are_read_in_each_form(value, expected):
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(40, "error"), ("30", "warning"), ("warn", "warning"), ("CRITICAL", "fatal"), (55, "fatal"), ("?", "error")],
+    [
+        (40, "error"),
+        ("30", "warning"),
+        ("warn", "warning"),
+        ("CRITICAL", "fatal"),
+        (55, "fatal"),
+        ("?", "error"),
+        ("²", "error"),
+    ],
 )
 def test_levels_have_five_names(value, expected):
     """Numbers of Python's logging and other clients' names; what is unknown is an error."""

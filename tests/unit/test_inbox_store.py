@@ -114,6 +114,8 @@ def test_one_event_id_is_stored_once(store):
         ("100%", {3}),
         ("a_b", {3}),
         ("host:web_1", set()),
+        ("k*r", {1}),
+        ("*" * 400, {1, 2, 3}),
         ("tr\u00c4ger", {3}),
         ("' OR 1=1 --", set()),
         ("payment:' OR '1'='1", set()),
