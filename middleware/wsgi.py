@@ -116,9 +116,10 @@ class RavenMiddleware(metaclass=_Bound):
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """The WSGI application that a server calls."""
         state = [self._describe, environ, start_response, None, self]
+        app = self.app  # Python 3.11 can make a call of an attribute fast only if it is a method
         token = _set(state)
         try:
-            body = self.app(environ, _bind(state))
+            body = app(environ, _bind(state))
         except BaseException as error:
             page = self.failed(state, error)
             if page is None:
