@@ -63,7 +63,8 @@ class Inbox:
         self.intake = intake
         self.guard = guard
         self.static = Static()
-        pages, api = Pages(store, intake, self.static, guard), Api(store, intake)
+        self.pages = pages = Pages(store, intake, self.static, guard)
+        api = Api(store, intake)
         event_id = r"(?P<event_id>[0-9a-f]{32})"
         routes: list[tuple[str, dict[str, View]]] = [
             (r"/", {"GET": pages.issues}),
@@ -89,9 +90,7 @@ class Inbox:
         try:
             response = self._respond(request)
         except HTTPException as error:
-            response = Response(
-                status=error.status, body=f"{error.detail or error.title}\n".encode(), content_type="text/plain"
-            )
+            response = self._refused(request, error)
         except Exception:
             log.exception("%s %r failed", request.method, request.path_info)
             response = Response(status=500, body=b"the inbox failed; its log says why\n", content_type="text/plain")
@@ -103,6 +102,13 @@ class Inbox:
 
     def close(self) -> None:
         self.store.close()
+
+    def _refused(self, request: Request, error: HTTPException) -> Response:
+        """A page for a browser whose reader may see pages, a line for everyone else."""
+        detail = error.detail or error.title
+        if error.code == 404 and "text/html" in request.headers.get("Accept", ""):
+            return self.pages.error(request, error.code, error.title, detail)
+        return Response(status=error.status, body=f"{detail}\n".encode(), content_type="text/plain")
 
     def _respond(self, request: Request) -> Response:
         try:

@@ -76,6 +76,9 @@ class Pages:
         )
         return Response(body=text.encode("utf-8", "replace"), content_type="text/html", charset="utf-8", status=status)
 
+    def error(self, request: Request, status: int, title: str, detail: str) -> Response:
+        return self._page(request, "error.html", status=status, title=title, detail=detail)
+
     def issues(self, request: Request) -> Response:
         """The list. Its ETag changes when an event comes or goes, so that the live page asks cheaply."""
         events, size, changes = totals(self.store)

@@ -1,6 +1,7 @@
 """The pages, asked for without a browser: what they show, and that nothing in an event comes alive in them."""
 
 import json
+import random
 import re
 import time
 from html.parser import HTMLParser
@@ -299,6 +300,34 @@ def test_the_host_view_links_what_happened(app):
 def test_the_empty_inbox_says_what_to_do(app):
     """Its first page names the DSN to configure."""
     assert "http://inbox@localhost/1" in get(app, "/").text
+
+
+def test_a_browser_gets_a_page_for_what_is_not_there(app):
+    """With a way back."""
+    response = get(app, "/event/" + "0" * 32, Accept="text/html,*/*")
+    assert 404 == response.status_int
+    assert "it was deleted, or it was too old to keep" in response.text
+    read(response)
+
+
+def test_a_full_disk_is_503(app):
+    """A sender that can wait keeps the event; what was stored stays readable, and later events are taken again."""
+    first = put(app, 1)
+    pages = app.store._writer.execute("PRAGMA page_count").fetchone()[0]
+    app.store._writer.execute(f"PRAGMA max_page_count = {pages}")
+    random_text = "".join(random.Random(1).choices("abcdefghij", k=500_000))
+
+    def send(number, text):
+        body = json.dumps({"event_id": f"{number:032x}", "message": text, "extra": {"a": text}}).encode()
+        return Request.blank(
+            "/api/1/store/?sentry_key=a", base_url="http://localhost", method="POST", body=body
+        ).get_response(app)
+
+    response = send(2, random_text)
+    assert (503, "30") == (response.status_int, response.headers["Retry-After"])
+    assert 200 == get(app, f"/event/{first}").status_int
+    app.store._writer.execute("PRAGMA max_page_count = 1000000")
+    assert 200 == send(2, random_text).status_int
 
 
 def test_a_failing_page_says_only_where_to_look(app, caplog):
