@@ -67,14 +67,16 @@ def parse_options(given: dict[str, Any]) -> tuple[MiddlewareOptions, dict[str, A
     return MiddlewareOptions(**own), rest
 
 
-def make_client(client: HekaClient | None, dsn: str | None, options: dict[str, Any]) -> HekaClient:
-    """The client to report with: the one given, or a new one for *dsn*."""
+def make_client(
+    client: HekaClient | None, dsn: str | None, options: dict[str, Any], ignore: tuple[str, ...]
+) -> HekaClient:
+    """The client to report with: the one given, or a new one for *dsn*, with *options*, that ignores *ignore* as well."""
     if client is None:
         if dsn is None:
             raise ConfigError("RavenMiddleware: there is neither a client nor a dsn: give one of them")
         from heka_raven.raven_plugin import build_client
 
-        return build_client(dsn, **options)
+        return build_client(dsn, ignore=ignore, **options)
     if dsn is not None:
         raise ConfigError("RavenMiddleware: there are both a client and a dsn: the client has its own")
     if options:

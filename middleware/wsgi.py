@@ -105,7 +105,7 @@ class RavenMiddleware(metaclass=_Bound):
     ) -> None:
         parsed, client_options = parse_options(options)
         self.app = app
-        self.client: Any = make_client(client, dsn, client_options)
+        self.client: Any = make_client(client, dsn, client_options, parsed.ignore)
         self.options: MiddlewareOptions = parsed
         self.policy = Policy(parsed)
         self.disconnects = 0
