@@ -51,6 +51,7 @@ setup(
     packages=find_packages(include=["heka", "heka.*", "heka_raven", "heka_raven.*", "metlog_raven", "metlog_raven.*"]),
     package_data={
         "heka": ["py.typed", "*.proto", "*.pyi"],
+        "metlog_raven": ["py.typed"],
         "heka_raven": [
             "py.typed",
             "inbox/templates/*",
