@@ -91,7 +91,7 @@ def start_nginx(folder):
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     # Root's nginx drops to nobody, who must pass through to its folders.
-    os.chmod(folder, 0o755)  # noqa: S103
+    os.chmod(folder, 0o755)
     Path(folder, "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
     process = subprocess.Popen([nginx, "-c", f"{folder}/nginx.conf"])
     time.sleep(0.5)
@@ -127,7 +127,8 @@ def main():
             rates[count] = rate = count / (seconds - start_s)
             missed += rss > LIMIT_RSS_MB
             print(
-                f"nginx, {count:>7,} waiting:  {rate:8.0f} events/s   limit {LIMIT_NGINX:g}: {verdict(rate >= LIMIT_NGINX)}"
+                f"nginx, {count:>7,} waiting:  {rate:8.0f} events/s   limit {LIMIT_NGINX:g}: "
+                f"{verdict(rate >= LIMIT_NGINX)}"
                 f"   RSS {rss:.0f} MB   limit {LIMIT_RSS_MB:g}: {verdict(rss <= LIMIT_RSS_MB)}"
             )
         missed += max(rates.values()) < LIMIT_NGINX

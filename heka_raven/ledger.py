@@ -130,10 +130,6 @@ class Ledger:
             except OSError:
                 self._dirty = True
 
-    def own(self, name: str) -> int:
-        """What this writer has counted itself (its process, since its last fork)."""
-        return 0 if self._pid != os.getpid() else self._values[_INDEX[name]]
-
     def renew(self, *carried: tuple[str, int]) -> None:
         """Begin a new file if ours went away, with the whole spool as a rule: its events and its counts are gone together.
 
@@ -161,8 +157,10 @@ class Ledger:
                 pass  # closed already by whoever daemonised
 
     def close(self) -> None:
+        """Leave the file to whoever folds it; a later count begins a new one."""
         with self._lock:
             self._close()
+            self._values = [0] * _COUNT
 
     def __del__(self) -> None:
         try:

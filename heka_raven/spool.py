@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from heka.exceptions import ConfigError
 from heka_raven import ledger as ledger_module
 from heka_raven.ledger import Ledger
-from heka_raven.spool_path import SpoolError, check_directory, make_spool, resolve_spool_path
+from heka_raven.spool_path import SpoolError, make_spool, resolve_spool_path
 
 __all__ = ["Backlog", "Entry", "Spool", "SpoolError", "parse_name", "read_backlog", "resolve_spool_path"]
 
@@ -176,7 +176,7 @@ class Spool:
         try:
             with os.scandir(self._new) as found:
                 return sorted(entry.name for entry in found if _NAME.fullmatch(entry.name))
-        except FileNotFoundError:
+        except OSError:  # gone, or taken from us: nothing to send; the lock's check tells the sender
             return []
 
     def new_mtime_ns(self) -> int:
@@ -253,10 +253,6 @@ class Spool:
                 logger.error(message, *args)
             except Exception:
                 pass  # a broken log handler of the app must not reach its request
-
-    def check(self) -> None:
-        """Raise SpoolError if the directory is no longer ours."""
-        check_directory(self.path)
 
 
 def read_file(path: str) -> bytes | None:

@@ -10,15 +10,14 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
 from heka_raven.envelope import encode_spool_envelope
 from heka_raven.ledger import Ledger
 from heka_raven.sender.options import sender_options, to_choice, to_int, to_size
+from heka_raven.sender.thread import SenderThread
 from heka_raven.spool import DEFAULT_MAX_BYTES, DEFAULT_MAX_COUNT, DURABILITIES, Spool
-
-if TYPE_CHECKING:
-    from heka_raven.sender.thread import SenderThread
 
 SENDER_ENVIRONMENT = "HEKA_RAVEN_SENDER"
 SENDERS = ("auto", "thread", "off")
@@ -116,25 +115,24 @@ class SpoolStream:
         thread = self._thread
         if thread is not None and thread.running():
             return
-        if self.sender == "auto" and not self._auto_starts():
-            self._sends = False
-            return
+        uwsgi = sys.modules.get("uwsgi")
+        if uwsgi is not None:
+            if self.sender == "auto" and not self._threads_deliver(uwsgi):
+                self._sends = False
+                return
+            if uwsgi.masterpid() == os.getpid():
+                return  # the app was loaded before the fork: the workers' own threads will send
         if thread is None:
-            from heka_raven.sender.thread import SenderThread  # at the first event: an app without errors needs none
-
             thread = self._thread = SenderThread(self.spool, self.options)
         thread.start()
 
-    def _auto_starts(self) -> bool:
-        """Whether ``auto`` means a thread in this process."""
-        uwsgi = sys.modules.get("uwsgi")
-        if uwsgi is None:
-            return True
+    def _threads_deliver(self, uwsgi: ModuleType) -> bool:
+        """Whether ``auto`` means a thread under this uWSGI."""
         from heka_raven import uwsgi_bridge
 
         if uwsgi_bridge.plugin_loaded():
             return False
-        if threads_run(getattr(uwsgi, "opt", {})):
+        if threads_run(uwsgi.opt):
             return True
         logger.warning(
             "uWSGI runs without enable-threads and without the plugin: nothing delivers from %s. Either load the plugin "
@@ -145,11 +143,13 @@ class SpoolStream:
 
 
 def threads_run(opt: Mapping[Any, Any]) -> bool:
-    """Whether uWSGI lets Python threads run: ``enable-threads``, or ``threads`` over 1 (which switches it on)."""
-    for name in ("enable-threads", "threads", "gevent"):
+    """Whether uWSGI lets Python threads run: ``enable-threads``, or what switches it on: several ``threads``, ``gevent``."""
+    for name, least in (("enable-threads", None), ("threads", 2), ("gevent", 1)):
         value = opt.get(name, opt.get(name.encode()))
-        if isinstance(value, bytes):
-            value = value.decode("latin-1")
-        if value is not None and value is not False and str(value).strip().lower() not in ("0", "false", "no", "off"):
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if least is None:
+            if value is not None and text.strip().lower() not in ("0", "false", "no", "off"):
+                return True
+        elif text.strip().isdigit() and int(text) >= least:
             return True
     return False

@@ -237,7 +237,8 @@ def capture(stream, n=1, size=200):
     for _ in range(n):
         stream.ledger.add("captured")
         event_id = uuid.uuid4().hex
-        payload = b'{"event_id":"%s","platform":"python","logentry":{"formatted":"%s"}}' % (event_id.encode(), b"x" * size)
+        payload = b'{"event_id":"%s","platform":"python",' % event_id.encode()
+        payload += b'"logentry":{"formatted":"%s"}}' % (b"x" * size)
         if stream.write_event(event_id, dsn, payload):
             os.write(1, event_id.encode() + b"\\n")
 """

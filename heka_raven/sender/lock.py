@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import weakref
 
 from heka_raven.spool_path import is_at
 
 _held: weakref.WeakSet[SenderLock] = weakref.WeakSet()
+_opening = threading.RLock()  # no fork between the open of a lock file and its entry in _held
 
 
 class SenderLock:
@@ -27,13 +29,13 @@ class SenderLock:
         if self.held():
             return True
         self.release()
-        try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError:
-            return False
-        # Known before it is locked: a fork in between must find it.
-        self._fd, self._pid = fd, os.getpid()
-        _held.add(self)
+        with _opening:
+            try:
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            except OSError:
+                return False
+            self._fd, self._pid = fd, os.getpid()
+            _held.add(self)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not self.held():  # deleted and made anew between open and flock
@@ -79,8 +81,14 @@ def holder_pid(spool_path: str) -> int | None:
 
 
 def _close_in_child() -> None:
+    global _opening
+    _opening = threading.RLock()
     for lock in list(_held):
         lock.release()
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+os.register_at_fork(
+    before=lambda: _opening.acquire(),
+    after_in_parent=lambda: _opening.release(),
+    after_in_child=_close_in_child,
+)

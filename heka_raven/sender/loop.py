@@ -15,7 +15,7 @@ from heka_raven import ledger
 from heka_raven.sender.house import House, load_limits, save_limits
 from heka_raven.sender.http import HttpTransport
 from heka_raven.sender.options import SenderOptions
-from heka_raven.sender.policy import Limits, Reply, decide, parse_pauses
+from heka_raven.sender.policy import MAX_HOPS, Limits, Reply, decide, parse_pauses
 from heka_raven.sender.reports import Reports
 from heka_raven.sender.request import Request, RequestError, build_report, build_request
 from heka_raven.sender.schedule import Schedule
@@ -107,11 +107,14 @@ class Sender:
                         break
                     self._condition.wait(TICK_S)
                 self._http.enforce_deadlines()
-                self._keep_house()
+                if not self._once:
+                    self._keep_house()
                 if self._progress is not None:
                     self._progress(self.tried, self.tried + self._schedule.waiting)
         finally:
             self._end_workers()
+            if self._once:
+                self._keep_house()
             self._send_reports(final=True)
             save_limits(self._spool, self._limits, time.time())
             self._http.close()
@@ -176,7 +179,6 @@ class Sender:
             finally:
                 with self._condition:
                     self._active -= 1
-                    self.tried += 1
                     self._cpu_s += time.thread_time() - began_cpu_s
 
     def _take(self) -> str | None:
@@ -213,6 +215,7 @@ class Sender:
             failed, finished = self._try(name, request, len(data))
         finally:
             with self._condition:
+                self.tried += 1
                 self._schedule.end(
                     name,
                     key,
@@ -245,13 +248,7 @@ class Sender:
                 "heka-raven: %s to %s: %s", name, request.dsn, reply.status if reply.status is not None else reply.error
             )
         with self._condition:
-            if reply.status:
-                headers = reply.headers
-                pauses = parse_pauses(
-                    reply.status, headers.get("x-sentry-rate-limits"), headers.get("retry-after"), now
-                )
-                self._limits.pause(request.key, pauses, now)
-                save_limits(self._spool, self._limits, time.time())
+            self._heed_limits(request, reply, now)
             if verdict.counter is not None:
                 self._finish(name, request, verdict.counter, size, dead=verdict.dead)
         if verdict.action != "delivered":
@@ -265,6 +262,15 @@ class Sender:
                 else reply.error,
             )
         return verdict.action == "retry" or verdict.counter == "discarded.network_error", verdict.counter is not None
+
+    def _heed_limits(self, request: Request, reply: Reply, now: float) -> None:
+        """Pause the DSN for as long as the server asks; under the lock."""
+        if reply.status:
+            pauses = parse_pauses(
+                reply.status, reply.headers.get("x-sentry-rate-limits"), reply.headers.get("retry-after"), now
+            )
+            self._limits.pause(request.key, pauses, now)
+            save_limits(self._spool, self._limits, now)
 
     def send(self, request: Request, url: str | None = None, timeout_s: float | None = None) -> Reply:
         """One request over the wire, nothing else."""
@@ -294,7 +300,7 @@ class Sender:
         tick, now = time.monotonic(), time.time()
         if self._reports.due(tick):
             self._send_reports()
-        if self._once or not self._house.due(tick):
+        if not self._house.due(tick):
             return
         oldest = f"{max(0, int((now - self._options.max_age_s) * 1e9)):020d}"
         with self._condition:
@@ -313,24 +319,27 @@ class Sender:
             due = self._reports.take(tick)
         for dsn, counts in due:
             if self._limits.seconds_left(dsn.key(), now) > 0:
-                if not final:
-                    with self._condition:
-                        self._reports.give_back(dsn, counts)
+                with self._condition:
+                    self._reports.give_back(dsn, counts)
                 continue
             report = build_report(dsn, counts, now, self._options.compress)
             reply = self.send(report, timeout_s=FINAL_REPORT_S if final else None)
-            if not final and decide(reply, "").action in ("retry", "hold"):
-                with self._condition:
+            with self._condition:
+                self._heed_limits(report, reply, now)
+                if decide(reply, report.url, hops=MAX_HOPS).action in ("retry", "hold"):
                     self._reports.give_back(dsn, counts)
 
     def _end_workers(self) -> None:
-        """Let what is in flight finish, however the loop ended; each has its own timeout."""
+        """Let what is in flight finish, however the loop ended; each has its own timeout.
+
+        Until then the lock is ours: another sender would send the same events beside us.
+        """
         self.stop(self._drain_until)
         while True:
             with self._condition:
                 self._condition.notify_all()
                 busy = self._active
-            if not busy or (self._drain_until is not None and time.monotonic() >= self._drain_until):
+            if not busy:
                 break
             time.sleep(0.01)
             self._http.enforce_deadlines()

@@ -92,6 +92,8 @@ class SenderThread:
                     if self._exit_by is not None:
                         sender.stop(drain_until=self._exit_by)
                     sender.run()
+                except Exception as error:  # never through the app's excepthook; the next round tries again
+                    self._spool.log_sparingly("sender", "the sender stopped, events wait in the spool: %r", error)
                 finally:
                     self._sender = None
                     self._lock.release()

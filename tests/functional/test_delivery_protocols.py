@@ -424,7 +424,9 @@ def test_reporting_beside_the_app_reaches_no_network_in_the_request(spool):
     """The request's thread opens no socket: an audit hook sees connects from the sender's threads only."""
     code = (
         "seen = []\n"
-        "sys.addaudithook(lambda name, args: seen.append(threading.current_thread().name) if name == 'socket.connect' else None)\n"
+        "def hook(name, args):\n"
+        "    if name == 'socket.connect': seen.append(threading.current_thread().name)\n"
+        "sys.addaudithook(hook)\n"
         "stream = SpoolStream(path=path)\ncapture(stream, 10)\ntime.sleep(1)\nstream.close()\n"
         "os.write(1, ('%s' % sorted(set(n.rstrip('0123456789-') for n in seen))).encode())"
     )

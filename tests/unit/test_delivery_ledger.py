@@ -57,7 +57,6 @@ def test_counts(spool):
     assert (3, 3, 300) == (snapshot["captured"], snapshot.pending, snapshot.pending_bytes)
     assert 2 == snapshot.discarded["throttled"]
     assert -2 == snapshot.missing
-    assert 3 == mine.own("captured")
     mine.close()
 
 
@@ -80,7 +79,6 @@ def test_a_forked_child_counts_in_a_file_of_its_own(spool):
 
     def child():
         mine.add("captured", 5)
-        assert 5 == mine.own("captured")
 
     in_child(child)
     mine.add("captured")
@@ -149,7 +147,7 @@ def test_the_plugins_files_are_folded_too(spool):
 
 @pytest.mark.parametrize("step", ["rename", "unlink"])
 def test_a_fold_that_dies_counts_once(spool, step, monkeypatch):
-    """Killed before or after total is replaced: every reader sees each count exactly once, and so does the next fold."""
+    """Killed before or after total is replaced: every reader sees each count once, and so does the next fold."""
     plant(spool, captured=5)
     plant(spool, "999999999-2-00000000", captured=7)
 

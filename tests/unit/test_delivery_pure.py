@@ -70,8 +70,9 @@ def test_items_without_length():
 )
 def test_wrong_envelopes(data):
     """Each wrong envelope is refused with a reason."""
-    with pytest.raises(EnvelopeError, match="."):
+    with pytest.raises(EnvelopeError) as caught:
         parse_envelope(data)
+    assert str(caught.value)
 
 
 def test_throttle():
@@ -277,6 +278,8 @@ def test_every_option_has_a_converter():
         ({"enable-threads": True}, True),
         ({"enable-threads": b"true"}, True),
         ({b"threads": b"4"}, True),
+        ({"threads": b"1"}, False),
+        ({"gevent": b"100"}, True),
         ({"enable-threads": b"false"}, False),
         ({"master": True}, False),
     ],

@@ -27,7 +27,7 @@ def mode(path):
 
 
 def test_put(tmp_path):
-    """An event is one file in new/, 0600, named by time, process and event; directories are 0700; tmp/ is empty again."""
+    """An event is one file in new/, 0600, named by time, process and event, in directories that are 0700."""
     spool = Spool(str(tmp_path / "spool"))
     before = time.time_ns()
     assert spool.put(ID, b"envelope")
