@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import types
 from collections import deque
@@ -61,6 +62,7 @@ class Template(NamedTuple):
     code: types.CodeType  # kept alive: templates are found by the id of the code
     frame: dict[str, Any]
     caret: tuple[int, int, int, int] | None
+    special: bool  # whether its local names may be Paste's, or no names of a function at all
 
 
 def is_group(exc: BaseException) -> bool:
@@ -169,7 +171,7 @@ class Capturer:
         shown: list[tuple[dict[str, Any], Template, Any]] = []
         for frame, lasti, lineno in reversed(entries):
             template = self._template(frame, lasti, lineno)
-            local, hide = self._locals(frame, walker)
+            local, hide = self._locals(frame, walker, template.special)
             copy = template.frame.copy()
             if local:
                 copy["vars"] = local
@@ -187,8 +189,9 @@ class Capturer:
             frame = frame.f_back
         frames = []
         for entry in entries:
-            shown = self._template(entry, entry.f_lasti, entry.f_lineno or 0).frame.copy()
-            local, _ = self._locals(entry, walker)
+            template = self._template(entry, entry.f_lasti, entry.f_lineno or 0)
+            shown = template.frame.copy()
+            local, _ = self._locals(entry, walker, template.special)
             if local:
                 shown["vars"] = local
             frames.append(shown)
@@ -234,9 +237,12 @@ class Capturer:
             caret = _caret(code, lasti, lines)
             if caret is not None:
                 shown["colno"] = caret[1]
-        return Template(code, shown, caret)
+        optimized = code.co_flags & inspect.CO_OPTIMIZED and code.co_flags & inspect.CO_NEWLOCALS
+        names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
+        special = not optimized or any(name.startswith("__traceback_") for name in names)
+        return Template(code, shown, caret, special)
 
-    def _locals(self, frame: types.FrameType, walker: Walker) -> tuple[dict[str, Any], Any]:
+    def _locals(self, frame: types.FrameType, walker: Walker, special: bool) -> tuple[dict[str, Any], Any]:
         """The shown local variables of *frame*, and its ``__traceback_hide__``."""
         names: Any = frame.f_locals
         kind = type(names)
@@ -246,18 +252,19 @@ class Capturer:
             get, items = partial(dict.get, names), dict.items(names)
         else:
             return {}, None  # a class body whose metaclass prepared a mapping of its own
-        hide = get("__traceback_hide__")
-        if not items or not walker.show_locals:
+        hide = get("__traceback_hide__") if special else None
+        count = len(items)
+        if not count or not walker.show_locals:
             return {}, hide
         if walker.exhausted():
             return {ELLIPSIS: CUT}, hide
-        if hide is not None or names is frame.f_globals:
+        if special:
             items = [(name, value) for name, value in list(items) if type(name) is str and not _DUNDER(name)]
-        count = len(items)
+            count = len(items)
         shown = walker.show_names(items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS])
         if count > MAX_ITEMS and not walker.legacy:
             shown[ELLIPSIS] = f"<{count - MAX_ITEMS:,} more>"
-        supplement = get("__traceback_supplement__")
+        supplement = get("__traceback_supplement__") if special else None
         if supplement is None:
             supplement = dict.get(frame.f_globals, "__traceback_supplement__")
         if type(supplement) is tuple and supplement:

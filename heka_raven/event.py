@@ -176,7 +176,8 @@ def shown_request(request: Mapping[str, Any], walker: Walker) -> dict[str, Any]:
         elif name in ("headers", "cookies") and type(value) is dict:
             shown[name] = {key: _text(item) for key, item in walker.show_names(value.items()).items()}
         elif name == "env":
-            shown[name] = walker.show(value)
+            if type(value) is dict:
+                shown[name] = walker.show_names(value.items())
         elif type(value) is str:
             shown[name] = cut(clean(value), MAX_MESSAGE)
         else:

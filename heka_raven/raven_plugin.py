@@ -86,12 +86,9 @@ def config_plugin(config: Mapping[str, Any]) -> Callable[..., str | None]:
             if payload is not None:
                 return reporter.send_payload(client, payload, report)
             report.exc_info = resolve_exc_info(exc_info)
+            return None if report.exc_info is None else reporter.report(client, report)
         except Exception:
-            log.warning("client.raven() was called in a way that cannot be reported", exc_info=True)
-            return None
-        if report.exc_info is None:
-            return None
-        return reporter.report(client, report)
+            return None  # too deep a recursion even to count it
 
     raven.heka_name = "raven"  # type: ignore[attr-defined]
     raven.reporter = reporter  # type: ignore[attr-defined]
@@ -176,7 +173,10 @@ def _wrap(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[
             except StopAsyncIteration:
                 return
             except Exception:
-                failed()
+                try:
+                    failed()
+                except RecursionError:
+                    pass  # no room to report from here; a layer further up has it
                 raise
 
     elif inspect.iscoroutinefunction(function):
@@ -186,7 +186,10 @@ def _wrap(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[
             try:
                 return await function(*args, **kwargs)
             except Exception:
-                failed()
+                try:
+                    failed()
+                except RecursionError:
+                    pass  # no room to report from here; a layer further up has it
                 raise
 
     elif inspect.isgeneratorfunction(function):
@@ -196,7 +199,10 @@ def _wrap(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[
             try:
                 return (yield from function(*args, **kwargs))
             except Exception:
-                failed()
+                try:
+                    failed()
+                except RecursionError:
+                    pass  # no room to report from here; a layer further up has it
                 raise
 
     else:
@@ -206,7 +212,10 @@ def _wrap(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[
             try:
                 return function(*args, **kwargs)
             except Exception:
-                failed()
+                try:
+                    failed()
+                except RecursionError:
+                    pass  # no room to report from here; a layer further up has it
                 raise
 
     return wrapper

@@ -36,6 +36,8 @@ from heka_raven.variables import Walker
 log = logging.getLogger("heka_raven")
 
 LOCK_WAIT_S = 0.05
+LOCALS_BUDGET_S = 0.015
+REST_BUDGET_S = 0.005  # for what else an event shows of values: request, extra, user, breadcrumbs
 
 
 def resolve_exc_info(value: Any) -> ExcInfo | None:
@@ -98,8 +100,7 @@ class Reporter:
             count("captured")
             return self._report(client, report, count)
         except Exception as error:
-            count("discarded.internal_sdk_error")
-            log.warning("an event was lost: %s in the reporter", type(error).__name__, exc_info=True)
+            _count_lost(count, error)
             return None
         finally:
             self._busy.inside = False
@@ -114,8 +115,7 @@ class Reporter:
             count("captured")
             return send_payload(self, client, payload, report, count)
         except Exception as error:
-            count("discarded.internal_sdk_error")
-            log.warning("an event was lost: %s", type(error).__name__, exc_info=True)
+            _count_lost(count, error)
             return None
 
     def _tell_no_dsn(self) -> None:
@@ -220,13 +220,19 @@ class Reporter:
         severity = options.severity if report.severity is None else report.severity
         now = time.time() if report.timestamp is None else report.timestamp
         try:
-            walker = Walker(
-                time.perf_counter,
-                self.scrubber,
-                legacy=options.protocol == 3,
-                call_repr=options.locals == "repr",
-                is_library=self.is_library,
-                show_locals=options.locals != "off",
+            # Local variables have a budget of their own: the request is shown however many there are.
+            legacy, call_repr = options.protocol == 3, options.locals == "repr"
+            walker, rest = (
+                Walker(
+                    time.perf_counter,
+                    self.scrubber,
+                    legacy=legacy,
+                    call_repr=call_repr,
+                    is_library=self.is_library,
+                    show_locals=options.locals != "off",
+                    budget_s=budget_s,
+                )
+                for budget_s in (LOCALS_BUDGET_S, LOCALS_BUDGET_S + REST_BUDGET_S)
             )
             exceptions = None
             if report.exc_info is not None:
@@ -248,9 +254,9 @@ class Reporter:
                 level=level_name(report.level, severity),
                 logger=report.logger or options.logger or getattr(client, "logger", "") or "",
                 static=self.static,
-                walker=walker,
+                walker=rest,
                 exceptions=exceptions,
-                logentry=logentry_of(*report.logentry, walker) if report.logentry is not None else None,
+                logentry=logentry_of(*report.logentry, rest) if report.logentry is not None else None,
                 facts=facts,
                 tags=report.tags,
                 extra=extra,
@@ -264,6 +270,8 @@ class Reporter:
             if report.stack is not None:
                 event["stacktrace"] = {"frames": self.capturer.stack(report.stack, walker)}
             return event, None
+        except RecursionError:
+            raise
         except Exception as error:
             log.warning("an event goes out without values: capture failed (%s)", type(error).__name__, exc_info=True)
             bare: dict[str, Any] = {"event_id": event_id, "timestamp": timestamp_text(now)}
@@ -312,6 +320,13 @@ def _counter(client: Any) -> Count:
     ledger = getattr(getattr(client, "stream", None), "ledger", None)
     add: Count = ledger.add if ledger is not None else _count_nowhere
     return add
+
+
+def _count_lost(count: Count, error: Exception) -> None:
+    count("discarded.internal_sdk_error")
+    # In too deep a recursion there is no room to log; a layer further up reports the error.
+    if not isinstance(error, RecursionError):
+        log.warning("an event was lost: %s in the reporter", type(error).__name__, exc_info=True)
 
 
 def _count_nowhere(name: str) -> None:

@@ -16,6 +16,8 @@ from urllib.parse import unquote
 
 import orjson
 
+from heka_raven.text import clean
+
 FILTERED = "[Filtered]"
 MASK_LEGACY = "********"
 
@@ -30,6 +32,7 @@ WORD_TERMS = frozenset(["auth", "authorization", "jwt", "sso", "sid", "pwd"])
 KEY_TERM = "key"
 
 MAX_KNOWN_NAMES = 4096
+MAX_SAFE_NAME = 200  # characters; a longer name is cut when it is shown
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+").findall
 _NOT_HEADER = re.compile(r"[^A-Za-z0-9]+")
@@ -38,6 +41,7 @@ _NOT_HEADER = re.compile(r"[^A-Za-z0-9]+")
 _COOKIE_NAMES = frozenset({"COOKIE", "COOKIES", "SET_COOKIE", "SET_COOKIE2"})
 _QUERY_NAMES = frozenset({"QUERY_STRING", "QUERYSTRING", "QUERY"})
 _URL_NAMES = frozenset({"REQUEST_URI", "RAW_URI", "REFERER", "REFERRER", "URL", "URI", "LOCATION"})
+_SECRET, _VALUE_OF = "secret", "value of"  # kinds of names, beside those of _SYNTAX_NAMES
 _ABOUT = ("name", "key", "'name'", "'key'")
 _SYNTAX_NAMES = _COOKIE_NAMES | _QUERY_NAMES | _URL_NAMES
 
@@ -78,7 +82,7 @@ class Scrubber:
         mask: what a masked value becomes.
     """
 
-    __slots__ = ("_allow", "_loose", "_names", "_parts", "_words", "key_rule", "mask", "safe_names")
+    __slots__ = ("_allow", "_kinds", "_loose", "_loose_kinds", "_parts", "_words", "key_rule", "mask", "safe_names")
 
     def __init__(
         self, scrub_keys: Iterable[str] | str = (), scrub_allow: Iterable[str] | str = (), mask: str = FILTERED
@@ -90,74 +94,78 @@ class Scrubber:
         self._loose = (*self._parts, *sorted(self._words), *((KEY_TERM,) if self.key_rule else ()))
         self._allow = allow
         self.mask = mask
-        self._names: dict[tuple[str, bool], bool] = {}
+        self._kinds: dict[Any, str] = {}
+        self._loose_kinds: dict[Any, str] = {}
         self.safe_names: set[str] = set()  # names that need no look: the only answer on the hot path
 
-    # -- names ---------------------------------------------------------------------------------------------------
+    # -- names --------------------------------------------------------------------------------------------------------
 
     def is_secret(self, name: str, loose: bool = False) -> bool:
         """Whether a value under *name* is private; *loose* in headers, cookies and query parameters."""
-        known = self._names.get((name, loose))
-        if known is None:
-            if len(self._names) >= MAX_KNOWN_NAMES:
-                self._names.clear()
-            known = self._names[(name, loose)] = self._classify(name, loose)
-        return known
+        return self._kind_of(name, loose) == _SECRET
 
-    def _classify(self, name: str, loose: bool) -> bool:
+    def _kind_of(self, name: Any, loose: bool) -> str:
+        """What a value under *name* is: private, a text with a syntax of its own, or ''."""
+        kinds = self._loose_kinds if loose else self._kinds
+        kind = kinds.get(name)
+        if kind is None:
+            if len(kinds) >= MAX_KNOWN_NAMES:
+                kinds.clear()
+                self.safe_names.clear()
+            kind = kinds[name] = self._classify(name if type(name) is str else str(name), loose)
+            if not kind and not loose and type(name) is str and len(name) <= MAX_SAFE_NAME and name == clean(name):
+                self.safe_names.add(name)
+        return kind
+
+    def _classify(self, name: str, loose: bool) -> str:
+        name = name.strip("'\" ")  # names of version 3 are quoted
         if "%" in name:
             name = unquote(name)
-        lowered = name.lower().strip("'\" ")
+        lowered = name.lower()
         if lowered in self._allow or lowered.removeprefix("http_") in self._allow:
-            return False
-        squeezed = _NOT_HEADER.sub("", lowered)
-        if any(term in lowered or term in squeezed for term in (self._loose if loose else self._parts)):
-            return True
+            return ""
+        bare = _NOT_HEADER.sub("_", name).strip("_").upper()
+        squeezed = bare.replace("_", "").lower()
+        terms = self._loose if loose or name.startswith("HTTP_") else self._parts
+        syntax = bare.removeprefix("HTTP_")
+        if syntax in _SYNTAX_NAMES:
+            return syntax
+        if any(term in lowered or term in squeezed for term in terms):
+            return _SECRET
         words = [word.lower() for word in _WORDS(name)]
-        if any(word in self._words for word in words):
-            return True
-        return self.key_rule and len(words) > 1 and KEY_TERM in words
+        if any(word in self._words for word in words) or (self.key_rule and len(words) > 1 and KEY_TERM in words):
+            return _SECRET
+        return _VALUE_OF if bare == "VALUE" else ""
 
     # -- trees --------------------------------------------------------------------------------------------------------
 
     def mask_names(self, node: dict[Any, Any], loose: bool = False) -> None:
         """Mask what stands under private names in *node* itself."""
-        safe = self.safe_names
         for name, value in node.items():
-            if not loose and name in safe:
+            kind = self._kind_of(name, loose)
+            if not kind:
                 continue
-            # Names of version 3 are quoted.
-            text = name.strip("'") if type(name) is str else str(name)
-            if self.is_secret(text, loose):
+            if kind == _SECRET:
                 if value is not None and value is not True and value is not False:
                     node[name] = self.mask
-                continue
-            bare = _NOT_HEADER.sub("_", text).strip("_").upper().removeprefix("HTTP_")
-            if bare in _SYNTAX_NAMES:
-                node[name] = self._scrub_syntax(bare, value)
-            elif text.startswith("HTTP_") and self.is_secret(text, True):
-                node[name] = self.mask
-            elif bare == "VALUE":
+            elif kind == _VALUE_OF:
                 # {"name": "password", "value": "x"}: a form field or a cookie as an object.
                 about = next((node[key] for key in _ABOUT if key in node), None)
                 if type(about) is str and self.is_secret(about, True):
                     node[name] = self.mask
-            elif not loose:
-                if len(safe) >= MAX_KNOWN_NAMES:
-                    safe.clear()
-                safe.add(name)
+            else:
+                node[name] = self._scrub_syntax(kind, value)
 
     def mask_pair(self, node: list[Any], loose: bool = False) -> None:
         """Mask the second of a pair whose first is a private name: a header, a parsed parameter."""
         name, value = node
         if type(name) is not str or value is None or value is True or value is False:
             return
-        if self.is_secret(name, loose):
+        kind = self._kind_of(name, loose)
+        if kind == _SECRET:
             node[1] = self.mask
-            return
-        bare = _NOT_HEADER.sub("_", name).strip("_").upper()
-        if bare in _SYNTAX_NAMES:
-            node[1] = self._scrub_syntax(bare, value)
+        elif kind in _SYNTAX_NAMES:
+            node[1] = self._scrub_syntax(kind, value)
 
     def _scrub_syntax(self, bare: str, value: Any) -> Any:
         if type(value) is not str:

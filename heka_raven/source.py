@@ -33,11 +33,13 @@ class SourceReader:
         self._files: OrderedDict[str, list[str] | None] = OrderedDict()
 
     def __call__(self, filename: str, module_globals: dict[str, Any]) -> list[str] | None:
-        """The lines of *filename* with their ends, or ``None``. Never raises."""
+        """The lines of *filename* with their ends, or ``None``."""
         if filename in self._files:
             return self._files[filename]
         try:
             lines = _read_lines(filename, module_globals)
+        except (RecursionError, MemoryError):
+            raise  # of this moment, not of the file
         except Exception:
             lines = None
         self._files[filename] = lines

@@ -21,7 +21,7 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
-TEXT, ITEMS, DICT, FIELDS, NAMES, EXCEPTION = "text", "items", "dict", "fields", "names", "exception"
+OPAQUE, TEXT, ITEMS, DICT, FIELDS, EXCEPTION = "opaque", "text", "items", "dict", "fields", "exception"
 
 MAX_PLANS = 1024
 MAX_FIELDS = 49  # with the class name 50, what one container shows
@@ -64,7 +64,11 @@ def plan_of(cls: type) -> Plan:
     if plan is None:
         if len(_plans) >= MAX_PLANS:
             _plans.clear()
-        plan = _plans[id(cls)] = _make_plan(cls)
+        try:
+            plan = _known(cls) or _by_base(cls) or _by_fields(cls) or Plan(cls, OPAQUE)
+        except Exception:
+            return Plan(cls, OPAQUE)  # not kept: it may be for want of stack or memory
+        _plans[id(cls)] = plan
     return plan
 
 
@@ -112,17 +116,6 @@ def instance_dict(value: Any) -> dict[str, Any]:
 
 
 # -- the plan of a class ---------------------------------------------------------------------------------------------
-
-
-def _make_plan(cls: type) -> Plan:
-    try:
-        return _known(cls) or _by_base(cls) or _by_fields(cls) or _opaque(cls)
-    except Exception:
-        return Plan(cls, "opaque")
-
-
-def _opaque(cls: type) -> Plan:
-    return Plan(cls, "opaque")
 
 
 def _known(cls: type) -> Plan | None:

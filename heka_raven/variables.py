@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from heka_raven.messages import exception_text
 from heka_raven.text import ELLIPSIS, clean, cut
-from heka_raven.typefacts import DICT, EXCEPTION, FIELDS, ITEMS, TEXT, Plan, plan_of, type_name
+from heka_raven.typefacts import DICT, EXCEPTION, FIELDS, ITEMS, OPAQUE, TEXT, Plan, plan_of, type_name
 
 MAX_ITEMS = 50  # of one container
 MAX_CHARACTERS = 400  # of one string
@@ -25,7 +25,7 @@ MAX_DEPTH = 4  # containers inside each other
 MAX_INTEGER = 2**53  # JSON readers hold integers as doubles
 MAX_INTEGER_BITS = 1300  # about 400 decimal digits
 ROOM = 512 * 1024  # characters of all variables of one event
-TIME_BUDGET_S = 0.02
+TIME_BUDGET_S = 0.02  # of all variables of one event
 
 CUT = "<not shown: the event's budget is used up>"
 
@@ -246,8 +246,13 @@ def _fill(
 ) -> None:
     """The inner loop: most of an event's time is spent here, so the commonest types are told apart in place."""
     get = HANDLERS.get
+    guard = walker.guard
+    safe = () if quoted else guard.safe_names
+    all_safe = True
     for name, item in pairs:
-        if type(name) is not str or quoted or len(name) > MAX_KEY or not name.isascii():
+        # A safe name was looked at before: it is no private name, short, and encodes.
+        if type(name) is not str or name not in safe:
+            all_safe = False
             name = walker.key(name, quoted)
             if name in out:
                 name = f"{name} ({len(out)})"
@@ -257,8 +262,7 @@ def _fill(
         else:
             handler = get(id(kind))
             out[name] = handler(walker, item, depth) if handler is not None else walker.show(item, depth)
-    guard = walker.guard
-    if not guard.safe_names.issuperset(out):
+    if not all_safe:
         guard.mask_names(out)
 
 
@@ -274,7 +278,7 @@ def _dict(walker: Walker, value: dict[Any, Any], depth: int) -> Any:
         and min(value.values()) > -MAX_INTEGER
         and max(value.values()) < MAX_INTEGER
     ):
-        # Known names and integers only, the commonest big dict: copied whole.
+        # Safe names and integers only, the commonest big dict: copied whole.
         walker.room -= 16 * length
         return dict(value)
     try:
@@ -341,7 +345,7 @@ def _exception(walker: Walker, value: BaseException, depth: int, plan: Plan) -> 
 
 
 _BY_KIND: dict[str, Callable[[Walker, Any, int, Plan], Any]] = {
-    "opaque": _opaque,
+    OPAQUE: _opaque,
     TEXT: _text,
     ITEMS: _items,
     DICT: _dict_items,
