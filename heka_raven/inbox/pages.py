@@ -92,6 +92,7 @@ class Pages:
         response = self._page(
             request,
             "issues.html",
+            etag=etag,
             search=search,
             rows=rows,
             more=more,
@@ -158,6 +159,7 @@ class Pages:
         response = self._page(
             request,
             "hosts.html",
+            etag=etag,
             span=span,
             spans=list(hostview.SPANS_S),
             start=end - width_s,

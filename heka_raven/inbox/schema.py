@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 VERSION = 1
+OLDEST_SQLITE = (3, 35)  # RETURNING
 
 TABLES = """
 CREATE TABLE issue (
@@ -95,6 +96,9 @@ def open_database(path: str) -> sqlite3.Connection:
     Raises:
         StoreError: if it cannot be made, opened, or is no inbox.
     """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        wanted = ".".join(map(str, OLDEST_SQLITE))
+        raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: the inbox needs {wanted}")
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Events hold private data; SQLite gives its -wal and -shm files the mode of the file itself.

@@ -15,7 +15,7 @@
 
   // Live: ask with the page's ETag; the server answers 304 as long as nothing came or went.
   const live = document.getElementById("live");
-  let etag = null;
+  let etag = live && `"${live.dataset.etag}"`;
   let asking = false;
 
   const chosen = () => document.querySelector(".issue.chosen");
@@ -55,14 +55,11 @@
     if (asking || document.hidden) return;
     asking = true;
     try {
-      const headers = { "X-Live": "1" };
-      if (etag) headers["If-None-Match"] = etag;
+      const headers = { "X-Live": "1", "If-None-Match": etag };
       const answer = await fetch(location.href, { headers, cache: "no-store" });
       if (answer.status === 200) {
-        const first = etag === null;
         etag = answer.headers.get("ETag");
-        const text = await answer.text();
-        if (!first || text.length) replace(text);
+        replace(await answer.text());
       }
     } catch (error) {
       // The inbox is being restarted: the next round tells.
@@ -80,6 +77,16 @@
     for (const chart of document.querySelectorAll(".chart")) chart.scrollLeft = chart.scrollWidth;
   };
   showNewest();
+
+  // Ages go on between two answers.
+  const age = () => {
+    for (const time of document.querySelectorAll("time")) {
+      const passed = (Date.now() - Date.parse(time.dateTime)) / 1000;
+      const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => passed >= size) || [];
+      if (Number.isFinite(passed)) time.textContent = size ? `${Math.floor(passed / size)} ${unit} ago` : "now";
+    }
+  };
+  setInterval(age, 5 * LIVE_MS);
 
   // Filters apply at once.
   for (const select of document.querySelectorAll(".pick select")) {
