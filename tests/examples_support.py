@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 from uwsgi_support import WAIT_S, free_port
@@ -76,3 +79,37 @@ def running(command: list[str], cwd: Path, env: dict[str, str], signum: int = si
 
 def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
+
+
+def command(*arguments: str) -> list[str]:
+    """`heka-raven ...`"""
+    return python("-m", "heka_raven.cli", *arguments)
+
+
+class Inbox:
+    """A running `heka-raven inbox` with a database of its own."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        found = wait_until(lambda: re.search(r"inbox: (http://\S+)/", process.log()), process.log, process)
+        self.url = found.group(1)
+        self.port = int(self.url.rpartition(":")[2])
+        self.dsn = f"http://key@127.0.0.1:{self.port}/1"
+
+    def events(self) -> list[dict]:
+        """Newest first, each as it is stored."""
+        return [self._get(f"/api/events/{row['event_id']}")["event"] for row in self._get("/api/events")]
+
+    def one(self) -> dict:
+        [event] = wait_until(self.events, "an event in the inbox")
+        return event
+
+    def _get(self, path: str):
+        with urllib.request.urlopen(self.url + path, timeout=WAIT_S) as reply:
+            return json.load(reply)
+
+
+@contextlib.contextmanager
+def inbox(folder: Path, *options: str):
+    arguments = ["inbox", "--listen", "127.0.0.1:0", "--db", str(folder / "inbox.db"), *options]
+    with running(command(*arguments), folder, environment(folder / "inbox-spool")) as process:
+        yield Inbox(process)

@@ -10,6 +10,7 @@ from examples_support import EXAMPLES, copy_out, environment, running, wait_unti
 from uwsgi_support import Receiver, build_plugin, find_uwsgi, free_port, text_of
 
 UWSGI = find_uwsgi()
+full = pytest.mark.full
 pytestmark = pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one")
 
 
@@ -70,7 +71,7 @@ def error_of(event):
     return event["exception"]["values"][-1]
 
 
-@pytest.mark.parametrize("mode", ["prefork", "threads", pytest.param("gevent", marks=pytest.mark.full)])
+@pytest.mark.parametrize("mode", ["prefork", pytest.param("threads", marks=full), pytest.param("gevent", marks=full)])
 def test_every_mode_reports_each_request_once(example, mode):
     """Processes, threads and greenlets: four failing requests at once are four events, each with its own request."""
     if mode == "gevent":
@@ -123,7 +124,7 @@ def test_routes(example):
         assert 2 == len(example.receiver.events)
 
 
-@pytest.mark.parametrize("callable_name", ["bare", "application"])
+@pytest.mark.parametrize("callable_name", ["bare", pytest.param("application", marks=full)])
 def test_the_exception_handler(example, callable_name):
     """Without the middleware uWSGI's handler reports; with it the middleware alone does."""
     with example.served("exception.ini", "--callable", callable_name):
