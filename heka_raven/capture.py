@@ -56,12 +56,16 @@ class Link(NamedTuple):
     source: str | None
 
 
+Caret = tuple[int, int, int, int]  # lineno, col, end_lineno, end_col
+Shown = tuple[dict[str, Any], "Caret | None", Any]  # a frame, its caret, its __traceback_hide__
+
+
 class Template(NamedTuple):
     """What every error at one instruction shares."""
 
     code: types.CodeType  # kept alive: templates are found by the id of the code
     frame: dict[str, Any]
-    caret: tuple[int, int, int, int] | None
+    caret: Caret | None
     special: bool  # whether its local names may be Paste's, or no names of a function at all
 
 
@@ -158,28 +162,33 @@ class Capturer:
         self, traceback: types.TracebackType | None, walker: Walker, room: int = MAX_EVENT_FRAMES
     ) -> tuple[list[dict[str, Any]], list[list[int]]]:
         """The frames of *traceback*, outermost first, and the column ranges of those that have one."""
-        outer: list[tuple[types.FrameType, int, int]] = []
-        inner: deque[tuple[types.FrameType, int, int]] = deque(maxlen=min(INNER_FRAMES, room))
+        outer: list[types.TracebackType] = []
+        inner: deque[types.TracebackType] = deque(maxlen=min(INNER_FRAMES, room))
+        first = min(OUTER_FRAMES, room - 1)
         while traceback is not None:
-            entry = (traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno or 0)
-            if len(outer) < OUTER_FRAMES and len(outer) < room - 1:
-                outer.append(entry)
+            if len(outer) < first:
+                outer.append(traceback)
             else:
-                inner.append(entry)
+                inner.append(traceback)
             traceback = traceback.tb_next
         entries = [*outer, *inner]
-        shown: list[tuple[dict[str, Any], Template, Any]] = []
-        for frame, lasti, lineno in reversed(entries):
-            template = self._template(frame, lasti, lineno)
+        shown: list[Shown] = []
+        any_hides = False
+        for entry in reversed(entries):
+            frame = entry.tb_frame
+            template = self._template(frame, entry.tb_lasti, entry.tb_lineno or 0)
             local, hide = self._locals(frame, walker, template.special)
             copy = template.frame.copy()
             if local:
                 copy["vars"] = local
-            shown.append((copy, template, hide))
+            if hide is not None:
+                any_hides = True
+            shown.append((copy, template.caret, hide))
         shown.reverse()
-        kept = _without_hidden(shown)
-        carets = [[index, *entry[1].caret] for index, entry in enumerate(kept) if entry[1].caret is not None]
-        return [entry[0] for entry in kept], carets
+        if any_hides:
+            shown = _without_hidden(shown)
+        carets = [[index, *entry[1]] for index, entry in enumerate(shown) if entry[1] is not None]
+        return [entry[0] for entry in shown], carets
 
     def stack(self, frame: types.FrameType | None, walker: Walker) -> list[dict[str, Any]]:
         """The frames of a running stack, outermost first: for messages that ask for one."""
@@ -316,7 +325,7 @@ def _line(mask: Callable[[str], str], line: str) -> str:
     return cut(mask(line.rstrip("\r\n")), MAX_LINE)
 
 
-def _caret(code: types.CodeType, lasti: int, lines: Sequence[str]) -> tuple[int, int, int, int] | None:
+def _caret(code: types.CodeType, lasti: int, lines: Sequence[str]) -> Caret | None:
     """PEP 657: ``(lineno, col, end_lineno, end_col)``, 1-based, in characters, the end exclusive."""
     positions = getattr(code, "co_positions", None)
     if positions is None or lasti < 0:
@@ -336,11 +345,9 @@ def _column(line: str, offset: int) -> int:
     return len(line.encode("utf-8", "replace")[:offset].decode("utf-8", "replace")) + 1
 
 
-def _without_hidden(shown: list[tuple[dict[str, Any], Template, Any]]) -> list[tuple[dict[str, Any], Template, Any]]:
-    """Leave out what Paste's ``__traceback_hide__`` hides; all frames, if that would hide where the error happened."""
-    if all(entry[2] is None for entry in shown):
-        return shown
-    kept: list[tuple[dict[str, Any], Template, Any]] = []
+def _without_hidden(shown: list[Shown]) -> list[Shown]:
+    """Leave out what Paste's ``__traceback_hide__`` hides; nothing, if that would hide where the error happened."""
+    kept: list[Shown] = []
     hidden = False
     last_kept = False
     for entry in shown:

@@ -155,7 +155,7 @@ def _fields(
 ) -> dict[str, Any]:
     """The fields of the heka message, scrubbed: a router may match on them, and log them."""
     dsn = _dsn_of(reporter)
-    walker = Walker(time.perf_counter, reporter.scrubber)
+    walker = Walker(time.thread_time, reporter.scrubber)
     own = walker.show_names((name, value) for name, value in report.fields.items() if name not in _OWN_FIELDS)
     fields: dict[str, Any] = {
         "msg": reporter.scrubber.clean_text(cut(clean(report.msg), MAX_MSG)),

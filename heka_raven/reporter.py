@@ -224,7 +224,7 @@ class Reporter:
             legacy, call_repr = options.protocol == 3, options.locals == "repr"
             walker, rest = (
                 Walker(
-                    time.perf_counter,
+                    time.perf_counter if call_repr else time.thread_time,
                     self.scrubber,
                     legacy=legacy,
                     call_repr=call_repr,

@@ -41,12 +41,13 @@ mro_of: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 class Plan:
     """How to show the values of one class."""
 
-    __slots__ = ("by_value", "cls", "kind", "length", "name", "show", "str_file", "str_owner", "user_repr")
+    __slots__ = ("by_value", "cls", "kind", "length", "name", "opaque", "show", "str_file", "str_owner", "user_repr")
 
     def __init__(self, cls: type, kind: str, show: Callable[[Any], Any] = id) -> None:
         self.cls = cls  # kept alive: plans are found by the id of the class
         self.kind = kind
         self.name = type_name(cls)
+        self.opaque = f"<{self.name} object>"
         self.show = show
         self.length: Callable[[Any], int] = len
         self.by_value = False  # whether a text that show() returns is the value itself

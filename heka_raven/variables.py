@@ -23,16 +23,16 @@ MAX_CHARACTERS = 400  # of one string
 MAX_KEY = 200  # characters of a dict key
 MAX_DEPTH = 4  # containers inside each other
 MAX_INTEGER = 2**53  # JSON readers hold integers as doubles
+_LOWEST = -MAX_INTEGER
 MAX_INTEGER_BITS = 1300  # about 400 decimal digits
 ROOM = 512 * 1024  # characters of all variables of one event
+TICKS = 16  # containers between two looks at the clock; one container takes some microseconds
 TIME_BUDGET_S = 0.02  # of all variables of one event
 
 CUT = "<not shown: the event's budget is used up>"
 
 Handler = Callable[["Walker", Any, int], Any]
 
-_INTEGERS = frozenset({id(int), id(bool)})
-_ONLY_STR = frozenset({id(str)})
 
 
 class Guard(Protocol):
@@ -51,7 +51,8 @@ class Walker:
     """Shows the values of one event.
 
     Args:
-        clock: seconds, monotonic; only differences count.
+        clock: seconds, monotonic; only differences count. CPU time of the thread, so that on a busy machine events
+            show as much as on an idle one; of the wall if *call_repr*.
         guard: masks private values by their names, while they are shown.
         legacy: strings quoted and containers cut without a mark, as raven 3.4 showed them.
         call_repr: ask classes of the application for their own ``__repr__`` and ``__str__``.
@@ -63,6 +64,7 @@ class Walker:
 
     __slots__ = (
         "_memo", "call_repr", "clock", "deadline", "guard", "is_library", "legacy", "max_depth", "room", "show_locals",
+        "ticks",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +82,7 @@ class Walker:
         self.guard = guard
         self.deadline = clock() + budget_s
         self.room = ROOM
+        self.ticks = TICKS
         self.legacy = legacy
         self.call_repr = call_repr
         self.is_library = is_library
@@ -88,9 +91,15 @@ class Walker:
         # One object is shown once, however many frames hold it. The object is kept, so that its id stays its own.
         self._memo: dict[int, tuple[Any, Any]] = {}
 
-    def exhausted(self) -> bool:
-        """Whether the budget of the event is used up."""
-        return self.room <= 0 or self.clock() > self.deadline
+    def exhausted(self, size: int = 0) -> bool:
+        """Whether the budget of the event is used up, now that *size* more characters are about to be shown."""
+        self.room -= size
+        self.ticks -= 1
+        if self.ticks <= 0:
+            self.ticks = TICKS
+            if self.clock() > self.deadline:
+                self.room = 0
+        return self.room <= 0
 
     def show(self, value: Any, depth: int = 0) -> Any:
         """*value* as None, bool, int, float, str, list or dict, nested at most :data:`MAX_DEPTH` deep."""
@@ -196,25 +205,27 @@ def _sequence(walker: Walker, value: Any, depth: int, length: int, items: Iterab
     if known is not None:
         return known[1]
     keep = length if length <= MAX_ITEMS else MAX_ITEMS if walker.legacy else MAX_ITEMS - 1
-    walker.room -= 4 * keep
-    if walker.room <= 0 or walker.clock() > walker.deadline:
+    if walker.exhausted(4 * keep):
         return CUT
     head = list(islice(items, keep))
-    if not (
-        {*map(id, map(type, head))} <= _INTEGERS
-        and (not head or (min(head) > -MAX_INTEGER and max(head) < MAX_INTEGER))
-    ):
+    if not _all_small_integers(head):
         depth += 1
-        show, get = walker.show, HANDLERS.get
         for index, item in enumerate(head):
-            handler = get(id(type(item)))
-            head[index] = handler(walker, item, depth) if handler is not None else show(item, depth)
-        if length == 2 and type(head[0]) is str:
+            head[index] = walker.show(item, depth)
+        if length == 2:
             walker.guard.mask_pair(head)
     if length > keep and not walker.legacy:
         head.append(f"<{length - keep:,} more>")
     walker._memo[key] = (value, head)
     return head
+
+
+def _all_small_integers(items: list[Any]) -> bool:
+    # Types are compared by `is`: a set of them would ask their metaclasses for a hash.
+    for item in items:
+        if type(item) is not int:
+            return False
+    return not items or (min(items) > _LOWEST and max(items) < MAX_INTEGER)
 
 
 def _list(walker: Walker, value: Any, depth: int) -> Any:
@@ -230,11 +241,15 @@ def _mapping(walker: Walker, value: Any, depth: int, length: int, items: Iterabl
     if known is not None:
         return known[1]
     keep = length if length <= MAX_ITEMS else MAX_ITEMS if walker.legacy else MAX_ITEMS - 1
-    walker.room -= 8 * keep
-    if walker.room <= 0 or walker.clock() > walker.deadline:
+    if walker.exhausted(8 * keep):
         return CUT
     out: dict[str, Any] = {}
-    _fill(walker, out, items if length == keep else islice(items, keep), depth + 1, walker.legacy)
+    try:
+        _fill(walker, out, items if length == keep else islice(items, keep), depth + 1, walker.legacy)
+    except RuntimeError as error:
+        if isinstance(error, RecursionError):
+            raise
+        return f"<{type_name(type(value))}, changing>"  # another thread writes to it
     if length > keep and not walker.legacy:
         out[ELLIPSIS] = f"<{length - keep:,} more>"
     walker._memo[key] = (value, out)
@@ -245,67 +260,52 @@ def _fill(
     walker: Walker, out: dict[str, Any], pairs: Iterable[tuple[Any, Any]], depth: int, quoted: bool = False
 ) -> None:
     """The inner loop: most of an event's time is spent here, so the commonest types are told apart in place."""
-    get = HANDLERS.get
     guard = walker.guard
-    safe = () if quoted else guard.safe_names
+    safe = guard.safe_names
     all_safe = True
     for name, item in pairs:
         # A safe name was looked at before: it is no private name, short, and encodes.
-        if type(name) is not str or name not in safe:
+        if quoted or type(name) is not str or name not in safe:
             all_safe = False
             name = walker.key(name, quoted)
             if name in out:
                 name = f"{name} ({len(out)})"
         kind = type(item)
-        if kind is int and -MAX_INTEGER < item < MAX_INTEGER:
+        if kind is int and _LOWEST < item < MAX_INTEGER:
             out[name] = item
+        elif kind is str:
+            out[name] = _str(walker, item, depth)
         else:
-            handler = get(id(kind))
-            out[name] = handler(walker, item, depth) if handler is not None else walker.show(item, depth)
+            out[name] = walker.show(item, depth)
     if not all_safe:
         guard.mask_names(out)
 
 
 def _dict(walker: Walker, value: dict[Any, Any], depth: int) -> Any:
-    length = len(value)
-    if (
-        8 < length <= MAX_ITEMS
-        and depth < walker.max_depth
-        and not walker.legacy
-        and {*map(id, map(type, value.values()))} <= _INTEGERS
-        and {*map(id, map(type, value))} <= _ONLY_STR
-        and walker.guard.safe_names.issuperset(value)
-        and min(value.values()) > -MAX_INTEGER
-        and max(value.values()) < MAX_INTEGER
-    ):
-        # Safe names and integers only, the commonest big dict: copied whole.
-        walker.room -= 16 * length
-        return dict(value)
-    try:
-        return _mapping(walker, value, depth, length, value.items())
-    except RuntimeError:
-        return "<dict, changing>"  # another thread writes to it
+    return _mapping(walker, value, depth, len(value), value.items())
 
 
 # -- by plan: subclasses and classes with fields ---------------------------------------------------------------------
 
 
 def _opaque(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
-    if walker.call_repr and not walker.exhausted():
+    if not walker.call_repr:
+        return plan.opaque
+    if not walker.exhausted():
         try:
             text = repr(value)
             if type(text) is str:
                 return _str(walker, text, depth)
         except BaseException:
             return f"<{plan.name} object, its __repr__ raised>"
-    return f"<{plan.name} object>"
+    return plan.opaque
 
 
 def _text(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
     try:
         shown = plan.show(value)
     except Exception:
-        return f"<{plan.name} object>"
+        return plan.opaque
     if type(shown) is str and not plan.by_value:
         text = cut(clean(shown), MAX_CHARACTERS)
         walker.room -= len(text)
@@ -333,7 +333,7 @@ def _fields(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
     try:
         pairs = [("__class__", plan.name), *plan.show(value)]
     except Exception:
-        return f"<{plan.name} object>"
+        return plan.opaque
     return _mapping(walker, value, depth, len(pairs), pairs)
 
 

@@ -19,7 +19,7 @@ DSN = "https://public:topsecret@sentry.example.com/2"
 
 def make_walker(**options):
     options.setdefault("is_library", make_is_library())
-    return Walker(time.perf_counter, options.pop("guard", None) or Scrubber(), **options)
+    return Walker(time.thread_time, options.pop("guard", None) or Scrubber(), **options)
 
 
 def make_capturer():
