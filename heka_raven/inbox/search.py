@@ -41,8 +41,6 @@ COLUMNS = {
 PARTIAL = {"url", "culprit", "transaction", "type"}  # here a part is enough; the text of "words" has all of them
 _STARS = re.compile(r"\*+")
 _FACETS = ("level", "release", "environment")
-_TAG = "x.id IN (SELECT id FROM tag WHERE key = ? AND value = ?)"
-_TAG_LIKE = "x.id IN (SELECT id FROM tag WHERE key = ? AND value LIKE ? ESCAPE '\\')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +135,18 @@ def _add_column(where: Where, term: re.Match[str]) -> None:
     where.add(f"NOT {condition}" if term["no"] else condition, pattern)
 
 
-def _add_tag(where: Where, term: re.Match[str]) -> None:
+def _tag_condition(term: re.Match[str]) -> str:
+    return "key = ? AND value LIKE ? ESCAPE '\\'" if "*" in _value(term) else "key = ? AND value = ?"
+
+
+def _tag_value(term: re.Match[str]) -> str:
     value = _value(term)
-    part, value = (_TAG_LIKE, _like(value)) if "*" in value else (_TAG, value)
-    where.add(f"NOT {part}" if term["no"] else part, term["key"], value)
+    return _like(value) if "*" in value else value
+
+
+def _add_tag(where: Where, term: re.Match[str]) -> None:
+    part = f"x.id IN (SELECT id FROM tag WHERE {_tag_condition(term)})"  # noqa: S608
+    where.add(f"NOT {part}" if term["no"] else part, term["key"], _tag_value(term))
 
 
 def where_of(search: Search) -> Where:
@@ -153,11 +159,12 @@ def where_of(search: Search) -> Where:
         where.add("x.server_event != ''" if search.kind == "server" else "x.server_event = ''")
     terms = list(_TERM.finditer(search.query))[:MAX_TERMS]
     tags = [term for term in terms if _is_tag(term)]
-    first = next((term for term in tags if not term["no"] and "*" not in _value(term)), None)
-    if first is not None and not where.parts and len(tags) == len(terms):
-        # Only tags: the index of one of them has what is needed, in order.
+    wanted = [term for term in tags if not term["no"]]
+    if wanted and not where.parts and len(tags) == len(terms):
+        # Only tags: the index of one of them has what is needed, in order; the one without a * has fewer.
+        first = min(wanted, key=lambda term: "*" in _value(term))
         where.table = "tag"
-        where.add("x.key = ? AND x.value = ?", first["key"], _value(first))
+        where.add(_tag_condition(first), first["key"], _tag_value(first))
         tags.remove(first)
     for term in terms:
         if term["key"] is None:

@@ -262,7 +262,8 @@ def read_event(event: dict[str, Any], brief: bool = False) -> Event:
     contexts = mapping(event.get("contexts"))
     trace = mapping(contexts.get("trace"))
     request = _request(mapping(event.get("request")))
-    tags = [(key, value[:200]) for key, value in pairs(event.get("tags"), MAX_TAGS) if value]
+    # A list of pairs may name a key twice; the last one counts, as in a mapping.
+    tags = list({key: value[:200] for key, value in pairs(event.get("tags"), MAX_TAGS) if value}.items())
     message, template = _message(event)
     sdk = mapping(event.get("sdk"))
     return Event(

@@ -118,6 +118,13 @@ def test_the_trace_comes_from_the_request_s_headers_too():
     assert "" == read_event({"request": {"headers": {"sentry-trace": "x", "traceparent": "-" * 99}}}).trace_id
 
 
+def test_tags_come_in_each_form_and_once():
+    """A mapping, pairs, objects; a key named twice counts once."""
+    for tags in ({"a": 1, "b": "x"}, [["a", 1], ["b", "x"]], [{"key": "a", "value": 1}, {"key": "b", "value": "x"}]):
+        assert [("a", "1"), ("b", "x")] == read_event({"tags": tags}).tags
+    assert [("a", "2")] == read_event({"tags": [["a", 1], ["a", 2], ["b", ""], "c", ["d"]]}).tags
+
+
 def test_disguising_characters_are_made_visible():
     """Control characters and those that turn the writing direction do not reach a page."""
     assert "a\ufffdb␀c␛[31m" == text("a\u202eb\x00c\x1b[31m")
