@@ -13,7 +13,7 @@ REPORTED = b"sentry_reported"
 
 
 def _uwsgi() -> Any:
-    """The module that uWSGI makes inside its workers; None elsewhere, also where a package of that name is installed."""
+    """The module that uWSGI makes inside its workers; None elsewhere, also beside a package of that name."""
     module: Any = sys.modules.get("uwsgi")
     if module is None:
         try:
