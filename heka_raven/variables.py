@@ -196,8 +196,10 @@ def _too_deep(walker: Walker, value: Any, length: int) -> str:
     return walker.guard.clean_text(cut(text, MAX_CHARACTERS))
 
 
-def _sequence(walker: Walker, value: Any, depth: int, length: int, items: Iterable[Any]) -> Any:
-    """Show *length* *items*, which iterate without the application's code."""
+def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: Iterable[Any] = ()) -> Any:
+    """Show a list or a tuple; of anything else, *length* *items*, which iterate without the application's code."""
+    if length < 0:
+        length, items = len(value), value
     if depth >= walker.max_depth:
         return _too_deep(walker, value, length)
     key = id(value) * 8 + depth
@@ -228,12 +230,12 @@ def _all_small_integers(items: list[Any]) -> bool:
     return not items or (min(items) > _LOWEST and max(items) < MAX_INTEGER)
 
 
-def _list(walker: Walker, value: Any, depth: int) -> Any:
-    return _sequence(walker, value, depth, len(value), value)
-
-
-def _mapping(walker: Walker, value: Any, depth: int, length: int, items: Iterable[tuple[Any, Any]]) -> Any:
-    """Show *length* pairs, which iterate without the application's code."""
+def _mapping(
+    walker: Walker, value: Any, depth: int, length: int = -1, items: Iterable[tuple[Any, Any]] = ()
+) -> Any:
+    """Show a dict; of anything else, *length* pairs, which iterate without the application's code."""
+    if length < 0:
+        length, items = len(value), value.items()
     if depth >= walker.max_depth:
         return _too_deep(walker, value, length)
     key = id(value) * 8 + depth
@@ -260,6 +262,7 @@ def _fill(
     walker: Walker, out: dict[str, Any], pairs: Iterable[tuple[Any, Any]], depth: int, quoted: bool = False
 ) -> None:
     """The inner loop: most of an event's time is spent here, so the commonest types are told apart in place."""
+    get = HANDLERS.get
     guard = walker.guard
     safe = guard.safe_names
     all_safe = True
@@ -276,13 +279,10 @@ def _fill(
         elif kind is str:
             out[name] = _str(walker, item, depth)
         else:
-            out[name] = walker.show(item, depth)
+            handler = get(id(kind))
+            out[name] = handler(walker, item, depth) if handler is not None else walker.show(item, depth)
     if not all_safe:
         guard.mask_names(out)
-
-
-def _dict(walker: Walker, value: dict[Any, Any], depth: int) -> Any:
-    return _mapping(walker, value, depth, len(value), value.items())
 
 
 # -- by plan: subclasses and classes with fields ---------------------------------------------------------------------
@@ -361,7 +361,7 @@ HANDLERS: dict[int, Handler] = {
     id(type(None)): _as_is,
     id(bytes): _bytes,
     id(bytearray): _bytes,
-    id(list): _list,
-    id(tuple): _list,
-    id(dict): _dict,
+    id(list): _sequence,
+    id(tuple): _sequence,
+    id(dict): _mapping,
 }
