@@ -256,12 +256,14 @@ def kill_writers(spool, dsn, rounds, seed):
     """Kill a process that captures, at random moments; the ids whose capture returned."""
     dice = random.Random(seed)
     ids = []
-    for _ in range(rounds):
+    for i in range(rounds):
+        if i % 20 == 19:  # before the spool is full
+            send_once(spool)
         process = app(
             spool, dsn, "stream = SpoolStream(path=path, sender='off')\nwhile True: capture(stream, 1, 20000)"
         )
         first = process.stdout.readline()
-        time.sleep(dice.random() * 0.03)
+        time.sleep(dice.random() * 0.01)
         process.kill()
         rest, _ = process.communicate(timeout=20)
         ids += [line for line in (first + rest).decode().split() if len(line) == 32]

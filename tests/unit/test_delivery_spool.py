@@ -216,8 +216,8 @@ def test_many_threads_and_processes_write_at_once(tmp_path):
     """Four processes of four threads: every event is there, and the ledger says so."""
     code = (
         "stream = SpoolStream(path=path, sender='off')\n"
-        "threads = [threading.Thread(target=capture, args=(stream, 25)) for _ in range(4)]\n"
         "for _ in range(2): os.fork()\n"
+        "threads = [threading.Thread(target=capture, args=(stream, 25)) for _ in range(4)]\n"
         "[t.start() for t in threads]\n[t.join() for t in threads]\n"
         "try:\n while True: os.wait()\nexcept ChildProcessError: pass\n"
     )
