@@ -1,0 +1,362 @@
+"""Writes what is generated from the code: docs/configuration.rst, the man page and the shell completion.
+
+    python docs/generate.py [--check]
+
+With --check nothing is written; exit code 1 names what is not up to date.
+"""
+
+# ruff: noqa: E402, E501 - the paths come before the imports; lines are those of the pages that it writes
+
+import argparse
+import importlib
+import inspect
+import re
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+from unittest import mock
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+sys.path[:0] = [str(ROOT), str(DOCS)]
+
+import option_texts as texts
+
+import heka.streams
+from heka_raven.cli import COMMANDS
+from heka_raven.middleware.options import OPTIONS as MIDDLEWARE_OPTIONS
+from heka_raven.middleware.options import MiddlewareOptions
+from heka_raven.options import OPTIONS as PLUGIN_OPTIONS
+from heka_raven.options import PluginOptions
+from heka_raven.sender.options import CONVERTERS, SenderOptions
+from heka_raven.streams import SpoolStream
+
+HEAD = """Configuration reference
+=======================
+
+Every option, from the code: ``docs/generate.py`` writes this page, and a test fails when it is not up to date. A name that does not exist
+and a value that is not allowed are errors at the start of the program, which say the name, the value and what would be right.
+"""
+
+
+class _Parser(Exception):
+    pass
+
+
+def parsers():
+    """Each command of `heka-raven` with its argparse parser, caught as the command is about to parse."""
+
+    def caught(self, *args, **kwargs):
+        raise _Parser(self)
+
+    found = {}
+    for name, (target, text) in COMMANDS.items():
+        module, _, function = target.partition(":")
+        with mock.patch.object(argparse.ArgumentParser, "parse_args", caught):
+            try:
+                getattr(importlib.import_module(module), function)([])
+            except _Parser as error:
+                found[name] = (error.args[0], text)
+    return found
+
+
+def actions_of(parser):
+    """The options and arguments, as (names, metavar or None, help), without --help."""
+    for action in parser._actions:
+        if action.dest != "help" and action.help != argparse.SUPPRESS:
+            metavar = None if action.nargs == 0 else _metavar(action)
+            text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
+            if isinstance(action, argparse.BooleanOptionalAction):
+                text = re.sub(r" \(default: None\)$", "", text)
+            yield action, metavar, text
+
+
+def _metavar(action):
+    if action.metavar:
+        return action.metavar
+    return "|".join(map(str, action.choices)) if action.choices else action.dest.upper()
+
+
+# -- configuration.rst -------------------------------------------------------------------------------------------------
+
+
+def table(header, rows, widths):
+    lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {widths}", ""]
+    for row in [header, *rows]:
+        lines += [f"   {'*' if not i else ' '} - {cell}".rstrip() for i, cell in enumerate(row)]
+    return "\n".join(lines) + "\n"
+
+
+def section(title, text):
+    return f"\n{title}\n{'-' * len(title)}\n\n{text}\n\n"
+
+
+def default_of(cls, name):
+    field = next(f for f in fields(cls) if f.name == name)
+    value = field.default if field.default is not MISSING else field.default_factory()
+    return shown(value)
+
+
+def shown(value):
+    if value is None or value == () or value == {} or value == "":
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def literal(text):
+    return f"``{text}``" if text else ""
+
+
+def option_rows(described, names, default):
+    """One row for each of *names*; KeyError says which one nobody described."""
+    if set(described) != set(names):
+        raise SystemExit(f"docs/option_texts.py: not described, or gone: {sorted(set(described) ^ set(names))}")
+    for name in names:
+        kind, unit, text = described[name]
+        yield literal(name), kind, literal(default(name)), unit, text
+
+
+def uwsgi_options():
+    """Name and help of each global option, from the table in C."""
+    source = (ROOT / "uwsgi_plugin" / "glue" / "plugin.c").read_text(encoding="utf-8")
+    return re.findall(r'\{ "(sentry-[a-z-]+)", (\w+), 0, "([^"]*)"', source)
+
+
+def handler_options():
+    """The names of a handler's options, from the table in C."""
+    source = (ROOT / "uwsgi_plugin" / "core" / "options.c").read_text(encoding="utf-8")
+    names = re.search(r"names\[HK_OPT_COUNT\] = \{(.*?)\}", source, re.DOTALL)
+    return re.findall(r'"(\w+)"', names.group(1))
+
+
+def configuration():
+    columns = ("option", "value", "default", "unit", "meaning")
+    widths = "18 24 16 12 40"
+    spool_defaults = {p.name: p.default for p in inspect.signature(SpoolStream.__init__).parameters.values()}
+    spool_names = [n for n in spool_defaults if n not in ("self", "options")] + list(CONVERTERS)
+    page = HEAD
+    page += section(
+        "The raven plugin",
+        "Where: the plugin's dict, its section ``[NAME_plugin_raven]`` of a heka INI, and, with ``dsn``, keywords of ``RavenMiddleware`` and\n"
+        "keys of its PasteDeploy section. See :doc:`raven_plugin`.",
+    )
+    page += table(columns, option_rows(texts.PLUGIN, PLUGIN_OPTIONS, lambda n: default_of(PluginOptions, n)), widths)
+    page += section(
+        "The middleware",
+        "Where: keywords of ``RavenMiddleware``, keys of its PasteDeploy section (which also takes ``heka_config`` and\n"
+        "``heka_section`` in place of ``dsn``). See :doc:`middleware`.",
+    )
+    page += table(
+        columns, option_rows(texts.MIDDLEWARE, MIDDLEWARE_OPTIONS, lambda n: default_of(MiddlewareOptions, n)), widths
+    )
+    page += section(
+        "The spool and its sender",
+        "Where: ``stream_<option>`` of a heka client whose ``stream_class`` is ``heka_raven.streams.SpoolStream``, of\n"
+        "``RavenMiddleware(dsn=...)`` and its PasteDeploy section; ``--<option>`` of ``heka-raven send`` and ``relay``, without ``_s`` and with\n"
+        "dashes. See :doc:`delivery`.",
+    )
+
+    def spool_default(name):
+        if name in spool_defaults:
+            return shown(spool_defaults[name])
+        return shown(getattr(SenderOptions(), name))
+
+    page += table(columns, option_rows(texts.SPOOL, spool_names, spool_default), widths)
+    page += section("The heka client", "Where: the client's dict, or its section of an INI file. See :doc:`heka`.")
+    page += table(
+        columns, [(literal(n), kind, default, unit, text) for n, kind, default, unit, text in texts.HEKA], widths
+    )
+    page += "\nStreams, each with ``stream_`` before its options:\n\n"
+    rows = []
+    for name in texts.STREAMS:
+        parameters = inspect.signature(getattr(heka.streams, name)).parameters.values()
+        named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+        said = [p.name if p.default is p.empty else f"{p.name} = {p.default}" for p in named]
+        rows.append((literal(f"heka.streams.{name}"), ", ".join(map(literal, said)) or "(none)"))
+    page += table(("class", "options, and their defaults"), rows, "30 70")
+    page += section(
+        "uWSGI: for the whole server",
+        "Where: uWSGI's ini or command line, with ``plugin = sentry``. See :doc:`uwsgi_plugin`.",
+    )
+    rows = [(literal(name), "flag" if kind == "no_argument" else "value", text) for name, kind, text in uwsgi_options()]
+    page += table(("option", "", "meaning"), rows, "25 10 65")
+    page += section(
+        "uWSGI: for one handler",
+        "Where: behind ``sentry:`` in ``alarm``, ``hook-*``, ``route*`` and ``exception-handler``, as ``key=value,key=value``. A value with a comma stands\n"
+        "in double quotes, or has ``\\,``. In a route those marked * take ``${VARIABLES}``.",
+    )
+    names = handler_options()
+    if set(names) != set(texts.HANDLER):
+        raise SystemExit(f"docs/option_texts.py: HANDLER: {sorted(set(names) ^ set(texts.HANDLER))}")
+    rows = [
+        (literal(n), texts.HANDLER[n][0].replace("*", "\\*"), texts.HANDLER[n][1], texts.HANDLER[n][2]) for n in names
+    ]
+    page += table(("option", "value", "default", "meaning"), rows, "20 32 20 40")
+    page += section("Environment", "Read by the program and by the command; what is set explicitly wins.")
+    page += table(("variable", "meaning"), [(literal(n), t) for n, t in texts.ENVIRONMENT.items()], "30 70")
+    page += section(
+        "The command",
+        "``heka-raven send`` and ``relay`` also read ``--config FILE``, TOML with a table for each: the long name of an option with ``_`` for\n"
+        "``-``. What the command line says wins. The same as a man page: ``man docs/command/heka-raven.1``.",
+    )
+    for name, (parser, text) in parsers().items():
+        page += f"``heka-raven {name}``: {text}\n\n"
+        rows = []
+        for action, metavar, help_text in actions_of(parser):
+            named = ", ".join(action.option_strings) or metavar
+            value = f" {metavar}" if metavar and action.option_strings else ""
+            rows.append((f"``{named}{value}``", _plain(help_text)))
+        page += table(("option", "meaning"), rows, "35 65") + "\n"
+    return page.rstrip("\n") + "\n"
+
+
+def _plain(text):
+    """Argparse's help as reST: nothing in it is markup."""
+    return re.sub(r"([*`|_\\])", r"\\\1", " ".join(text.split()))
+
+
+# -- the man page ------------------------------------------------------------------------------------------------------
+
+
+def man_page():
+    lines = [
+        ".\\\" Written by docs/generate.py from the command's own options.",
+        '.TH HEKA\\-RAVEN 1 "" "heka\\-raven" "User Commands"',
+        ".SH NAME",
+        "heka\\-raven \\- deliver, look at and receive error events",
+        ".SH SYNOPSIS",
+        ".B heka\\-raven",
+        ".I COMMAND",
+        '.RI [ OPTION " ...]"',
+        ".SH DESCRIPTION",
+        "Errors of Python web applications wait in a spool, a directory with one file for each event.",
+        "These commands deliver from it, show what is in it, and receive such events.",
+        ".SH COMMANDS",
+    ]
+    for name, (parser, text) in parsers().items():
+        lines += [f".SS {_roff(f'heka-raven {name}')}", _roff(_first_up(parser.description or text))]
+        for action, metavar, help_text in actions_of(parser):
+            named = ", ".join(f"\\fB{_roff(s)}\\fR" for s in action.option_strings)
+            value = f"\\fI{_roff(metavar)}\\fR" if metavar else ""
+            lines += [".TP", " ".join(filter(None, (named, value))), _roff(help_text) or "\\&"]
+    lines += [".SH ENVIRONMENT"]
+    for name, text in texts.ENVIRONMENT.items():
+        lines += [".TP", f".B {name}", _roff(text.replace("``", ""))]
+    lines += [
+        ".SH FILES",
+        ".TP",
+        ".I /var/spool/heka\\-raven/UID",
+        "the spool of a user, where it can be made; else",
+        ".I /tmp/heka\\-raven\\-UID",
+        ".TP",
+        ".I /etc/heka\\-raven.toml",
+        "options of send and relay, a table for each",
+        ".SH EXIT STATUS",
+        "0 done; 1 failed; 2 wrong option, DSN or spool; 3 something is left in the spool; 4 another sender holds the lock.",
+        ".SH EXAMPLES",
+        ".nf",
+        "heka\\-raven inbox",
+        "heka\\-raven test http://key@127.0.0.1:9000/1",
+        "heka\\-raven status \\-\\-watch",
+        "heka\\-raven decode \\-\\-unpack records.heka | jq .payload.culprit",
+        ".fi",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _first_up(text):
+    return text[:1].upper() + text[1:]
+
+
+def _roff(text):
+    text = " ".join(text.split()).replace("\\", "\\e").replace("-", "\\-")
+    return "\\&" + text if text[:1] in (".", "'") else text
+
+
+# -- the completion ----------------------------------------------------------------------------------------------------
+
+COMPLETION = """\
+# bash completion of heka-raven; written by docs/generate.py. Load it with `source`, or put it into
+# ~/.local/share/bash-completion/completions/heka-raven
+
+_heka_raven() {{
+    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]-}} options
+    COMPREPLY=()
+    if [ "$COMP_CWORD" = 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "{commands} --help --version" -- "$word")
+        return
+    fi
+    case "$command $before" in
+{values}
+    esac
+    case $command in
+{options}
+        *) return ;;
+    esac
+    if [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+    else
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi
+}}
+complete -o filenames -F _heka_raven heka-raven
+"""
+
+
+def completion():
+    options, values = [], []
+    for name, (parser, _) in parsers().items():
+        named = ["--help"]
+        for action, metavar, _text in actions_of(parser):
+            named += action.option_strings
+            for option in action.option_strings:
+                if metavar is None:
+                    continue
+                reply = 'compgen -f -- "$word"'
+                if "|" in metavar:
+                    reply = f'compgen -W "{metavar.replace("|", " ")}" -- "$word"'
+                elif action.choices:
+                    reply = f'compgen -W "{" ".join(map(str, action.choices))}" -- "$word"'
+                elif "DIR" in metavar:
+                    reply = 'compgen -d -- "$word"'
+                elif "FILE" not in metavar and metavar != "PROGRAM":
+                    reply = ""  # a number or a URL: nothing to offer
+                values.append(
+                    f'        "{name} {option}") '
+                    + (f"mapfile -t COMPREPLY < <({reply}); return ;;" if reply else "return ;;")
+                )
+        options.append(f'        {name}) options="{" ".join(named)}" ;;')
+    return COMPLETION.format(commands=" ".join(COMMANDS), options="\n".join(options), values="\n".join(values))
+
+
+OUTPUTS = {
+    "docs/configuration.rst": configuration,
+    "docs/command/heka-raven.1": man_page,
+    "docs/command/heka-raven.bash": completion,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Write what is generated from the code.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when something is out of date")
+    check = parser.parse_args().check
+    stale = []
+    for name, make in OUTPUTS.items():
+        path, text = ROOT / name, make()
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    for name in stale:
+        print(f"{'out of date, run python docs/generate.py' if check else 'written'}: {name}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
