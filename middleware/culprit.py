@@ -46,7 +46,8 @@ def find_route(environ: Environ, traceback: TracebackType | None = None) -> str 
                 return route
     for frame in _frames(traceback):
         for name in _NAMES:
-            if name in frame.f_code.co_varnames or name in frame.f_code.co_cellvars:
+            code = frame.f_code
+            if name in code.co_varnames or name in code.co_cellvars or name in code.co_freevars:
                 route = _route_of(frame.f_locals.get(name), environ)
                 if route is not None:
                     return route

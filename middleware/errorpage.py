@@ -9,10 +9,11 @@ from __future__ import annotations
 import html
 import json
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from heka_raven.uwsgi_bridge import in_uwsgi
 
 with warnings.catch_warnings():
     # WebOb 1.8 imports cgi, which Python 3.11 and 3.12 call deprecated.
@@ -56,7 +57,7 @@ def respond(
     status, headers, body = _own_page(application, environ) or built_in_page(environ, event_id)
     if event_id is not None and not any(name.lower() == "x-event-id" for name, _ in headers):
         headers.append(("X-Event-Id", event_id))
-    if "uwsgi" in sys.modules:
+    if in_uwsgi():
         # With exc_info uWSGI's start_response leaves an exception set and returns a value: a SystemError. It replaces
         # the headers without it as well, and raises OSError once they are sent.
         start_response(status, headers)

@@ -70,7 +70,7 @@ def parse_options(given: dict[str, Any]) -> tuple[MiddlewareOptions, dict[str, A
 def make_client(
     client: HekaClient | None, dsn: str | None, options: dict[str, Any], ignore: tuple[str, ...]
 ) -> HekaClient:
-    """The client to report with: the one given, or a new one for *dsn*, with *options*, that ignores *ignore* as well."""
+    """The client to report with: the one given, or a new one for *dsn* with *options*, which ignores the same."""
     if client is None:
         if dsn is None:
             raise ConfigError("RavenMiddleware: there is neither a client nor a dsn: give one of them")

@@ -95,18 +95,35 @@ def test_pyramid_answers_are_no_errors(spool):
     assert [] == spooled(spool)
 
 
-def test_pyramid_exceptions_that_leave_the_application(spool):
-    """Raised out of a router without exception views, only those from 500 on are errors."""
-    exceptions = pytest.importorskip("pyramid.httpexceptions")
-    client = build_client(DSN, stream_path=str(spool))
-    for kind, count in ((exceptions.HTTPFound, 0), (exceptions.HTTPForbidden, 0), (exceptions.HTTPServerError, 1)):
+@pytest.mark.parametrize(
+    ("module", "make", "reported"),
+    [
+        ("werkzeug.exceptions", lambda module: module.NotFound(), False),
+        ("werkzeug.exceptions", lambda module: module.ServiceUnavailable(), True),
+        ("werkzeug.exceptions", lambda module: module.HTTPException(), True),
+        ("werkzeug.routing", lambda module: module.RequestRedirect("/x"), False),
+        ("bottle", lambda module: module.HTTPError(404, "no"), False),
+        ("bottle", lambda module: module.HTTPResponse("moved", 303), False),
+        ("bottle", lambda module: module.HTTPError(500, "yes"), True),
+        ("falcon", lambda module: module.HTTPNotFound(), False),
+        ("falcon", lambda module: module.HTTPStatus(200), False),
+        ("falcon", lambda module: module.HTTPServiceUnavailable(), True),
+        ("paste.httpexceptions", lambda module: module.HTTPNotFound("no"), False),
+        ("paste.httpexceptions", lambda module: module.HTTPServerError("yes"), True),
+        ("pyramid.httpexceptions", lambda module: module.HTTPSeeOther("/x"), False),
+        ("pyramid.httpexceptions", lambda module: module.HTTPBadGateway(), True),
+    ],
+)
+def test_exceptions_that_are_answers(module, make, reported, spool):
+    """Each framework's HTTP exceptions are answers under 500 and errors from there on."""
+    error = make(pytest.importorskip(module))
 
-        def app(environ, start_response, kind=kind):
-            raise kind()
+    def app(environ, start_response):
+        raise error
 
-        with pytest.raises(kind):
-            request(RavenMiddleware(app, client), "/")
-        assert count == len(spooled(spool))
+    with pytest.raises(type(error)):
+        request(RavenMiddleware(app, build_client(DSN, stream_path=str(spool))), "/")
+    assert int(reported) == len(spooled(spool))
 
 
 def test_django_lets_exceptions_through(spool):
