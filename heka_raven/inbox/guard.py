@@ -53,5 +53,5 @@ class Guard:
         """Set the session cookie if the token is right."""
         if self.token is None or not same(given, self.token):
             return False
-        response.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", max_age=30 * 86_400)
+        response.set_cookie(COOKIE, self._session, httponly=True, samesite="strict")
         return True
