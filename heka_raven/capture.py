@@ -176,7 +176,7 @@ class Capturer:
         any_hides = False
         for entry in reversed(entries):
             frame = entry.tb_frame
-            template = self._template(frame, entry.tb_lasti, entry.tb_lineno or 0)
+            template = self._template(frame, entry.tb_lasti, entry)
             local, hide = self._locals(frame, walker, template.special)
             copy = template.frame.copy()
             if local:
@@ -198,7 +198,7 @@ class Capturer:
             frame = frame.f_back
         frames = []
         for entry in entries:
-            template = self._template(entry, entry.f_lasti, entry.f_lineno or 0)
+            template = self._template(entry, entry.f_lasti, None)
             shown = template.frame.copy()
             local, _ = self._locals(entry, walker, template.special)
             if local:
@@ -206,12 +206,14 @@ class Capturer:
             frames.append(shown)
         return frames
 
-    def _template(self, frame: types.FrameType, lasti: int, lineno: int) -> Template:
+    def _template(self, frame: types.FrameType, lasti: int, entry: types.TracebackType | None) -> Template:
         code = frame.f_code
         key = (id(code), lasti)
         template = self._templates.get(key)
         if template is None:
-            template = self._make_template(frame, code, lasti, lineno)
+            # Only now: the interpreter looks a line number up in a table, from its beginning.
+            lineno = frame.f_lineno if entry is None else entry.tb_lineno
+            template = self._make_template(frame, code, lasti, lineno or 0)
             # Generated code ('<string>') is not kept: it comes and goes, and has no source to look up.
             if not code.co_filename.startswith("<"):
                 if len(self._templates) >= MAX_TEMPLATES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from itertools import islice
 from typing import Any
 
 from heka_raven.scope import RequestFacts
@@ -16,6 +17,8 @@ from heka_raven.variables import Walker
 
 MAX_MESSAGE = 8192
 MAX_TAG = 200
+MAX_HEADERS = 100
+MAX_HEADER = 2048  # characters of its value
 MAX_BODY = 65536  # bytes of a body that nobody parsed yet
 MAX_CULPRIT = 200
 MAX_BREADCRUMBS = 100
@@ -173,11 +176,15 @@ def shown_request(request: Mapping[str, Any], walker: Walker) -> dict[str, Any]:
             # Whole, if it is text: the scrubber parses it by its content type.
             text = value[:MAX_BODY].decode("utf-8", "replace") if type(value) is bytes else value
             shown[name] = clean(text) if type(text) is str else walker.show(text)
-        elif name in ("headers", "cookies") and type(value) is dict:
-            shown[name] = {key: _text(item) for key, item in walker.show_names(value.items()).items()}
+        elif type(value) is dict and name != "query_string":
+            # Mostly texts, and scrubbed with the request, by the rules for headers: they need no walk.
+            shown[name] = {
+                key: cut(clean(item), MAX_HEADER) if type(item) is str else _text(walker.show(item))
+                for key, item in islice(value.items(), MAX_HEADERS)
+                if type(key) is str
+            }
         elif name == "env":
-            if type(value) is dict:
-                shown[name] = walker.show_names(value.items())
+            continue
         elif type(value) is str:
             shown[name] = cut(clean(value), MAX_MESSAGE)
         else:

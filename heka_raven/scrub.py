@@ -272,6 +272,8 @@ class Scrubber:
 
     def clean_url(self, text: str) -> str:
         """A URL, whole or from its path on."""
+        if not _suspicious(text):
+            return text
         rest, question, query = text.partition("?")
         rest = self.clean_text(rest)
         if not question:
