@@ -185,12 +185,16 @@ static hk_slice header(const hk_buf *b, int has)
 static void run(void *ctx, int wait_ms, void (*done)(void *done_ctx, const hk_reply_in *reply), void *done_ctx)
 {
     hk_http *h = ctx;
-    int running = 0, left = 0;
+    int running = 0, left = 0, started = 0;
     CURLMsg *message;
+    unsigned i;
 
+    for (i = 0; i < h->count; i++)
+        started += h->slots[i].busy;
     curl_multi_perform(h->multi, &running);
-    /* A busy loop would be worse than a late reply: on failure sleep instead. */
-    if (running > 0 || wait_ms > 0) {
+    /* What is finished already must not wait for the rest. A busy loop would be worse than a late reply: where the
+     * wait fails, sleep instead. */
+    if (running == started && wait_ms > 0) {
         if (curl_multi_poll(h->multi, NULL, 0, wait_ms, NULL) != CURLM_OK)
             usleep((useconds_t)wait_ms * 1000U);
         curl_multi_perform(h->multi, &running);
