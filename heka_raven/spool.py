@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import re
@@ -29,6 +28,7 @@ DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 DEFAULT_MAX_COUNT = 50_000
 DEAD_MAX_BYTES = 16 * 1024 * 1024
 DEAD_MAX_COUNT = 1_000
+TRIM_DEAD_EVERY = 100  # copies; the caps of dead/ are soft by so many
 TMP_MAX_AGE_S = 3600.0  # a file in tmp/ this old has lost its writer
 LOG_EVERY_S = 60.0
 # The level of the spool is the sum of the ledger files. It is read again after a second when the spool is more than half
@@ -107,6 +107,7 @@ class Spool:
         self._dead = os.path.join(self.path, "dead")
         self._level_count = self._level_bytes = 0
         self._level_read_at = float("-inf")
+        self._buried = 0
         self._logged_at: dict[str, float] = {}
 
     def put(self, event_id: str, envelope: bytes) -> bool:
@@ -191,27 +192,37 @@ class Spool:
         return read_file(os.path.join(self.path, directory, name))
 
     def remove(self, name: str, counter: str, size: int) -> bool:
-        """Take a file out of ``new/`` and count its end. Only who really unlinked it counts.
+        """Take a file out of ``new/`` and count its end. Only who really took it counts.
 
         The file goes first: a kill in between leaves the ledger one short and sends nothing twice.
         """
-        try:
-            os.unlink(f"{self._new}/{name}")
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                self.log_sparingly("remove", "spool %s: a finished event cannot be removed: %s", self.path, error)
-            return False
-        self.ledger.add_many(((counter, 1), ("removed.count", 1), ("removed.bytes", size)))
-        return True
+        return self._take(name, counter, size, None)
 
     def bury(self, name: str, counter: str, size: int) -> bool:
         """Take a file out of ``new/``, count its end, and keep it in ``dead/`` for a person to look at."""
+        taken = self._take(name, counter, size, f"{self._dead}/{name}")
+        self._buried += 1
+        if self._buried % TRIM_DEAD_EVERY == 0:
+            self._trim_dead()
+        return taken
+
+    def _take(self, name: str, counter: str, size: int, target: str | None) -> bool:
+        path = f"{self._new}/{name}"
         try:
-            os.link(f"{self._new}/{name}", f"{self._dead}/{name}")
+            if target is None:
+                os.unlink(path)
+            else:
+                try:
+                    os.rename(path, target)
+                except OSError:  # no dead/: the copy is lost, not the count; or no file: the unlink will tell
+                    os.unlink(path)
+        except FileNotFoundError:
+            return False
         except OSError as error:
-            if error.errno != errno.EEXIST:
-                self.log_sparingly("bury", "spool %s: no copy in dead/: %s", self.path, error)
-        return self.remove(name, counter, size)
+            self.log_sparingly("remove", "spool %s: a finished event cannot be removed: %s", self.path, error)
+            return False
+        self.ledger.add_many(((counter, 1), ("removed.count", 1), ("removed.bytes", size)))
+        return True
 
     def dead_names(self) -> list[str]:
         try:
@@ -236,9 +247,11 @@ class Spool:
         for path, info in _stat_files(self._tmp):
             if now - info.st_mtime > TMP_MAX_AGE_S:
                 _unlink(path)
-        dead = sorted(_stat_files(self._dead), reverse=True)  # newest first: names begin with the time
+        self._trim_dead()
+
+    def _trim_dead(self) -> None:
         kept = size = 0
-        for path, info in dead:
+        for path, info in sorted(_stat_files(self._dead), reverse=True):  # newest first: names begin with the time
             kept += 1
             size += info.st_size
             if kept > DEAD_MAX_COUNT or size > DEAD_MAX_BYTES:

@@ -150,6 +150,28 @@ def test_sweep(tmp_path, monkeypatch):
     assert [2, 3] == [parse_name(name).timestamp_ns for name in spool.dead_names()]
 
 
+def test_a_server_that_refuses_everything_does_not_fill_dead(tmp_path, monkeypatch):
+    """dead/ stays near its caps also between two sweeps; every refusal is counted."""
+    monkeypatch.setattr(spool_module, "DEAD_MAX_COUNT", 10)
+    monkeypatch.setattr(spool_module, "TRIM_DEAD_EVERY", 5)
+    fill(tmp_path / "spool", "http://a@b/1", 40)
+    spool = Spool(str(tmp_path / "spool"))
+    for name in spool.names():
+        assert spool.bury(name, "discarded.send_error", 1)
+        assert len(spool.dead_names()) <= 15
+    assert_exact(spool.path, captured=40, send_error=40)
+
+
+def test_no_dead_directory(tmp_path):
+    """Without dead/ the copy is lost, not the count."""
+    fill(tmp_path / "spool", "http://a@b/1", 1)
+    spool = Spool(str(tmp_path / "spool"))
+    os.rmdir(tmp_path / "spool" / "dead")
+    assert spool.bury(spool.names()[0], "discarded.send_error", 1)
+    assert not spool.bury(f"{1:020d}-1-{ID}.env", "discarded.send_error", 1)
+    assert_exact(spool.path, captured=1, send_error=1)
+
+
 def test_foreign_files_in_new_are_left_alone(tmp_path):
     """Only names of ours are read: no directories, links, pipes or notes."""
     spool = Spool(str(tmp_path / "spool"))
