@@ -65,7 +65,7 @@ def read_section(path: str, section: str) -> Mapping[str, Any]:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             data = file.read(MAX_SIZE + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
+        raise ConfigError(f"{path}: {error.strerror}; --config /dev/null goes without it") from None
     if len(data) > MAX_SIZE:
         raise ConfigError(f"{path}: larger than {MAX_SIZE} bytes")
     try:

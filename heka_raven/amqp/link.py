@@ -268,5 +268,5 @@ def _words(error: BaseException) -> str:
         if not isinstance(cause, BaseException):
             break
         error = cause
-    text = " ".join(str(part) for part in error.args if part)
+    text = " ".join(" ".join(str(part) for part in error.args if part).split())
     return (text or type(error).__name__)[:300]

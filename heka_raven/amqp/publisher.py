@@ -15,11 +15,11 @@ from typing import Any
 import orjson
 import pika
 
-from heka_raven import ledger
 from heka_raven.amqp.link import Link
 from heka_raven.amqp.options import BrokerOptions
 from heka_raven.dsn import DsnError, parse_dsn
 from heka_raven.envelope import EnvelopeError, split_header
+from heka_raven.sender.house import House
 from heka_raven.spool import Spool, parse_name
 
 TICK_S = 0.1
@@ -28,7 +28,6 @@ WINDOW_BYTES = 8 * 1024 * 1024
 FILL_AT_ONCE = 64  # messages between two looks at what the broker says
 STALL_S = 60.0  # no confirmation for so long, and no alarm: this node has lost its cluster
 NACK_PAUSE_S = 1.0  # the queue is full
-HOUSE_EVERY_S = 60.0
 FRESH_MTIME_S = 0.2  # a directory that changed this recently may change again within one mtime: list it once more
 LIST_SHARE = 20  # of a large backlog: one listing for 20 times its cost of work
 DRAIN_S = 5.0
@@ -79,8 +78,7 @@ class Publisher:
         self._confirmed_at = 0.0
         self._listed_mtime_ns = -1
         self._list_again_at = 0.0
-        self._house_at = 0.0
-        self._began = 0.0
+        self._house = House(spool)
         self._stop_by: float | None = None
         self._losses = 0
         self._urls = len(options.urls)
@@ -91,7 +89,6 @@ class Publisher:
 
     def run(self) -> None:
         """Publish until stopped, the lock is lost, or (once) everything is confirmed."""
-        self._began = time.monotonic()
         self.link.loop.call_later(0, self._tick)
         self.link.run()
 
@@ -109,9 +106,9 @@ class Publisher:
         self._fill()
         if self._in_flight and not self.link.blocked and now - self._confirmed_at > STALL_S:
             self.link.drop(f"nothing was confirmed for {STALL_S:g} s")
-        if now >= self._house_at and not self._once:
-            self._house_at = now + HOUSE_EVERY_S
-            self._keep_house()
+        if not self._once and self._house.due(now):
+            self._house.keep(time.time())
+            self._give_up_old()
         self._every_tick(self)
         if self._progress is not None:
             done = sum(self.ends.values())
@@ -148,7 +145,9 @@ class Publisher:
         self._tag = 0
         self._confirmed_at = time.monotonic()
         channel.add_on_return_callback(self._on_return)
-        channel.confirm_delivery(self._on_confirm, callback=lambda _: self._start(channel))
+        channel.confirm_delivery(
+            lambda frame: self._on_confirm(channel, frame), callback=lambda _: self._start(channel)
+        )
 
     def _start(self, channel: Any) -> None:
         self._channel = channel
@@ -205,11 +204,14 @@ class Publisher:
             mandatory=True,
         )
 
-    def _on_return(self, _channel: object, _method: object, properties: Any, _body: bytes) -> None:
+    def _on_return(self, channel: object, _method: object, properties: Any, _body: bytes) -> None:
         """The queue is gone: its confirmation, which follows, means nothing."""
-        self._returned.add(int(properties.correlation_id))
+        if channel is self._channel:
+            self._returned.add(int(properties.correlation_id))
 
-    def _on_confirm(self, frame: Any) -> None:
+    def _on_confirm(self, channel: object, frame: Any) -> None:
+        if channel is not self._channel:
+            return  # of a connection that was given up: the same numbers mean other events now
         method = frame.method
         acked = isinstance(method, pika.spec.Basic.Ack)
         self._confirmed_at = time.monotonic()
@@ -247,13 +249,8 @@ class Publisher:
         self._known.discard(name)
         self.ends[counter] = self.ends.get(counter, 0) + 1
 
-    def _keep_house(self) -> None:
-        """What the holder of the sender's lock does for the spool; and without a broker, events grow too old."""
-        try:
-            self._spool.sweep(time.time())
-            ledger.fold(self._spool.path)
-        except OSError:
-            return  # the spool went away: the lock check ends this loop
+    def _give_up_old(self) -> None:
+        """Without a broker events grow too old, as they do for the sender without a server."""
         if self._channel is not None and not self.link.blocked:
             return
         oldest_ns = int((time.time() - self._max_age_s) * 1e9)

@@ -140,7 +140,7 @@ def test_poison_goes_to_the_dead_letters(tmp_path, node, queue):
 
 
 def test_a_message_is_acknowledged_only_when_it_is_in_the_spool(tmp_path, node, queue):
-    """A relay whose spool is full holds what it has and leaves the rest in the queue; nothing is lost or dead-lettered."""
+    """A relay whose spool is full holds what it has and leaves the rest in the queue; nothing is lost."""
     path = fill(tmp_path / "host", 100)
     assert 0 == publish_once(path, node, queue).returncode
     with from_broker(tmp_path / "small", node, queue, "--dsn", RULE, "--max-count", "30", "--prefetch", "20") as relay:

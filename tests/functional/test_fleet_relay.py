@@ -55,7 +55,7 @@ def as_text(event):
 
 @pytest.mark.parametrize("scheme", ["tcp", "udp"])
 def test_the_golden_records_reach_kent(tmp_path, scheme):
-    """Every record of type sentry that the original wrote arrives with equal content; the one that holds none is counted."""
+    """Every event that the original wrote arrives with equal content; a record without one is counted."""
     with running_kent() as kent:
         with running_relay(tmp_path / "spool", "--dsn", f"http://*@127.0.0.1:{kent.port}/*", sender="thread") as relay:
             for name, record in GOLDEN_EVENTS:
@@ -70,7 +70,7 @@ def test_the_golden_records_reach_kent(tmp_path, scheme):
 
 
 def test_the_golden_bytes_as_they_are(tmp_path):
-    """With rules that say where the fleet's old DSNs lead today, the very bytes of the original are taken, signed ones too."""
+    """With rules that say where old DSNs lead today, the very bytes of the original are taken, signed ones too."""
     rules = ["--dsn", "udp://*@sentry.example.com:9001/2 -> http://new@127.0.0.1:1/5", "--dsn", RULE]
     with running_relay(tmp_path / "spool", *rules, "--signer", "vic_1=some_key", "--allow-unsigned") as relay:
         relay.send_tcp(b"".join(record for _, record in GOLDEN_EVENTS))

@@ -34,11 +34,21 @@ def test_a_url(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "h", "http://u:s3cret@h", "amqps://", "amqps://u:s3cret@h:x/", "amqps://u:s3cret@h/a/b", "amqps://u:s3cret@h/?a=1", "amqps://u:s3cret@[h"]
-)  # fmt: skip
+    "text",
+    [
+        "",
+        "h",
+        "http://u:s3cret@h",
+        "amqps://",
+        "amqps://u:s3cret@h:x/",
+        "amqps://u:s3cret@h/a/b",
+        "amqps://u:s3cret@h/?a=1",
+        "amqps://u:s3cret@[h",
+    ],
+)
 def test_a_wrong_url_names_the_option_and_quotes_nothing(text):
     """The text holds a password."""
-    with pytest.raises(ConfigError, match="^to: ") as caught:
+    with pytest.raises(ConfigError, match=r"^to: ") as caught:
         parse_url("to", text)
     assert "s3cret" not in str(caught.value)
 

@@ -79,7 +79,7 @@ def test_a_rule_may_add_the_secret_or_send_elsewhere():
 )
 def test_a_wrong_rule_is_one_clear_error(rule):
     """The error says what a rule looks like and quotes no key."""
-    with pytest.raises(ConfigError, match="^dsn: ") as caught:
+    with pytest.raises(ConfigError, match=r"^dsn: ") as caught:
         parse_rule(rule)
     assert "s3cret" not in str(caught.value)
 
@@ -251,7 +251,7 @@ def test_addresses(text, local):
 )
 def test_a_wrong_address_names_the_key(text):
     """One line: the key, the value, what is allowed."""
-    with pytest.raises(ConfigError, match="^listen: "):
+    with pytest.raises(ConfigError, match=r"^listen: "):
         parse_address("listen", text)
 
 
