@@ -74,7 +74,7 @@ def _watch_generator(body: Generator[bytes, Any, Any], state: State, environ: En
     """A generator for a generator: it ends, fails and closes as *body* does, and closes nothing that has not begun."""
     token: Token[State | None] | None = None
     page: Iterable[bytes] | None = None
-    begun = False
+    begun = closing = False
     try:
         if _get() is not state:
             token = _enter(state)
@@ -93,6 +93,7 @@ def _watch_generator(body: Generator[bytes, Any, Any], state: State, environ: En
     except GeneratorExit:
         if state[1] is not None:
             raise  # the application's own; the server's comes while this one waits in its yield
+        closing = True
     except BaseException as error:
         if state[1] is not None:
             page = state[_MIDDLEWARE].failed(state, error, begun)
@@ -102,10 +103,11 @@ def _watch_generator(body: Generator[bytes, Any, Any], state: State, environ: En
         state[1] = None
         if token is not None:
             _reset(token)
-        state[_START_RESPONSE] = None
+        if not closing:
+            state[_START_RESPONSE] = None
     if page is not None:
         return (yield from page)
-    return _run(state, environ, body.close)
+    return _close(state, environ, body.close)
 
 
 def _run(state: State, environ: Environ, function: Callable[..., Any], *args: Any) -> Any:
@@ -121,6 +123,14 @@ def _run(state: State, environ: Environ, function: Callable[..., Any], *args: An
         state[_ENVIRON] = None
         if token is not None:
             _reset(token)
+
+
+def _close(state: State, environ: Environ, close: Callable[..., Any], *args: Any) -> Any:
+    """The end of a body: what stays in the context after it holds nothing of the server."""
+    try:
+        return _run(state, environ, close, *args)
+    finally:
+        state[_START_RESPONSE] = None
 
 
 class Watched:
@@ -143,11 +153,7 @@ class Watched:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._body, name)
-        return partial(self._close, found) if name == "close" else found
-
-    def _close(self, close: Callable[..., Any], *args: Any) -> Any:
-        self._state[_START_RESPONSE] = None
-        return _run(self._state, self._environ, close, *args)
+        return partial(_close, self._state, self._environ, found) if name == "close" else found
 
     def _iter(self) -> Iterator[bytes]:
         found: Any = _run(self._state, self._environ, iter, self._body)

@@ -68,7 +68,7 @@ def parse_options(given: dict[str, Any]) -> tuple[MiddlewareOptions, dict[str, A
 
 
 def make_client(
-    client: HekaClient | None, dsn: str | None, options: dict[str, Any], ignore: tuple[str, ...]
+    client: HekaClient | str | None, dsn: str | None, options: dict[str, Any], ignore: tuple[str, ...]
 ) -> HekaClient:
     """The client to report with: the one given, or a new one for *dsn* with *options*, which ignores the same."""
     if client is None:
@@ -77,6 +77,8 @@ def make_client(
         from heka_raven.raven_plugin import build_client
 
         return build_client(dsn, ignore=ignore, **options)
+    if isinstance(client, str):
+        raise ConfigError("RavenMiddleware: a text is no client; a DSN is given by its name: dsn=...")
     if dsn is not None:
         raise ConfigError("RavenMiddleware: there are both a client and a dsn: the client has its own")
     if options:

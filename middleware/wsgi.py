@@ -14,6 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from heka_raven.capture import traceback_of
 from heka_raven.middleware.body import watch
 from heka_raven.middleware.errorpage import respond
 from heka_raven.middleware.options import MiddlewareOptions, make_client, parse_options
@@ -40,8 +41,6 @@ State = list[Any]
 
 _MECHANISM = {"type": "wsgi", "handled": False}
 _CAUGHT = {"type": "wsgi", "handled": True}
-
-
 _NOTHING: Any = object()
 
 
@@ -144,11 +143,13 @@ class RavenMiddleware(metaclass=_Bound):
         Returns:
             The error page, if there is one to answer with; else the caller raises *error* again. Never raises.
         """
-        traceback = error.__traceback__
+        traceback = traceback_of(error)
         inner = traceback.tb_next if traceback is not None else None  # without the frame of the middleware
         verdict, event_id = self.report(state, error, inner or traceback, state[STATUS], _MECHANISM)
-        if begun or not self.options.catchall or verdict is not Verdict.REPORT or not isinstance(error, Exception):
+        if begun or not self.options.catchall or verdict is not Verdict.REPORT:
             return None
+        if not issubclass(type(error), Exception):
+            return None  # it is meant to end more than a request
         try:
             if self.policy.is_raw(state[ENVIRON]):
                 return None
@@ -156,10 +157,10 @@ class RavenMiddleware(metaclass=_Bound):
         except BaseException as refused:
             if refused is not error:
                 # Whatever it was, the application's own exception is what the server must see.
-                log.warning("no error page for %s", type(error).__name__, exc_info=sys.exc_info())
+                _complain("no error page for %s", error)
+            # A start_response that raised it has added its own frames.
+            BaseException.with_traceback(error, traceback)
             return None
-        finally:
-            error.__traceback__ = traceback  # a start_response that raised it has added its own frames
 
     def report(
         self,
@@ -189,7 +190,7 @@ class RavenMiddleware(metaclass=_Bound):
             finally:
                 state[DESCRIBE] = plain  # the traceback's frames hold start_response, which holds the state: a cycle
         except BaseException:
-            log.warning("could not report %s", type(error).__name__, exc_info=sys.exc_info())
+            _complain("could not report %s", error)
             return verdict, None
 
     def _count_disconnect(self) -> None:
@@ -198,6 +199,14 @@ class RavenMiddleware(metaclass=_Bound):
         if ledger is not None:
             ledger.add("captured")
             ledger.add("discarded.client_disconnect")
+
+
+def _complain(text: str, error: BaseException) -> None:
+    """Log what went wrong in here; a log handler that fails is not the application's business either."""
+    try:
+        log.warning(text, type(error).__name__, exc_info=sys.exc_info())
+    except BaseException:
+        pass
 
 
 def _with_tee(app: Application, limit: int, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

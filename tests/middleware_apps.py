@@ -115,6 +115,14 @@ def generator(environ, start_response):
 
 
 @fixture
+def generator_starts_at_close(environ, start_response):
+    try:
+        yield b""
+    finally:
+        start_response("200 OK", HEADERS)
+
+
+@fixture
 def returned_generator(environ, start_response):
     start_response("200 OK", HEADERS)
     return (chunk for chunk in (b"one", b"two"))

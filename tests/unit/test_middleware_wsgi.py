@@ -190,6 +190,45 @@ def test_paste_wants_it_raw(client):
     assert 1 == len(client.errors)
 
 
+class Hostile(BaseException):
+    """Fights everything that is asked of it."""
+
+    def __getattribute__(self, name):
+        raise KeyboardInterrupt(name)
+
+    def __setattr__(self, name, value):
+        raise KeyboardInterrupt(name)
+
+    def __str__(self):
+        raise KeyboardInterrupt("str")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_hostile_exception(broken, client, monkeypatch):
+    """Nothing that an exception does when it is looked at reaches the server; nor does a log handler that fails."""
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            raise SystemExit
+
+    handler = Handler()
+    logging.getLogger("heka_raven").addHandler(handler)
+    if broken:
+        monkeypatch.setattr(client, "raven", lambda *args, **fields: 1 / 0)
+    error = Hostile()
+    try:
+        RavenMiddleware(raising(error), client, catchall=True)(make_environ(), None)
+    except BaseException as raised:
+        assert raised is error
+    else:
+        raise AssertionError("nothing was raised")
+    finally:
+        logging.getLogger("heka_raven").removeHandler(handler)
+    assert (not broken) == bool(client.reports)
+
+
 def test_an_exception_that_lies_about_its_class(client):
     """The class is asked for, not what __class__ says."""
 
@@ -265,6 +304,9 @@ def test_without_client_and_dsn():
     assert isinstance(plain, HekaClient)
     with pytest.raises(ConfigError, match="has no raven plugin"):
         RavenMiddleware(APPS["a_list"], plain)
+    with pytest.raises(ConfigError, match="a text is no client") as caught:
+        RavenMiddleware(APPS["a_list"], "https://key@host/1")
+    assert "key" not in str(caught.value)
 
 
 # -- the context of a request ------------------------------------------------------------------------------------------
