@@ -22,6 +22,7 @@ MAX_DECODED_SIZE = 16 * 1024 * 1024  # bytes; a payload that unpacks to more is 
 
 _REQUESTS = ("request", "sentry.interfaces.Http")
 CUT_VARS = {"…": "<cut: the event was too big>"}
+_CUT_SIZE = 40  # bytes of its JSON
 
 
 class EncodeError(ValueError):
@@ -73,16 +74,30 @@ def encode_event(
         EncodeError: if it does not fit however much is cut.
     """
     data = encode(event)
-    size = [len(data)]
-    if size[0] <= limit:
+    if len(data) <= limit:
         return data
-    for step in _trims(event, lambda: size[0] / limit):
+    _cut_vars(event, len(data) - limit, encode)
+    data = encode(event)
+    if len(data) <= limit:
+        return data
+    for step in _trims(event):
         step()
         data = encode(event)
-        size[0] = len(data)
-        if size[0] <= limit:
+        if len(data) <= limit:
             return data
-    raise EncodeError(f"the event has {size[0]:,} bytes after all cuts; the limit is {limit:,}")
+    raise EncodeError(f"the event has {len(data):,} bytes after all cuts; the limit is {limit:,}")
+
+
+def _cut_vars(event: dict[str, Any], excess: int, encode: Callable[[dict[str, Any]], bytes]) -> None:
+    """Cut local variables of at least *excess* bytes, the outermost frames' first; those of the last frame stay."""
+    with_vars = [frame for frames in _frames(event) for frame in frames if frame.get("vars")]
+    for frame in with_vars[:-1]:
+        if excess <= 0:
+            return
+        saved = len(encode(frame["vars"])) - _CUT_SIZE
+        if saved > 0:
+            frame["vars"] = CUT_VARS
+            excess -= saved
 
 
 def _frames(event: dict[str, Any]) -> list[list[dict[str, Any]]]:
@@ -95,17 +110,9 @@ def _frames(event: dict[str, Any]) -> list[list[dict[str, Any]]]:
     return [frames for frames in found if frames]
 
 
-def _trims(event: dict[str, Any], excess: Callable[[], float]) -> Iterator[Callable[[], Any]]:
-    """Cuts, the least painful first."""
-    # Outermost locals first. How many are cut at once follows from how much is too much, so that a huge event does
-    # not have to be encoded a hundred times.
+def _trims(event: dict[str, Any]) -> Iterator[Callable[[], Any]]:
+    """Cuts after local variables, the least painful first."""
     with_vars = [frame for frames in _frames(event) for frame in frames if frame.get("vars")]
-    start = 0
-    while start < len(with_vars) - 1:
-        share = 1 - 1 / max(excess(), 1.01)
-        end = min(len(with_vars) - 1, start + max(1, int((len(with_vars) - start) * share)))
-        yield lambda part=with_vars[start:end]: _set_all(part, "vars", CUT_VARS)  # type: ignore[misc]
-        start = end
     yield lambda: _thin_breadcrumbs(event)
     yield lambda: _keep(event, "modules", None)
     yield lambda: _drop_context(event)

@@ -89,7 +89,7 @@ class Walker:
         self.show_locals = show_locals
         self.max_depth = MAX_DEPTH + 1 if legacy else MAX_DEPTH
         # One object is shown once, however many frames hold it. The object is kept, so that its id stays its own.
-        self._memo: dict[int, tuple[Any, Any]] = {}
+        self._memo: dict[int, tuple[Any, Any, int]] = {}
 
     def exhausted(self, size: int = 0) -> bool:
         """Whether the budget of the event is used up, now that *size* more characters are about to be shown."""
@@ -205,7 +205,10 @@ def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: I
     key = id(value) * 8 + depth
     known = walker._memo.get(key)
     if known is not None:
-        return known[1]
+        # Shown once, but encoded as often as it stands somewhere: it takes its room again.
+        walker.room -= known[2]
+        return known[1] if walker.room > 0 else CUT
+    room = walker.room
     keep = length if length <= MAX_ITEMS else MAX_ITEMS if walker.legacy else MAX_ITEMS - 1
     if walker.exhausted(4 * keep):
         return CUT
@@ -218,7 +221,7 @@ def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: I
             walker.guard.mask_pair(head)
     if length > keep and not walker.legacy:
         head.append(f"<{length - keep:,} more>")
-    walker._memo[key] = (value, head)
+    walker._memo[key] = (value, head, room - walker.room)
     return head
 
 
@@ -241,7 +244,10 @@ def _mapping(
     key = id(value) * 8 + depth
     known = walker._memo.get(key)
     if known is not None:
-        return known[1]
+        # Shown once, but encoded as often as it stands somewhere: it takes its room again.
+        walker.room -= known[2]
+        return known[1] if walker.room > 0 else CUT
+    room = walker.room
     keep = length if length <= MAX_ITEMS else MAX_ITEMS if walker.legacy else MAX_ITEMS - 1
     if walker.exhausted(8 * keep):
         return CUT
@@ -254,7 +260,7 @@ def _mapping(
         return f"<{type_name(type(value))}, changing>"  # another thread writes to it
     if length > keep and not walker.legacy:
         out[ELLIPSIS] = f"<{length - keep:,} more>"
-    walker._memo[key] = (value, out)
+    walker._memo[key] = (value, out, room - walker.room)
     return out
 
 

@@ -268,6 +268,14 @@ def test_room():
     assert CUT == shown[-1]
 
 
+def test_room_of_what_is_shared():
+    """One object that stands in many places takes its room in each: what is encoded is bounded, too."""
+    tree = "x" * 400
+    for _ in range(4):
+        tree = [tree] * 50
+    assert len(orjson.dumps(make_walker().show(tree))) < 2_000_000
+
+
 def test_repr_is_called_only_when_asked():
     """``locals = repr`` asks classes for their repr; one that raises is named."""
 
