@@ -13,11 +13,6 @@ from typing import Any
 
 from heka.exceptions import ConfigError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 DEFAULT_PATH = "/etc/heka-raven.toml"
 SECTIONS = ("relay", "send")
 MAX_SIZE = 1024 * 1024  # bytes
@@ -68,6 +63,11 @@ def read_section(path: str, section: str) -> Mapping[str, Any]:
         raise ConfigError(f"{path}: {error.strerror}; --config /dev/null goes without it") from None
     if len(data) > MAX_SIZE:
         raise ConfigError(f"{path}: larger than {MAX_SIZE} bytes")
+    # Only where there is a file: Python 3.10 needs a package for it.
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError:
