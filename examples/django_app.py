@@ -1,7 +1,7 @@
 """Django in one file; run it with any WSGI server as `django_app:application`.
 
-Django answers 500 by itself. Its signal tells of the error while the request is still running, so `client.raven()` has the
-request and the route, and Django's own error page stays. To have the middleware see the exception instead, set
+Django answers 500 by itself. Its signal tells of the error while the request is still running, so `client.raven()` has
+the request and the route, and Django's own error page stays. To have the middleware see the exception instead, set
 DEBUG_PROPAGATE_EXCEPTIONS = True.
 """
 

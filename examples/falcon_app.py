@@ -1,4 +1,4 @@
-"""Falcon: an error handler that raises lets exceptions through to the middleware; run it as `falcon_app:application`."""
+"""Falcon: an error handler that raises lets exceptions through; run it as `falcon_app:application`."""
 
 import os
 
