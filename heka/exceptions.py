@@ -38,5 +38,9 @@ class MethodNameTakenError(ConfigError, SyntaxError):
         SyntaxError.__init__(self, text)  # else its str() is "None"
 
 
+class FileOpenError(ConfigError, OSError):
+    """The file of a FileStream cannot be opened."""
+
+
 class MethodNotFoundError(configparser.Error):
     """A method that no plugin has added. heka-py 0.30.3 never raised it; kept for code that catches it."""

@@ -34,7 +34,7 @@ def read_ini(stream: Iterable[str] | Iterable[bytes], section: str) -> tuple[dic
     try:
         parser.read_file(line.decode("utf-8") if isinstance(line, bytes) else line for line in stream)
     except (configparser.Error, UnicodeError) as exc:
-        raise ConfigError(f"not an INI file: {exc}") from exc
+        raise ConfigError(f"{getattr(stream, 'name', 'the configuration')}: not an INI file: {_why(exc)}") from None
     if not parser.has_section(section):
         found = ", ".join(f"[{name}]" for name in parser.sections()) or "none"
         raise ConfigError(f"[{section}]: there is no such section, found: {found}")
@@ -44,11 +44,12 @@ def read_ini(stream: Iterable[str] | Iterable[bytes], section: str) -> tuple[dic
     filters: list[tuple[str, dict[str, Any]]] = []
     plugins: dict[str, tuple[str, dict[str, Any]]] = {}
     for name in parser.sections():
-        if _belongs(name, f"{section}_filter"):
+        # As in heka-py a section needs no underscore there: [heka_filter1] is a filter.
+        if name.startswith(f"{section}_filter"):
             sections[f"filters.{len(filters)}"] = name
             filters.append(_read_provider(parser, name))
-        elif _belongs(name, f"{section}_plugin"):
-            plugin = name.removeprefix(f"{section}_plugin").removeprefix("_")
+        elif name.startswith(f"{section}_plugin"):
+            plugin = name.removeprefix(f"{section}_plugin_")
             sections[f"plugins.{plugin}"] = name
             plugins[plugin] = _read_provider(parser, name)
     config["filters"] = filters
@@ -60,8 +61,14 @@ def read_ini(stream: Iterable[str] | Iterable[bytes], section: str) -> tuple[dic
     return nest_prefixes(config), sections
 
 
-def _belongs(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(prefix + "_")
+def _why(exc: Exception) -> str:
+    """What is wrong with the file, by its line numbers: a line without ``=`` may still hold a key or a DSN."""
+    if isinstance(exc, configparser.MissingSectionHeaderError):
+        return f"line {exc.lineno} stands before the first [section]"
+    if isinstance(exc, configparser.ParsingError):
+        lines = ", ".join(str(number) for number, _ in exc.errors)
+        return f"line {lines}: required: [section] or key = value"
+    return str(exc)
 
 
 def _read_provider(parser: configparser.ConfigParser, section: str) -> tuple[str, dict[str, Any]]:

@@ -5,6 +5,8 @@ import os
 import sys
 from typing import Any
 
+from heka.exceptions import FileOpenError
+
 
 class StdOutStream:
     """Writes to ``sys.stdout``, looked up at each write, so that a replaced one is used."""
@@ -35,11 +37,20 @@ class FileStream:
 
     Args:
         filepath: made if it does not exist.
+
+    Raises:
+        FileOpenError: if it cannot be opened; a ConfigError, and the OSError it is in heka-py.
     """
 
     def __init__(self, filepath: str | os.PathLike[str]) -> None:
         self.filepath = os.fspath(filepath)
-        self._file = open(self.filepath, "ab", buffering=0)  # noqa: SIM115 - open as long as the stream
+        try:
+            self._file = open(self.filepath, "ab", buffering=0)  # noqa: SIM115 - open as long as the stream
+        except OSError as exc:
+            raise FileOpenError(
+                f"stream_filepath: {self.filepath!r} cannot be opened: {exc.strerror}; required: a file that this "
+                "process may append to"
+            ) from exc
 
     def write(self, data: bytes) -> None:
         """Append *data*.

@@ -19,7 +19,7 @@ from heka.exceptions import ConfigError, EnvironmentNotFoundError, MethodNotFoun
 from heka.holder import CLIENT_HOLDER, HekaClientHolder, get_client
 from heka.message import Message
 from heka.path import DottedNameResolver, resolve_name
-from heka.streams import DebugCaptureStream, UdpStream
+from heka.streams import DebugCaptureStream, FileStream, UdpStream
 
 CAPTURE = "heka.streams.DebugCaptureStream"
 
@@ -141,6 +141,25 @@ def test_filters_of_an_ini_file():
     assert (severity_max.__name__, type_whitelist.__name__) == ("severity_max", "type_whitelist")
     assert severity_max(Message(severity=6)) and not severity_max(Message(severity=7))
     assert type_whitelist(Message(type="bar")) and not type_whitelist(Message(type="bawlp"))
+
+
+def test_sections_need_no_underscore_as_in_heka_py():
+    """``[heka_filter1]`` and ``[heka_plugin1]`` are a filter and a plugin, not silently nothing."""
+    client = client_from_text_config(
+        f"""
+        [heka]
+        stream_class = {CAPTURE}
+        [heka_filter1]
+        provider = heka.filters.severity_max_provider
+        severity = 6
+        [heka_plugin1]
+        provider = heka.tests.plugin:config_plugin
+        verbose = true
+        """,
+        "heka",
+    )
+    assert ["severity_max"] == [check.__name__ for check in client.filters]
+    assert {} == client.dummy(verbose=True)
 
 
 def test_plugins_of_an_ini_file():
@@ -347,7 +366,12 @@ def test_a_bad_setting_is_named_and_changes_nothing(name):
     [
         ("[other]\nx = 1\n", ["[heka]", "[other]"]),
         ("", ["[heka]", "none"]),
-        ("no section\n", ["INI"]),
+        ("no section\n", ["INI", "line 1", "[section]"]),
+        ("[heka]\nx = 1\nkey SECRET\n", ["INI", "line 3", "key = value"]),
+        (
+            "[heka]\nstream_class = heka.streams.FileStream\nstream_filepath = /no/such/folder\n",
+            ["[heka] stream_filepath", "/no/such/folder", "No such file", "append"],
+        ),
         (f"[heka]\nstream_class = {CAPTURE}\n[heka_filter_x]\ny = 1\n", ["[heka_filter_x]", "provider"]),
         (f"[heka]\nstream_class = {CAPTURE}\n[heka_plugin_x]\ny = 1\n", ["[heka_plugin_x]", "provider"]),
         (f"[heka]\nstream_class = {CAPTURE}\n[heka_hmac]\nsigner = 1\n", ["[heka_hmac]", "key_version", "missing"]),
@@ -390,6 +414,14 @@ def test_a_bad_ini_file_names_the_section(text, parts):
         client_from_text_config(text, "heka")
     for part in parts:
         assert part in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_opened_is_an_oserror_too():
+    """Who catches heka-py's IOError of a FileStream catches the ConfigError."""
+    with pytest.raises(OSError, match="stream_filepath"):
+        FileStream("/no/such/folder")
 
 
 def test_a_plugins_own_error_comes_out_as_it_is():
