@@ -23,7 +23,7 @@ from heka.message import MAX_MESSAGE_SIZE, Message
 from heka.path import resolve_name
 from heka.severity import SEVERITY
 from heka.text import as_text, format_message, format_traceback
-from heka.timers import NoOpTimer, Timer
+from heka.timers import AnyTimer, NoOpTimer, Timer
 
 __all__ = ["SEVERITY", "HekaClient"]
 
@@ -165,8 +165,8 @@ class HekaClient:
         msg.env_version = self.env_version
         msg.pid = self._pid or os.getpid()
         if fields:
-            if fields.__class__ is not dict and not isinstance(fields, Mapping):
-                raise TypeError(f"fields: a {fields.__class__.__name__} is not a mapping of names to values")
+            if fields.__class__ is not dict:
+                _check_fields(fields)
             add_fields(msg, fields)
         return self.send_message(msg, shrink)
 
@@ -296,7 +296,7 @@ class HekaClient:
         severity: int | None = None,
         fields: Fields | None = None,
         rate: float = 1.0,
-    ) -> Timer | NoOpTimer:
+    ) -> AnyTimer:
         """A context manager and decorator that sends a ``timer`` message; *rate* 0.5: half of them do nothing."""
         disabled = self._disabled_timers
         if disabled and (name in disabled or "*" in disabled):
@@ -378,6 +378,11 @@ class HekaClient:
         return self.heka("oldstyle", severity=severity, payload=text)
 
 
+def _check_fields(fields: object) -> None:
+    if not isinstance(fields, Mapping):
+        raise TypeError(f"fields: a {fields.__class__.__name__} is not a mapping of names to values")
+
+
 def _size(data: Any) -> int:
     """Bytes of a record; NullEncoder's is a Message."""
     return int(data.ByteSize()) if isinstance(data, Message) else len(data)
@@ -387,6 +392,7 @@ def _named(name: str, rate: float, fields: Fields | None) -> dict[str, Any]:
     """``rate``, ``name``, then the caller's fields, in the order of the original's bytes. *fields* is not changed."""
     named: dict[str, Any] = {"rate": rate, "name": name}
     if fields:
+        _check_fields(fields)
         for key, value in fields.items():
             named.setdefault(key, value)
     return named

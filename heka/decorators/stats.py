@@ -3,7 +3,7 @@
 from typing import Any
 
 from heka.decorators.base import HekaDecorator
-from heka.timers import NoOpTimer, Timer
+from heka.timers import AnyTimer
 
 
 class timeit(HekaDecorator):
@@ -28,7 +28,7 @@ class timeit(HekaDecorator):
         with timer:
             return self._invoke(*args, **kwargs)
 
-    async def _time_coroutine(self, timer: Timer | NoOpTimer, args: Any, kwargs: Any) -> Any:
+    async def _time_coroutine(self, timer: AnyTimer, args: Any, kwargs: Any) -> Any:
         with timer:
             return await self._invoke(*args, **kwargs)
 

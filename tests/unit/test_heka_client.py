@@ -209,6 +209,13 @@ def test_counters_gauges_and_timings(client):
     assert_message(timer, type="timer", payload="12", fields={"name": "t", "rate": 0.5})
 
 
+@pytest.mark.parametrize("call", ["incr", "gauge", "timer_send"])
+def test_fields_that_are_no_mapping_are_named(client, call):
+    """A list of fields is refused by name, as ``heka`` does."""
+    with pytest.raises(TypeError, match="fields: a list"):
+        getattr(client, call)("name", 1, fields=["a"])
+
+
 def test_sampling_leaves_out_what_it_must(client, monkeypatch):
     """A rate under 1 is applied to incr, gauge and timer, and sent along; timer_send only tells it."""
     monkeypatch.setattr(random, "random", lambda: 0.5)

@@ -38,6 +38,14 @@ def called(x: int) -> int:
 with client.timer("t") as timer:
     bare(1)
 elapsed: int | None = timer.result
+
+
+@client.timer("t")
+def timed(x: int) -> int:
+    return x
+
+
+same: int = timed(1)
 for record in RecordReader().feed(b""):
     message: Message = record.message
     first_value(message, "name")
