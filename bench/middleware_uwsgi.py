@@ -37,9 +37,11 @@ def application(environ, start_response):
     return [BODY]
 
 
-if {watched}:
-    from heka_raven.middleware import RavenMiddleware
+# Both import it: every module that an application imports makes uWSGI's own work a little slower (it interns the names
+# of the environ's keys, and the table of these grows), and a real application imports far more.
+from heka_raven.middleware import RavenMiddleware
 
+if {watched}:
     application = RavenMiddleware(
         application, dsn="http://key@127.0.0.1:9/1", stream_path={spool!r}, stream_sender="off"
     )

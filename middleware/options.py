@@ -64,7 +64,10 @@ def parse_options(given: dict[str, Any]) -> tuple[MiddlewareOptions, dict[str, A
         raise InvalidArgumentError(
             f"RavenMiddleware: unknown option{plural} {', '.join(unknown)}; known are {known}, stream_*"
         )
-    return MiddlewareOptions(**own), rest
+    options = MiddlewareOptions(**own)
+    if options.error_page is not None and not options.catchall:
+        raise InvalidArgumentError("error_page: is never shown without catchall = true")
+    return options, rest
 
 
 def make_client(

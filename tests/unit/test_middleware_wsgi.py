@@ -283,6 +283,7 @@ def web_request():
         ({"body": "lots"}, "body: 'lots'"),
         ({"trusted_proxies": 99}, "trusted_proxies: 99"),
         ({"error_page": "no.such.module:page"}, "error_page: 'no.such.module:page' cannot be imported"),
+        ({"error_page": "wsgiref.simple_server:demo_app"}, "error_page: is never shown without catchall"),
         ({"ignore": 5}, "ignore: 5"),
         ({"colour": "red"}, "unknown option colour; known are body, trusted_proxies"),
         ({"release": "1"}, "release: to be set where the client is made"),
@@ -455,6 +456,34 @@ def test_asyncio_in_a_thread(client):
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
     assert [None, None] == late
+
+
+def test_asyncio_in_a_thread_of_its_own(client):
+    """Coroutines that views hand to a loop in another thread see the request that sent them, in whatever order."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def work():
+        seen = [who()]
+        for _ in range(3):
+            await asyncio.sleep(0.001)
+            seen.append(who())
+        return seen
+
+    def app(environ, start_response):
+        return asyncio.run_coroutine_threadsafe(work(), loop).result(10)
+
+    wrapped = RavenMiddleware(app, client)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            names = [f"r{number}" for number in range(20)]
+            found = list(pool.map(lambda name: run(wrapped, make_environ(who=name)), names))
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+    assert [[name] * 4 for name in names] == found
 
 
 def test_nested_requests(client):
