@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import signal
 import sys
 from typing import Any
 
@@ -65,3 +67,29 @@ def tell_reported(event_id: str, exception_class: str, message: str | None) -> N
 
 def _to_bytes(text: object) -> bytes:
     return text if isinstance(text, bytes) else str(text).encode("utf-8", "replace")
+
+
+def register_stack() -> bool:
+    """Let faulthandler write this process's Python stacks where uWSGI's master reads them (``sentry-watch``).
+
+    Called when this module is imported. What is registered before a fork holds for the workers too: the plugin puts
+    each worker's own memory file under the one number that faulthandler knows.
+    """
+    module = _uwsgi()
+    if module is None:
+        return False
+    try:
+        answer = module.call(b"sentry_stack_fd")
+        if not answer:
+            return False
+        descriptor = int(answer)
+        if not faulthandler.is_enabled():  # the application's own choice of file is left alone
+            faulthandler.enable(file=descriptor, all_threads=True)
+        faulthandler.register(signal.SIGRTMIN + 5, file=descriptor, all_threads=True, chain=False)
+        module.call(b"sentry_stack_ready")
+    except Exception:
+        return False  # an event without a stack is better than an application that does not start
+    return True
+
+
+register_stack()

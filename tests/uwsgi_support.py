@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -11,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WAIT_S = 20.0  # a limit, not a pace: tests go on as soon as what they wait for is there
 BUILD_S = 300
 
-APP = '''
+APP = """
 import ctypes, os, sys, time
 sys.path.insert(0, {root!r})
 from heka_raven import uwsgi_bridge
@@ -64,7 +67,7 @@ def application(env, start):
         import threading
         return reply(start, ",".join(t.name for t in threading.enumerate()))
     return reply(start, repr((os.environ.get("HEKA_RAVEN_SPOOL"), uwsgi_bridge.plugin_loaded())))
-'''
+"""
 
 
 def find_uwsgi() -> str | None:
@@ -88,6 +91,14 @@ def build_plugin(uwsgi: str, where: Path, source: Path | str = ROOT / "uwsgi_plu
     assert built.exists(), done.stdout[-3000:] + done.stderr[-3000:]
     assert "warning" not in (done.stdout + done.stderr).lower(), done.stdout + done.stderr
     return built
+
+
+@functools.cache
+def shared_plugin(uwsgi: str) -> Path:
+    """The plugin, built once for all test files of this run."""
+    where = tempfile.mkdtemp(prefix="hk-plugin-")
+    atexit.register(shutil.rmtree, where, ignore_errors=True)
+    return build_plugin(uwsgi, Path(where))
 
 
 def free_port() -> int:

@@ -9,12 +9,12 @@ LIBS = ["-lcurl"]
 
 CORE = [
     "buffer", "dsn", "envelope", "event", "json", "jsonread", "legacy", "options", "packet", "policy", "pool",
-    "request", "ring", "template", "wire",
+    "request", "ring", "template", "watch", "wire",
 ]  # fmt: skip
 EDGE = [
     "capture", "http", "ledger", "ledger_fold", "queue", "sender", "sender_house", "sender_reply", "spool", "sys",
     "targets",
 ]  # fmt: skip
-GLUE = ["clamp", "entry", "gateway", "metrics", "plugin", "reported", "spoolglue"]
+GLUE = ["clamp", "entry", "gateway", "metrics", "plugin", "reported", "snapshot", "spoolglue", "watch"]
 
 GCC_LIST = ["core/" + f for f in CORE] + ["edge/" + f for f in EDGE] + ["glue/" + f for f in GLUE]

@@ -9,7 +9,7 @@ import time
 import zlib
 
 import pytest
-from uwsgi_support import Receiver, Server, build_plugin, find_uwsgi, ledger, text_of, wait_for
+from uwsgi_support import Receiver, Server, find_uwsgi, ledger, shared_plugin, text_of, wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [
@@ -20,8 +20,8 @@ LOGS = "log-master = true\nlog-master-bufsize = 16384\nalarm-msg-size = 16384\n"
 
 
 @pytest.fixture(scope="session")
-def plugin(tmp_path_factory):
-    return build_plugin(UWSGI, tmp_path_factory.mktemp("plugin-defects"))
+def plugin():
+    return shared_plugin(UWSGI)
 
 
 @pytest.fixture

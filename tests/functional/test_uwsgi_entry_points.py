@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from uwsgi_support import Receiver, Server, build_plugin, find_uwsgi, ledger, text_of, wait_for
+from uwsgi_support import Receiver, Server, find_uwsgi, ledger, shared_plugin, text_of, wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [
@@ -30,8 +30,8 @@ exception-handler = sentry:logger=t.exception
 
 
 @pytest.fixture(scope="session")
-def plugin(tmp_path_factory):
-    return build_plugin(UWSGI, tmp_path_factory.mktemp("plugin"))
+def plugin():
+    return shared_plugin(UWSGI)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from uwsgi_support import ROOT, Receiver, Server, build_plugin, find_uwsgi, free_port, ledger, text_of, wait_for
+from uwsgi_support import ROOT, Receiver, Server, build_plugin, find_uwsgi, free_port, ledger, shared_plugin, text_of, wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [
@@ -25,8 +25,8 @@ DEBIAN = "/usr/bin/uwsgi-core"
 
 
 @pytest.fixture(scope="session")
-def plugin(tmp_path_factory):
-    return build_plugin(UWSGI, tmp_path_factory.mktemp("plugin-server"))
+def plugin():
+    return shared_plugin(UWSGI)
 
 
 @pytest.fixture

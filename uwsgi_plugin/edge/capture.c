@@ -96,7 +96,7 @@ static void fill(building *b, const hk_options *o, const hk_capture_defaults *d,
         hk_request_read(f->vars, &b->pool, request);
     e->request = request;
     e->mechanism = f->mechanism;
-    e->level = option(b, o, HK_OPT_LEVEL, hk_slice_of(HK_CAPTURE_DEFAULT_LEVEL));
+    e->level = option(b, o, HK_OPT_LEVEL, f->level.n > 0 ? f->level : hk_slice_of(HK_CAPTURE_DEFAULT_LEVEL));
     if (!hk_options_is_level(e->level))
         e->level = hk_slice_of(HK_CAPTURE_DEFAULT_LEVEL); /* a request variable gave another word */
     e->logger = option(b, o, HK_OPT_LOGGER, hk_slice_of(HK_CAPTURE_DEFAULT_LOGGER));
@@ -109,10 +109,17 @@ static void fill(building *b, const hk_options *o, const hk_capture_defaults *d,
     e->environment = option(b, o, HK_OPT_ENVIRONMENT, d->environment);
     e->exception_type = option(b, o, HK_OPT_EXCEPTION_TYPE, f->exception_type);
     e->exception_value = option(b, o, HK_OPT_EXCEPTION_VALUE, f->exception_value);
-    e->tags = pairs(b, hk_options_get(o, HK_OPT_TAGS), NULL, 0, &e->tag_count);
+    e->tags = pairs(b, hk_options_get(o, HK_OPT_TAGS), f->tags, f->tag_count, &e->tag_count);
     e->extra = pairs(b, hk_options_get(o, HK_OPT_EXTRA), f->extra, f->extra_count, &e->extra_count);
     e->fingerprint = items(b, hk_options_get(o, HK_OPT_FINGERPRINT), &e->fingerprint_count);
-    e->frames = hk_event_frames(f->backtrace, &b->pool, &e->frame_count);
+    if (e->fingerprint_count == 0) {
+        e->fingerprint = f->fingerprint;
+        e->fingerprint_count = f->fingerprint_count;
+    }
+    e->frames = f->frames;
+    e->frame_count = f->frame_count;
+    if (f->frames == NULL)
+        e->frames = hk_event_frames(f->backtrace, &b->pool, &e->frame_count);
 }
 
 /* The bytes of the spool file. */

@@ -26,6 +26,13 @@ typedef struct hk_capture_facts {
     const char *mechanism;
     const hk_pair *extra; /* beside the handler's own */
     size_t extra_count;
+    const hk_pair *tags; /* likewise */
+    size_t tag_count;
+    const hk_slice *fingerprint; /* unless the handler has one */
+    size_t fingerprint_count;
+    const hk_event_frame *frames; /* in place of backtrace */
+    size_t frame_count;
+    hk_slice level; /* unless the handler has one */
     /* Expands one value of an option; NULL: values stand as they are. */
     hk_slice (*expand)(void *ctx, hk_slice value, hk_pool *pool);
     void *expand_ctx;

@@ -41,6 +41,17 @@ int hk_entry_report(const hk_glue_handler *h, hk_capture_facts *facts)
     return hk_capture(spool, &h->options, &defaults, facts, NULL);
 }
 
+/* What somebody else reports is counted, and not reported twice. */
+static void count_double(void)
+{
+    hk_spool *spool = hk_spoolglue_get();
+
+    if (spool == NULL)
+        return;
+    hk_ledger_add(&spool->ledger, HK_COUNT_CAPTURED, 1);
+    hk_ledger_add(&spool->ledger, HK_COUNT_EVENT_PROCESSOR, 1);
+}
+
 /* ---- alarm ---- */
 
 static void alarm_init(struct uwsgi_alarm_instance *instance)
@@ -57,7 +68,10 @@ static void alarm_raise(struct uwsgi_alarm_instance *instance, char *message, si
 
     memset(&facts, 0, sizeof facts);
     facts.message = hk_slice_make(message, n);
-    hk_entry_report(instance->data_ptr, &facts);
+    if (hk_watch_reports_crash(facts.message))
+        count_double();
+    else
+        hk_entry_report(instance->data_ptr, &facts);
 }
 
 /* ---- hook ---- */
@@ -181,15 +195,10 @@ static int exception(struct uwsgi_exception_handler_instance *instance, char *pa
 {
     hk_packet_exception e;
     hk_capture_facts facts;
-    hk_spool *spool;
 
     hk_packet_read_exception(hk_slice_make(packet, n), &e);
     if (hk_reported_take(e.worker, e.type, e.message)) {
-        spool = hk_spoolglue_get();
-        if (spool != NULL) {
-            hk_ledger_add(&spool->ledger, HK_COUNT_CAPTURED, 1);
-            hk_ledger_add(&spool->ledger, HK_COUNT_EVENT_PROCESSOR, 1);
-        }
+        count_double();
         return 0;
     }
     memset(&facts, 0, sizeof facts);

@@ -18,6 +18,10 @@ typedef struct hk_glue_options {
     char *ca;
     char *proxy;
     char *watch;
+    int watch_slow_s;
+    int watch_backlog; /* percent */
+    int storm_deaths;
+    int storm_s;
     uint64_t spool_size;
     int no_sender;
 } hk_glue_options;
@@ -46,6 +50,25 @@ void hk_entry_check(void);    /* once the whole ini is read */
 
 void hk_clamp_install(void); /* exception texts stay inside uWSGI's 16-bit lengths */
 void hk_gateway_register(void);
+/* snapshot.c: what a worker was doing, read from uWSGI's shared memory. */
+typedef struct hk_snapshot {
+    hk_slice vars; /* the request's variables, copied; empty: none */
+    uint64_t age_ms;
+    uint64_t start_us; /* tells one request of a core from the next */
+    uint64_t thread_id;
+    int core;
+} hk_snapshot;
+int hk_snapshot_core(int worker, int core, hk_pool *pool, hk_snapshot *out); /* 1: a request is in flight */
+int hk_snapshot_oldest(int worker, hk_pool *pool, hk_snapshot *out);
+hk_slice hk_snapshot_others(int worker, int core, hk_pool *pool); /* words on all other requests in flight */
+
+void hk_watch_share(void);
+void hk_watch_register(void);
+void hk_watch_worker_start(void);
+void hk_watch_harakiri(int worker);
+void hk_watch_cycle(void);
+int hk_watch_reports_crash(hk_slice alarm); /* an alarm-segfault of a worker whose death the watch reports */
+
 void hk_metrics_register(void);
 
 void hk_reported_share(void);    /* the rings, before any fork */

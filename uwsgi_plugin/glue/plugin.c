@@ -16,7 +16,7 @@
 
 #include "../edge/sys.h"
 
-hk_glue_options hk_glue = { .spool_size = HK_SPOOL_MAX_BYTES };
+hk_glue_options hk_glue = { .spool_size = HK_SPOOL_MAX_BYTES, .watch_backlog = 100, .storm_deaths = 5, .storm_s = 60 };
 
 static struct uwsgi_option options[] = {
     { "sentry-dsn", required_argument, 0, "DSN of every sentry handler that names none", uwsgi_opt_set_str, &hk_glue.dsn, 0 },
@@ -27,6 +27,12 @@ static struct uwsgi_option options[] = {
     { "sentry-environment", required_argument, 0, "environment of every event", uwsgi_opt_set_str, &hk_glue.environment, 0 },
     { "sentry-watch", required_argument, 0, "report deaths, harakiri, full queues: true, or a list", uwsgi_opt_set_str,
       &hk_glue.watch, 0 },
+    { "sentry-watch-slow", required_argument, 0, "report a request older than this many seconds", uwsgi_opt_set_int,
+      &hk_glue.watch_slow_s, 0 },
+    { "sentry-watch-backlog", required_argument, 0, "percent of the listen queue that is reported (default 100)",
+      uwsgi_opt_set_int, &hk_glue.watch_backlog, 0 },
+    { "sentry-watch-storm", required_argument, 0, "deaths within a minute that are a storm (default 5)", uwsgi_opt_set_int,
+      &hk_glue.storm_deaths, 0 },
     { "sentry-no-sender", no_argument, 0, "no sender process; heka-raven send delivers", uwsgi_opt_true, &hk_glue.no_sender, 0 },
     { "sentry-ca", required_argument, 0, "file of certificates to trust", uwsgi_opt_set_str, &hk_glue.ca, 0 },
     { "sentry-proxy", required_argument, 0, "HTTP proxy of the sender", uwsgi_opt_set_str, &hk_glue.proxy, 0 },
@@ -80,6 +86,7 @@ static void post_init(void)
 {
     hk_reported_share();
     hk_clamp_install();
+    hk_watch_share();
     hk_metrics_register();
     hk_gateway_register();
 }
@@ -87,6 +94,7 @@ static void post_init(void)
 static void preinit_apps(void)
 {
     hk_reported_register();
+    hk_watch_register();
 }
 
 __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
@@ -96,5 +104,8 @@ __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
     .init = init,
     .post_init = post_init,
     .preinit_apps = preinit_apps,
+    .post_fork = hk_watch_worker_start,
+    .harakiri = hk_watch_harakiri,
+    .master_cycle = hk_watch_cycle,
     .rpc = hk_reported_rpc,
 };
