@@ -13,7 +13,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from uwsgi_support import ROOT, Receiver, Server, build_plugin, find_uwsgi, free_port, ledger, shared_plugin, text_of, wait_for
+from uwsgi_support import (
+    ROOT,
+    Receiver,
+    Server,
+    build_plugin,
+    find_uwsgi,
+    free_port,
+    ledger,
+    shared_plugin,
+    text_of,
+    wait_for,
+)
 
 UWSGI = find_uwsgi()
 pytestmark = [

@@ -1,4 +1,4 @@
-"""The watch: each way a request can take its worker along, provoked for real, gives one event that names the request."""
+"""The watch: each way a request can take its worker along, provoked for real: one event that names the request."""
 
 import os
 import signal
