@@ -124,6 +124,25 @@ def test_routes(example):
         assert 2 == len(example.receiver.events)
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/sleep?60", "harakiri"), pytest.param("/segfault", "segfault", marks=full)]
+)
+def test_watching(example, path, kind):
+    """What kills a worker is reported with the request that was running and the stack of the worker."""
+    with example.served("watch.ini"):
+        assert example.get(path) is None
+        [event] = example.events(1)
+        assert kind == event["tags"]["uwsgi.event"]
+        assert f"GET {path.partition('?')[0]}" == event["transaction"]
+        assert "bare" in {frame["function"] for frame in stack_of(event)}
+        assert b"all is well\n" == example.get("/")
+
+
+def stack_of(event):
+    threads = event.get("threads", event.get("exception"))["values"]
+    return [frame for thread in threads for frame in thread["stacktrace"]["frames"]]
+
+
 @pytest.mark.parametrize("callable_name", ["bare", pytest.param("application", marks=full)])
 def test_the_exception_handler(example, callable_name):
     """Without the middleware uWSGI's handler reports; with it the middleware alone does."""
