@@ -41,7 +41,7 @@ def in_words(result):
 def test_normal_exit(spool):
     """A process that ends delivers what it can on the way out; nothing is left for a server that answers."""
     with Server() as server:
-        code, ids = run_app(spool, server.dsn, STREAM + "capture(stream, 20)")
+        code, ids = run_app(spool, server.dsn, "capture(SpoolStream(path=path, exit_wait_s=20), 20)")
         assert (0, 20) == (code, len(ids))
         assert_once(ids, server)
         assert_exact(spool, captured=20, delivered=20)
@@ -69,7 +69,7 @@ def test_exit_with_a_hanging_server(spool):
     with Server(lambda request: Reply(hang=True)) as server:
         process = app(spool, server.dsn, STREAM + "capture(stream, 3)\nos.write(1, b'%.3f' % time.time())")
         out = process.communicate(timeout=30)[0].split()
-        assert time.time() - float(out[3]) < 2.0 + 1.5  # interpreter's own end included
+        assert time.time() - float(out[3]) < 8  # two seconds and a busy machine; the request's timeout is ten
         assert 3 == len(waiting(spool))
         assert_exact(spool, captured=3, delivered=0)
 
@@ -77,9 +77,9 @@ def test_exit_with_a_hanging_server(spool):
 def test_exit_with_a_dead_server_is_quick(spool):
     """Where nobody listens there is nothing to wait for."""
     dsn = f"http://a@127.0.0.1:{free_port()}/1"
-    process = app(spool, dsn, STREAM + "capture(stream, 3)\ntime.sleep(1)\nos.write(1, b'%.3f' % time.time())")
-    out = process.communicate(timeout=30)[0].split()
-    assert time.time() - float(out[3]) < 1.5
+    code = "capture(SpoolStream(path=path, exit_wait_s=40), 3)\ntime.sleep(1)\nos.write(1, b'%.3f' % time.time())"
+    out = app(spool, dsn, code).communicate(timeout=60)[0].split()
+    assert time.time() - float(out[3]) < 20
     assert_exact(spool, captured=3, delivered=0)
 
 

@@ -428,7 +428,7 @@ def test_reporting_beside_the_app_reaches_no_network_in_the_request(spool):
         "def hook(name, args):\n"
         "    if name == 'socket.connect': seen.append(threading.current_thread().name)\n"
         "sys.addaudithook(hook)\n"
-        "stream = SpoolStream(path=path)\ncapture(stream, 10)\ntime.sleep(1)\nstream.close()\n"
+        "stream = SpoolStream(path=path)\ncapture(stream, 10)\nstream.close(20)\n"
         "os.write(1, ('%s' % sorted(set(n.rstrip('0123456789-') for n in seen))).encode())"
     )
     with Server() as server:
