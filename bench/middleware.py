@@ -7,6 +7,7 @@ figure is the best of many short rounds, taken in turns, so that what else the m
 import contextvars
 import sys
 import time
+import wsgiref.util
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -59,12 +60,38 @@ def iterator_app(environ, start_response):
     return Chunks()
 
 
+class ClosingIterator:
+    """As Werkzeug's, which every response of Flask is."""
+
+    def __init__(self, chunks):
+        self.step = iter(chunks).__next__
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.step()
+
+    def close(self):
+        pass
+
+
+def framework_app(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return ClosingIterator(BODY)
+
+
 def start_response(status, headers, exc_info=None):
     return None
 
 
 def environ():
-    return {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.url_scheme": "http"}
+    return {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/",
+        "wsgi.url_scheme": "http",
+        "wsgi.file_wrapper": wsgiref.util.FileWrapper,
+    }
 
 
 def time_request(app):
@@ -72,6 +99,17 @@ def time_request(app):
     begin = time.perf_counter()
     for _ in range(REQUESTS):
         app(request, start_response)
+    return (time.perf_counter() - begin) / REQUESTS * 1e6
+
+
+def time_whole_request(app):
+    request = environ()
+    begin = time.perf_counter()
+    for _ in range(REQUESTS):
+        body = app(request, start_response)
+        for _chunk in body:
+            pass
+        body.close()
     return (time.perf_counter() - begin) / REQUESTS * 1e6
 
 
@@ -98,6 +136,7 @@ def main():
     print(f"{'':34}{'bare':>9}{'watched':>9}{'cost':>9}   at most   (us, Python {sys.version.split()[0]})")
     compare("request, list body", time_request, list_app, ROUNDS, LIMIT_REQUEST_US)
     compare("request, generator body, not begun", time_request, generator_app, ROUNDS)
+    compare("request, iterator, one chunk, close", time_whole_request, framework_app, ROUNDS)
     compare("one chunk of a generator", time_chunk, generator_app, ROUNDS // 3, LIMIT_CHUNK_US)
     compare("one chunk of an iterator", time_chunk, iterator_app, ROUNDS // 3)
 

@@ -36,9 +36,12 @@ def watch(body: Any, state: State, environ: Environ) -> Iterable[bytes]:
     kind = type(body)
     if kind is GeneratorType:
         return _watch_generator(body, state, environ)
-    if kind in _PLAIN or _is_plain_sequence(body, kind) or _is_file(body, kind, environ):
+    watched = _classes.get(kind)
+    if watched is None and (kind in _PLAIN or _is_plain_sequence(body, kind)):
         return body  # type: ignore[no-any-return]
-    return _class_for(kind)(body, state, environ)
+    if _is_file(body, kind, environ):
+        return body  # type: ignore[no-any-return]
+    return (watched or _class_for(kind))(body, state, environ)
 
 
 def _is_plain_sequence(body: Any, kind: type) -> bool:
@@ -54,8 +57,10 @@ def _is_file(body: Any, kind: type, environ: Environ) -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
     if isinstance(wrapper, type):
         return issubclass(kind, wrapper)
-    # uWSGI's is a function that gives back the file itself and remembers it: any object with read() may be one. An
-    # application may also have taken the wrapper out of its environ.
+    # uWSGI's is a function that gives back the file itself and remembers it: any object with read() may be one.
+    if wrapper is not None:
+        return hasattr(body, "read")
+    # The application may have taken it out of its environ.
     return any(hasattr(body, name) for name in _FILE_ATTRIBUTES)
 
 
@@ -133,16 +138,19 @@ def _close(state: State, environ: Environ, close: Callable[..., Any], *args: Any
         state[_START_RESPONSE] = None
 
 
-class Watched:
-    """A body that is no generator. Subclasses have those of the methods of ``_SPECIAL`` that the body's class has."""
+_END = object()
 
-    __slots__ = ("_begun", "_body", "_environ", "_next", "_state")
+
+class Watched:
+    """A body that is no generator. Subclasses have those of the methods in ``_SPECIAL`` that the body's class has."""
+
+    __slots__ = ("_begun", "_body", "_environ", "_source", "_state")
 
     def __init__(self, body: Any, state: State, environ: Environ) -> None:
         self._body = body
+        self._source = body  # of the next chunk; or the error page that took its place
         self._state = state
         self._environ = environ
-        self._next: Callable[[], Any] | None = None  # of the body, or of the error page that took its place
         self._begun = False
 
     @property  # type: ignore[misc]
@@ -155,6 +163,9 @@ class Watched:
         found = getattr(self._body, name)
         return partial(_close, self._state, self._environ, found) if name == "close" else found
 
+    def _closing(self) -> Any:
+        return partial(_close, self._state, self._environ, self._body.close)
+
     def _iter(self) -> Iterator[bytes]:
         found: Any = _run(self._state, self._environ, iter, self._body)
         return self if found is self._body else iter(watch(found, self._state, self._environ))
@@ -163,23 +174,22 @@ class Watched:
         state = self._state
         token = None if _get() is state else _enter(state)
         state[1] = self._environ
-        step = self._next
         try:
-            chunk: bytes = next(self._body) if step is None else step()
-        except StopIteration:
-            raise
+            chunk: Any = next(self._source, _END)
         except BaseException as error:
             page = state[_MIDDLEWARE].failed(state, error, self._begun)
             if page is None:
                 raise
-            self._next = iter(page).__next__
-            return self._next()  # type: ignore[no-any-return]
+            self._source = iter(page)
+            chunk = next(self._source, _END)
         finally:
             state[1] = None
             if token is not None:
                 _reset(token)
+        if chunk is _END:
+            raise StopIteration
         self._begun = True
-        return chunk
+        return chunk  # type: ignore[no-any-return]
 
     def _item(self, key: Any) -> Any:
         """What iteration asks of a class without ``__iter__``; an IndexError is its end."""
@@ -187,7 +197,7 @@ class Watched:
         self._state[_ENVIRON] = self._environ
         try:
             return self._body[key]
-        except LookupError:
+        except (IndexError, StopIteration):
             raise
         except BaseException as error:
             self._state[_MIDDLEWARE].failed(self._state, error, True)
@@ -198,7 +208,7 @@ class Watched:
                 _reset(token)
 
 
-_SPECIAL: dict[str, Callable[..., Any]] = {
+_SPECIAL: dict[str, Any] = {
     "__iter__": Watched._iter,
     "__next__": Watched._step,
     "__getitem__": Watched._item,
@@ -206,15 +216,21 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "__bool__": lambda self: bool(self._body),
     "__contains__": lambda self, item: item in self._body,
     "__length_hint__": lambda self: self._body.__length_hint__(),
+    "close": property(Watched._closing),  # not __getattr__: that is slow, and nearly every framework has a close()
 }
-_classes: dict[tuple[str, ...], type[Watched]] = {}
+_MAX_CLASSES = 500  # remembered; an application that makes a class for each request must not fill the memory
+_classes: dict[type, type[Watched]] = {}
+_combinations: dict[tuple[str, ...], type[Watched]] = {}
 
 
 def _class_for(kind: type) -> type[Watched]:
     """The class whose instances answer ``len()``, ``next()`` and the like just where those of *kind* do."""
     names = tuple(name for name in _SPECIAL if hasattr(kind, name))
-    found = _classes.get(names)
+    found = _combinations.get(names)
     if found is None:
         methods: dict[str, Any] = {name: _SPECIAL[name] for name in names}
-        found = _classes[names] = type("Watched", (Watched,), {"__slots__": (), **methods})
+        found = _combinations[names] = type("Watched", (Watched,), {"__slots__": (), **methods})
+    if len(_classes) >= _MAX_CLASSES:
+        _classes.clear()
+    _classes[kind] = found
     return found

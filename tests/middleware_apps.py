@@ -439,6 +439,28 @@ class FailsAtLen(Iterable):
         raise TypeError("no length")
 
 
+class FailsAtItem:
+    def __init__(self, environ):
+        self.environ = environ
+
+    def __getitem__(self, index):
+        if index:
+            raise error_of(self.environ)
+        return b"one"
+
+
+class ClosesByAttribute:
+    """As frameworks that hang a close() onto a response do."""
+
+    def __init__(self, environ):
+        self.close = lambda: log(environ, "app close")
+
+    def __iter__(self):
+        return iter([b"one"])
+
+
+body_fixture("closes_by_attribute", ClosesByAttribute)
+body_fixture("fails_at_item", FailsAtItem)
 body_fixture("fails_at_iter", FailsAtIter)
 body_fixture("fails_at_close", FailsAtClose)
 body_fixture("fails_at_len", FailsAtLen)
