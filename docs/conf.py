@@ -10,6 +10,7 @@ from heka_raven import __version__
 
 project = "heka-raven"
 author = "the heka-raven project"
+copyright = "the heka-raven project"
 version = release = __version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]

@@ -2,7 +2,7 @@
 
 # Each: (type and what is allowed, unit, meaning). The default comes from the code.
 PLUGIN = {
-    "dsn": ("DSN", "", "where to report to; without one an event goes to a router without the field `dsn`, or nowhere"),
+    "dsn": ("DSN", "", "where to report to; without one nothing is, and one warning says so"),
     "logger": ("text", "", "the event's and the message's logger; default: the client's"),
     "severity": ("0 to 7", "syslog", "of the heka message; the event's level follows it"),
     "protocol": ("7, 3", "", "3: the event that Sentry 5.1 to 5.4 understands"),
@@ -21,7 +21,7 @@ PLUGIN = {
         "",
         "gets (event, hint) after scrubbing; returns the event, or None to drop it",
     ),
-    "locals": ("values, repr, off", "", "how variables are shown; repr calls __repr__ of your classes"),
+    "locals": ("values, repr, off", "", "how variables are shown; repr calls ``__repr__`` of your classes"),
     "max_per_fingerprint": ("N/SECONDS, as 100/60s", "per process", "events of one fingerprint; the rest is counted"),
 }
 MIDDLEWARE = {

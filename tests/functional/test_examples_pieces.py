@@ -140,11 +140,13 @@ def test_the_systemd_unit_of_uwsgi(tmp_path):
 
 
 def test_every_example_has_a_test():
-    """Nothing lies in examples/ that no test names."""
+    """Nothing lies in examples/ that no test names, or that docs/examples.rst does not list."""
     tests = EXAMPLES.parent / "tests"
     text = "".join(path.read_text() for path in tests.rglob("test_*.py")) + "".join(
         path.read_text() for path in tests.glob("*_support.py")
     )
+    page = (EXAMPLES.parent / "docs" / "examples.rst").read_text()
     for path in EXAMPLES.iterdir():
         if path.name != "__pycache__":
+            assert f"``{path.name}{'/' if path.is_dir() else ''}" in page, f"{path.name} is not in docs/examples.rst"
             assert path.name in text or path.stem.removesuffix("_app") in text, path.name
