@@ -261,18 +261,23 @@ def test_fuzz_the_reader(rounds):
     dice = random.Random(10)
     seeds = [record for _, record in GOLDEN_EVENTS] + [encode(event_json(1), DSN, hmac=KEY), encode("", None, kind="x")]
     valid = encode("the valid one", DSN, kind="valid")
+    heads = tuple(valid[:size] for size in range(1, len(valid) + 1))
     reader = RecordReader()
-    expected = found = 0
+    missed = swallowed = 0
     for number in range(rounds):
         reader.feed(mutate(dice, dice.choice(seeds)))
         assert reader.pending <= 65_536 + 65_536 + 258
         if number % 20 == 0:
-            # A cut record may swallow what follows, up to the length it promised: end it, as the relay does with a
+            # A cut record may hold back what follows, up to the length it promised: end it, as the relay does with a
             # connection, and look whether what is valid is found.
-            found += sum(r.message.type == "valid" for r in reader.feed(valid) + reader.finish())
-            expected += 1
+            records = reader.feed(valid) + reader.finish()
+            if not any(record.message.type == "valid" for record in records):
+                # The format has no escape: a wrong length that reaches into the next record takes it for its own, if
+                # what comes of it happens to be a Message. Nothing else may take it.
+                missed += 1
+                swallowed += any(record.payload.endswith(heads) for record in records)
             reader = RecordReader()
-    assert expected == found
+    assert swallowed == missed <= rounds / 20 * 0.02
 
 
 @pytest.mark.timeout(1800)
