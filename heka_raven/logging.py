@@ -52,10 +52,6 @@ class RavenHandler(logging.Handler):
         self._client_name = client_name
         self.event_level = _level("event_level", event_level)
 
-    def createLock(self) -> None:
-        """No lock: nothing is shared between two records, and a fork cannot leave it locked."""
-        self.lock = None
-
     def emit(self, record: logging.LogRecord) -> None:
         """Take one record. Never raises."""
         try:
