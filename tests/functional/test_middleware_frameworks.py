@@ -274,3 +274,37 @@ def test_the_trace_of_the_caller(spool):
         event["contexts"]["trace"]["trace_id"],
         event["contexts"]["trace"]["parent_span_id"],
     )
+
+
+def test_fields_of_the_heka_message():
+    """A router can match on the request: method, path, status, address, culprit and event id are message fields."""
+    from heka.config import client_from_dict_config
+    from heka.testing import decode_message
+
+    client = client_from_dict_config(
+        {
+            "logger": "shop",
+            "stream_class": "heka.streams.DebugCaptureStream",
+            "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": DSN})},
+        }
+    )
+
+    def app(environ, start_response):
+        raise LookupError
+
+    environ = make_environ(REQUEST_METHOD="PUT", SCRIPT_NAME="/shop", REMOTE_ADDR="198.51.100.7")
+    with pytest.raises(LookupError):
+        run(RavenMiddleware(app, client), environ)
+    [record] = client.stream.msgs
+    _, message = decode_message(record)
+    fields = {field.name: field for field in message.fields}
+    assert "sentry" == message.type
+    for name, value in (
+        ("request_method", "PUT"),
+        ("request_path", "/shop/there"),
+        ("remote_addr", "198.51.100.7"),
+        ("culprit", "PUT /shop/there"),
+        ("event_id", environ["heka_raven.event_id"]),
+    ):
+        assert [value] == list(fields[name].value_string), name
+    assert [500] == list(fields["status"].value_integer)
