@@ -161,6 +161,7 @@ def test_listen_queue_is_told_once(serve, receiver):
     """A full listen queue is one event, not one a second; the requests that were running are in it."""
     server = serve("processes = 1\nsentry-watch = listen-queue\nlisten = 2")
     in_background(server, "/hold?4")
+    wait_for((server.tmp_path / "hold.pid").exists, "the request to run")
     clients = []
     for _ in range(6):
         s = socket.socket()
@@ -173,6 +174,7 @@ def test_listen_queue_is_told_once(serve, receiver):
         s.close()
 
 
+@pytest.mark.full
 def test_respawn_storm(serve, receiver):
     """Five deaths in a minute are a storm, told once."""
     server = serve("processes = 2\nsentry-watch = respawn-storm")
@@ -181,6 +183,7 @@ def test_respawn_storm(serve, receiver):
     one_event(receiver, server, "respawn-storm")
 
 
+@pytest.mark.full
 def test_normal_life_gives_no_event(serve, receiver):
     """Requests, max-requests, a reload and a stop are no news."""
     server = serve(WATCH + "max-requests = 20\nmin-worker-lifetime = 0\nharakiri = 10")

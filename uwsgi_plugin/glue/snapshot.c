@@ -63,7 +63,7 @@ static void put_line(int worker, const hk_snapshot *s, hk_pool *pool, hk_buf *ou
     hk_request r;
 
     hk_request_read(s->vars, pool, &r);
-    hk_buf_slice_put(out, r.method.n > 0 ? r.method : hk_slice_of("?"));
+    hk_buf_slice_put(out, r.method.n > 0 ? r.method : hk_slice_of("(a request that is not read yet)"));
     hk_buf_putc(out, ' ');
     hk_buf_slice_put(out, r.path.n > 512 ? hk_slice_make(r.path.p, 512) : r.path);
     hk_buf_puts(out, " for ");
