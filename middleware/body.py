@@ -24,15 +24,17 @@ Environ = dict[str, Any]
 State = list[Any]  # of heka_raven.middleware.wsgi
 _ENVIRON, _START_RESPONSE, _MIDDLEWARE = 1, 2, 4
 
-_PLAIN = frozenset({bytes, str, dict, set, frozenset, type(None), type(iter([])), type(iter(())), type(iter(b""))})
-"""Beside list and tuple: types whose iteration runs no code of the application."""
+_PLAIN = frozenset(
+    {tuple, bytes, str, dict, set, frozenset, type(None), type(iter([])), type(iter(())), type(iter(b""))}
+)
+"""Beside list: types whose iteration runs no code of the application."""
 
 # What any file, and any server's file_wrapper (wsgiref, gunicorn, Paste; waitress; uWSGI), has at least one of.
 _FILE_ATTRIBUTES = ("read", "filelike", "getfile")
 
 
 def watch(body: Any, state: State, environ: Environ) -> Iterable[bytes]:
-    """What the server gets for *body*, which is no plain list or tuple."""
+    """What the server gets for *body*, which is no plain list."""
     kind = type(body)
     if kind is GeneratorType:
         return _watch_generator(body, state, environ)

@@ -127,8 +127,7 @@ class RavenMiddleware(metaclass=_Bound):
         finally:
             state[1] = None
             _reset(token)
-        kind = type(body)
-        if kind is list or kind is tuple:
+        if type(body) is list:
             return body
         return watch(body, state, environ)
 
