@@ -24,6 +24,8 @@ if os.environ.get("DOCS_THEME") == "mozilla":
 
     html_theme_path = [os.path.dirname(mozilla_sphinx_theme.__file__)]
     html_theme = "mozilla"
+    html_static_path = ["_static"]
+    html_css_files = ["beside_the_sidebar.css"]
 else:
     pygments_style = "friendly"
     html_theme = "alabaster"
