@@ -1,8 +1,10 @@
 # inflight.py: the requests that a server event names: the suspect, and the bystanders that ran beside it. Pure.
 #
-# Read from the context "uwsgi" (or from "extra"): suspect {method url age_s worker core pid transaction user event_id
-# trace_id …}, bystanders [{…}, …].
+# As the plugin's watch writes them: the event's own request is the suspect, with worker, core, pid and request_age_ms
+# in "extra"; "extra.other_requests" has the others, one a line. Others may send objects, in the context "uwsgi" or in
+# "extra": suspect {method url age_s worker core pid transaction user event_id trace_id …}, bystanders [{…}, …].
 
+import re
 from typing import Any
 
 import orjson
@@ -12,6 +14,11 @@ from heka_raven.inbox.model import InFlight
 
 MAX_BYSTANDERS = 64
 MAX_PARSED = 65_536  # characters of a text read as JSON
+_LINE = re.compile(
+    r"(?P<method>[A-Z]{1,20}|\([^)]{1,60}\)) (?P<url>.{0,600}) for (?P<age_ms>\d{1,12}) ms"
+    r" on worker (?P<worker>\d{1,6}) core (?P<core>\d{1,6})"
+)
+_DIGITS = re.compile(r"[0-9]{1,12}")
 _AGES = ("age_s", "age", "seconds")
 _KNOWN = {"method", "url", "uri", "path", "worker", "core", "pid", "transaction", "event_id", "trace_id", *_AGES}
 
@@ -51,14 +58,48 @@ def _read(role: str, raw: Any) -> InFlight | None:
     )
 
 
+def _lines(text_: Any) -> list[InFlight]:
+    """The plugin's list of other requests: ``GET /p/1 for 400 ms on worker 1 core 0``, one a line."""
+    found = []
+    for line in text(text_).splitlines()[:MAX_BYSTANDERS]:
+        parts = _LINE.fullmatch(line.strip())
+        if parts is not None:
+            fields = {**parts.groupdict(), "age_ms": int(parts["age_ms"])}
+            item = _read("bystander", fields)
+            if item is not None:
+                found.append(item)
+    return found
+
+
+def _own_request(event: dict[str, Any], extra: dict[str, Any]) -> InFlight | None:
+    """A server event's own request is the suspect; its worker, core and age stand in ``extra``."""
+    request = mapping(event.get("request"))
+    age_ms = _age_ms(extra)
+    if not request or age_ms is None:
+        return None
+    known = {key: extra.get(key) for key in ("worker", "core", "pid")}
+    own = {"method": request.get("method"), "url": request.get("url"), "transaction": event.get("transaction")}
+    return _read("suspect", {**known, **own, "age_ms": age_ms})
+
+
+def _age_ms(extra: dict[str, Any]) -> float | None:
+    """How long the suspect had run, in ms: the plugin writes numbers as texts."""
+    value = extra.get("request_age_ms")
+    return float(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else number(value)
+
+
 def in_flight(event: dict[str, Any]) -> list[InFlight]:
     """The suspect first, then the bystanders, oldest request first."""
-    sources = [mapping(mapping(event.get("contexts")).get(name)) for name in ("uwsgi", "watch")]
-    sources.append(mapping(event.get("extra")))
+    contexts, extra = mapping(event.get("contexts")), mapping(event.get("extra"))
+    sources = [mapping(contexts.get(name)) for name in ("uwsgi", "watch")] + [extra]
+    suspect: InFlight | None = None
+    others: list[InFlight | None] = []
     for source in sources:
-        suspect = _read("suspect", source.get("suspect"))
-        others = [_read("bystander", raw) for raw in sequence(_parsed(source.get("bystanders")))[:MAX_BYSTANDERS]]
-        found = sorted((item for item in others if item), key=lambda item: -(item.age_s or 0))
-        if suspect is not None or found:
-            return [suspect, *found] if suspect is not None else found
-    return []
+        suspect = suspect or _read("suspect", source.get("suspect"))
+        others = others or [
+            _read("bystander", raw) for raw in sequence(_parsed(source.get("bystanders")))[:MAX_BYSTANDERS]
+        ]
+    suspect = suspect or _own_request(event, extra)
+    found = [item for item in others if item] or _lines(extra.get("other_requests"))
+    found.sort(key=lambda item: -(item.age_s or 0))
+    return [suspect, *found] if suspect is not None else found

@@ -30,7 +30,7 @@ MAX_CONTEXTS = 20
 _HEX_ID = re.compile(r"[0-9a-fA-F]{32}")
 _PLACE = re.compile(r"%(?:\((?P<name>\w{1,100})\))?[-#0 +]{0,5}\d{0,12}(?:\.\d{1,12})?(?P<kind>[srdiuxfgeac%])")
 REQUEST_ID_TAGS = ("request_id", "request.id", "uwsgi.request_id")
-IN_FLIGHT_KEYS = ("suspect", "bystanders")  # shown as a table of their own
+IN_FLIGHT_KEYS = ("suspect", "bystanders", "other_requests")  # shown as a table of their own
 WORKER_TAGS = ("uwsgi.worker", "worker", "worker_id")
 REQUEST_ID_HEADERS = ("x-request-id", "x-correlation-id")
 
@@ -238,10 +238,13 @@ def _request_ids(event: dict[str, Any], request: Request | None, tags: Pairs) ->
     return [value[:200] for value in dict.fromkeys(found) if value and value != "[Filtered]"][:5]
 
 
-def _worker(contexts: dict[str, Any], tags: Pairs) -> str:
+def _worker(event: dict[str, Any], tags: Pairs) -> str:
     """The number of the uWSGI worker that the event speaks of."""
     tagged = next((value for key, value in tags if key in WORKER_TAGS), "")
-    return tagged or text(mapping(contexts.get("uwsgi")).get("worker"), 20)
+    found = tagged or text(mapping(mapping(event.get("contexts")).get("uwsgi")).get("worker"), 20)
+    if not found and any(key == "uwsgi.event" for key, _ in tags):
+        found = text(mapping(event.get("extra")).get("worker"), 20)
+    return found
 
 
 def _propagated_trace(request: Request | None) -> str:
@@ -296,5 +299,5 @@ def read_event(event: dict[str, Any], brief: bool = False) -> Event:
         span_id=text(trace.get("span_id"), 32),
         request_ids=_request_ids(event, request, tags),
         in_flight=in_flight(event),
-        worker=_worker(contexts, tags),
+        worker=_worker(event, tags),
     )

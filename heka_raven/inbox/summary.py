@@ -39,6 +39,8 @@ class Summary:
     def title(self) -> str:
         """One line: the type and what it says."""
         message = self.message.partition("\n")[0]
+        if self.type and message.lower().startswith(f"{self.type.lower()}:"):
+            return message[:300]  # the plugin's watch: "harakiri: worker 3, POST /checkout"
         if self.type and message:
             return f"{self.type}: {message}"[:300]
         return (self.type or message)[:300] or "(no message)"

@@ -194,6 +194,33 @@ def test_server_events_name_the_requests_in_flight():
     assert [("uwsgi", [("worker", "3")])] == event.contexts
 
 
+def test_the_watch_s_own_words_are_read():
+    """Its request is the suspect; the other requests are lines; the worker stands in ``extra``."""
+    extra = {
+        "worker": "3", "pid": "77", "core": "0", "request_age_ms": "60200", "rss_bytes": "1000",
+        "other_requests": "GET /p/1 for 400 ms on worker 1 core 0\n"
+        "(a request that is not read yet)  for 9 ms on worker 2 core 1\n"
+        "GET /a for b for 1000 ms on worker 4 core 0\nrubbish\n",
+    }  # fmt: skip
+    event = read_event(
+        {
+            "tags": {"uwsgi.event": "harakiri"},
+            "extra": extra,
+            "request": {"method": "POST", "url": "http://x/pay"},
+            "exception": {"values": [{"type": "harakiri", "value": "harakiri: worker 3, POST /pay"}]},
+        }
+    )
+    suspect, *others = event.in_flight
+    assert ("suspect", "http://x/pay", 60.2, "3", "0", "77") == (
+        suspect.role, suspect.url, suspect.age_s, suspect.worker, suspect.core, suspect.pid,
+    )  # fmt: skip
+    assert [("/a for b", 1.0, "4"), ("/p/1", 0.4, "1"), ("", 0.009, "2")] == [
+        (item.url, item.age_s, item.worker) for item in others
+    ]
+    assert ("3", "harakiri: worker 3, POST /pay") == (event.worker, summarise(event).title)
+    assert "other_requests" not in dict(event.extra)
+
+
 def test_requests_in_flight_may_be_a_text():
     """The plugin's ``extra`` holds texts only; one that is no JSON is ignored."""
     event = read_event({"extra": {"suspect": '{"url": "/pay", "age_s": 2}', "bystanders": '[{"url": "/p"}]', "a": "b"}})
