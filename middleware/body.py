@@ -21,8 +21,11 @@ _set = CURRENT.set
 _reset = CURRENT.reset
 
 Environ = dict[str, Any]
-State = list[Any]  # of heka_raven.middleware.wsgi
-_ENVIRON, _START_RESPONSE, _MIDDLEWARE = 1, 2, 4
+
+# A request in flight is a list, the cheapest thing that can be changed in place; heka_raven.scope reads the first two.
+# Where every request or chunk passes, the places are written as numbers: a global name costs one look more.
+State = list[Any]
+DESCRIBE, ENVIRON, START_RESPONSE, STATUS, MIDDLEWARE = range(5)
 
 _PLAIN = frozenset(
     {tuple, bytes, str, dict, set, frozenset, type(None), type(iter([])), type(iter(())), type(iter(b""))}
@@ -74,7 +77,7 @@ def _enter(state: State) -> Token[State | None] | None:
     """
     outer = _get()
     token = _set(state)
-    return None if outer is None or outer[_ENVIRON] is None else token
+    return None if outer is None or outer[ENVIRON] is None else token
 
 
 def _watch_generator(body: Generator[bytes, Any, Any], state: State, environ: Environ) -> Generator[bytes, None, Any]:
@@ -103,7 +106,7 @@ def _watch_generator(body: Generator[bytes, Any, Any], state: State, environ: En
         closing = True
     except BaseException as error:
         if state[1] is not None:
-            page = state[_MIDDLEWARE].failed(state, error, begun)
+            page = state[MIDDLEWARE].failed(state, error, begun)
         if page is None:
             raise
     finally:
@@ -111,23 +114,25 @@ def _watch_generator(body: Generator[bytes, Any, Any], state: State, environ: En
         if token is not None:
             _reset(token)
         if not closing:
-            state[_START_RESPONSE] = None
+            state[START_RESPONSE] = None
     if page is not None:
         return (yield from page)
     return _close(state, environ, body.close)
 
 
-def _run(state: State, environ: Environ, function: Callable[..., Any], *args: Any) -> Any:
-    """One call into the application, with its request as the current one."""
+def _run(state: State, environ: Environ, begun: bool, function: Callable[..., Any], *args: Any) -> Any:
+    """One call into the application, with its request as the current one; its result, or the error page's chunks."""
     token = _enter(state)
-    state[_ENVIRON] = environ
+    state[ENVIRON] = environ
     try:
         return function(*args)
     except BaseException as error:
-        state[_MIDDLEWARE].failed(state, error, True)
-        raise
+        page = state[MIDDLEWARE].failed(state, error, begun)
+        if page is None:
+            raise
+        return iter(page)
     finally:
-        state[_ENVIRON] = None
+        state[ENVIRON] = None
         if token is not None:
             _reset(token)
 
@@ -135,9 +140,9 @@ def _run(state: State, environ: Environ, function: Callable[..., Any], *args: An
 def _close(state: State, environ: Environ, close: Callable[..., Any], *args: Any) -> Any:
     """The end of a body: what stays in the context after it holds nothing of the server."""
     try:
-        return _run(state, environ, close, *args)
+        return _run(state, environ, True, close, *args)
     finally:
-        state[_START_RESPONSE] = None
+        state[START_RESPONSE] = None
 
 
 _END = object()
@@ -169,7 +174,7 @@ class Watched:
         return partial(_close, self._state, self._environ, self._body.close)
 
     def _iter(self) -> Iterator[bytes]:
-        found: Any = _run(self._state, self._environ, iter, self._body)
+        found: Any = _run(self._state, self._environ, False, iter, self._body)
         return self if found is self._body else iter(watch(found, self._state, self._environ))
 
     def _step(self) -> bytes:
@@ -179,7 +184,7 @@ class Watched:
         try:
             chunk: Any = next(self._source, _END)
         except BaseException as error:
-            page = state[_MIDDLEWARE].failed(state, error, self._begun)
+            page = state[MIDDLEWARE].failed(state, error, self._begun)
             if page is None:
                 raise
             self._source = iter(page)
@@ -196,16 +201,16 @@ class Watched:
     def _item(self, key: Any) -> Any:
         """What iteration asks of a class without ``__iter__``; an IndexError is its end."""
         token = _enter(self._state)
-        self._state[_ENVIRON] = self._environ
+        self._state[ENVIRON] = self._environ
         try:
             return self._body[key]
         except (IndexError, StopIteration):
             raise
         except BaseException as error:
-            self._state[_MIDDLEWARE].failed(self._state, error, True)
+            self._state[MIDDLEWARE].failed(self._state, error, True)
             raise
         finally:
-            self._state[_ENVIRON] = None
+            self._state[ENVIRON] = None
             if token is not None:
                 _reset(token)
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from heka_raven.capture import traceback_of
-from heka_raven.middleware.body import watch
+from heka_raven.middleware.body import DESCRIBE, ENVIRON, MIDDLEWARE, START_RESPONSE, STATUS, State, watch
 from heka_raven.middleware.errorpage import respond
 from heka_raven.middleware.options import MiddlewareOptions, make_client, parse_options
 from heka_raven.middleware.policy import Policy, Verdict
@@ -34,10 +34,6 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _set = CURRENT.set
 _reset = CURRENT.reset
-
-# A request in flight is a list, the cheapest thing that can be changed in place; heka_raven.scope reads the first two.
-DESCRIBE, ENVIRON, START_RESPONSE, STATUS, MIDDLEWARE = range(5)
-State = list[Any]
 
 _MECHANISM = {"type": "wsgi", "handled": False}
 _CAUGHT = {"type": "wsgi", "handled": True}
@@ -144,7 +140,8 @@ class RavenMiddleware(metaclass=_Bound):
         """
         traceback = traceback_of(error)
         inner = traceback.tb_next if traceback is not None else None  # without the frame of the middleware
-        verdict, event_id = self.report(state, error, inner or traceback, state[STATUS], _MECHANISM)
+        status = state[STATUS] if begun else None  # else the server answers 500, whatever was announced
+        verdict, event_id = self.report(state, error, inner or traceback, status, _MECHANISM)
         if begun or not self.options.catchall or verdict is not Verdict.REPORT:
             return None
         if not issubclass(type(error), Exception):

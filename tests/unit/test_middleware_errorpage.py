@@ -75,7 +75,7 @@ def test_kinds(accept, content_type, client):
 @pytest.mark.parametrize(
     "name",
     ["fails_in_call", "fails_after_start", "generator_fails_first", "iterator_fails_first", "fails_with_cause",
-     "raises_unprintable"],
+     "raises_unprintable", "fails_at_iter"],
 )  # fmt: skip
 def test_answers_where_nothing_was_sent(name, client):
     """Failed before the first byte: the page is the response, also where another one had been announced."""

@@ -54,6 +54,17 @@ def test_an_error_that_the_application_dealt_with(client):
     assert 500 == client.facts.fields["status"]
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("fails_in_call", 500), ("fails_after_start", 500), ("generator_fails_first", 500), ("fails_at_iter", 500),
+     ("generator_fails_later", 200), ("iterator_fails_later", 200), ("fails_at_close", 200)],
+)  # fmt: skip
+def test_status_that_the_visitor_got(name, status, client):
+    """500 where nothing was sent; the one that was sent where a part was."""
+    fail(APPS[name], client)
+    assert status == client.facts.fields["status"]
+
+
 @pytest.mark.parametrize("exc_info", [(None, None, None), "nonsense", (1, 2), True])
 def test_exc_info_that_is_none(exc_info, client):
     """What is no exc_info is handed on to the server and not reported."""
