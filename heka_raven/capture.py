@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from heka_raven.messages import exception_text
 from heka_raven.text import ELLIPSIS, cut
-from heka_raven.typefacts import bare_name, module_name
+from heka_raven.typefacts import bare_name, is_one_of, module_name
 from heka_raven.variables import CUT, MAX_ITEMS, Walker
 
 OUTER_FRAMES = 50
@@ -291,7 +291,7 @@ def exception_value(walker: Walker, exc: BaseException) -> str:
     """The message of *exc*, with its notes on lines of their own."""
     text = exception_text(walker, exc)
     notes = _exc_dict(exc).get("__notes__")
-    if type(notes) in (list, tuple):
+    if is_one_of(notes, list, tuple):
         for note in islice(notes, MAX_NOTES):
             text += "\n" + (note if type(note) is str else walker.text(note))
     return cut(text, MAX_MESSAGE)
@@ -353,7 +353,7 @@ def _without_hidden(shown: list[Shown]) -> list[Shown]:
     hidden = False
     last_kept = False
     for entry in shown:
-        hide = entry[2] if type(entry[2]) in (str, bool, int) else None
+        hide = entry[2] if is_one_of(entry[2], str, bool, int) else None
         last_kept = False
         if hide in ("before", "before_and_this"):
             kept.clear()

@@ -13,6 +13,7 @@ from typing import Any
 
 from heka_raven.scope import RequestFacts
 from heka_raven.text import clean, cut
+from heka_raven.typefacts import is_one_of, plain_dict
 from heka_raven.variables import Walker
 
 MAX_MESSAGE = 8192
@@ -108,7 +109,7 @@ def build_event(
         _merge(merged_tags, facts.tags)
         _merge(merged_extra, facts.extra)
         user = _merge_user(facts.user, user)
-        fingerprint = fingerprint or facts.fingerprint
+        fingerprint = facts.fingerprint if fingerprint is None else fingerprint
     if transaction and "transaction" not in event:
         event["transaction"] = cut(clean(transaction), MAX_CULPRIT)
     _merge(merged_tags, tags)
@@ -117,12 +118,11 @@ def build_event(
     event["tags"] = shown_tags(merged_tags, walker)
     if merged_extra:
         event["extra"] = walker.show_names(merged_extra.items())
-    if user:
-        event["user"] = shown_user(user, walker)
-    if fingerprint:
-        event["fingerprint"] = shown_fingerprint(fingerprint, walker)
-    if contexts:
-        _add_contexts(event, contexts, walker)
+    if user is not None and (known := shown_user(user, walker)):
+        event["user"] = known
+    if fingerprint is not None and (texts := shown_fingerprint(fingerprint, walker)):
+        event["fingerprint"] = texts
+    _add_contexts(event, contexts, walker)
     if breadcrumbs:
         shown = [_breadcrumb(crumb, walker) for crumb in list(breadcrumbs)[-MAX_BREADCRUMBS:]]
         event["breadcrumbs"] = {"values": [crumb for crumb in shown if crumb]}
@@ -130,37 +130,36 @@ def build_event(
 
 
 def _merge(into: dict[str, Any], more: Any) -> None:
-    kind = type(more)
-    if kind is dict or issubclass(kind, dict):
-        for name, value in dict.items(more):
-            into[name if type(name) is str else str(name) if type(name) in (int, bytes) else "?"] = value
-    elif kind in (list, tuple):
-        for pair in more:
-            if type(pair) in (list, tuple) and len(pair) == 2 and type(pair[0]) is str:
-                into[pair[0]] = pair[1]
+    """Add a dict, or a list of pairs."""
+    if is_one_of(more, list, tuple):
+        pairs = [pair for pair in more if is_one_of(pair, list, tuple) and len(pair) == 2]
+    else:
+        pairs = list(plain_dict(more).items())
+    for name, value in pairs:
+        if is_one_of(name, str, int, bytes):
+            into[str(name)] = value
 
 
 def _merge_user(under: dict[str, Any] | None, over: Any) -> Any:
-    if issubclass(type(over), dict):
-        return {**(under or {}), **dict(dict.items(over))}
-    return over if over else under
+    if over is None:
+        return under
+    return {**(under or {}), **plain_dict(over)} if issubclass(type(over), dict) else over
 
 
 def _add_facts(event: dict[str, Any], facts: RequestFacts, walker: Walker) -> None:
     if facts.transaction:
         event["transaction"] = cut(clean(facts.transaction), MAX_CULPRIT)
-    if facts.request:
-        event["request"] = shown_request(facts.request, walker)
+    if request := shown_request(plain_dict(facts.request), walker):
+        event["request"] = request
     if facts.trace:
         event["contexts"]["trace"] = {
             name: cut(value, 64) for name, value in facts.trace.items() if type(value) is str
         }
-    if facts.contexts:
-        _add_contexts(event, facts.contexts, walker)
+    _add_contexts(event, facts.contexts, walker)
 
 
-def _add_contexts(event: dict[str, Any], contexts: Mapping[str, Any], walker: Walker) -> None:
-    for name, value in walker.show_names(contexts.items()).items():
+def _add_contexts(event: dict[str, Any], contexts: Any, walker: Walker) -> None:
+    for name, value in walker.show_names(plain_dict(contexts).items()).items():
         if type(value) is dict:
             event["contexts"][name] = value
 
@@ -170,7 +169,7 @@ def shown_request(request: Mapping[str, Any], walker: Walker) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name in _REQUEST_KEYS:
         value = request.get(name)
-        if value is None or value == "" or value == {}:
+        if value is None or (is_one_of(value, str, dict) and not value):
             continue
         if name == "data":
             # Whole, if it is text: the scrubber parses it by its content type.
@@ -209,11 +208,11 @@ def shown_tags(tags: Mapping[str, Any], walker: Walker) -> dict[str, str]:
 
 def shown_user(user: Any, walker: Walker) -> dict[str, Any]:
     """Sentry's user interface: known keys as text, the rest under ``data``."""
-    if type(user) is not dict:
+    if not issubclass(type(user), dict):
         return {"id": cut(_text(walker.show(user)), MAX_TAG)}
     shown: dict[str, Any] = {}
     data: dict[str, Any] = {}
-    for name, value in walker.show_names(user.items()).items():
+    for name, value in walker.show_names(plain_dict(user).items()).items():
         if value is None or value == "":
             continue
         if name in _USER_KEYS:
@@ -247,13 +246,13 @@ def _breadcrumb(crumb: Any, walker: Walker) -> dict[str, Any]:
             if type(value) is dict and value:
                 shown[name] = walker.show(value)
         elif name == "timestamp":
-            shown[name] = value if type(value) in (int, float) else _text(walker.show(value))
+            shown[name] = value if is_one_of(value, int, float) else _text(walker.show(value))
         elif type(value) is str:
             shown[name] = cut(clean(value), 1024)
     return shown
 
 
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+_PLAIN = (str, int, float, bool, type(None))
 
 
 class _Shown(str):
@@ -269,20 +268,23 @@ def format_message(message: str, params: Any, walker: Walker) -> str:
     """``message % params`` without the application's code: what is no plain value stands as its shown text."""
 
     def plain(value: Any) -> Any:
-        if type(value) in _PLAIN:
+        if is_one_of(value, *_PLAIN):
             return cut(value, MAX_MESSAGE) if type(value) is str else value
         return _Shown(walker.text(value))
 
     try:
         if type(params) is dict:
             return str(message % {name: plain(value) for name, value in params.items()})
-        return str(message % tuple(plain(value) for value in (params if type(params) in (tuple, list) else (params,))))
+        values = params if is_one_of(params, tuple, list) else (params,)
+        return str(message % tuple(plain(value) for value in values))
     except Exception:
         return message  # %d for what is no number; the parameters are shown beside it
 
 
 def logentry_of(message: Any, params: Any, formatted: Any, walker: Walker) -> dict[str, Any]:
     """Sentry's logentry: the template, its parameters, and the text."""
+    if not is_one_of(params, tuple, list, dict):
+        params = () if params is None else (params,)
     template = message if type(message) is str else "" if message is None else walker.text(message)
     shown: dict[str, Any] = {}
     if type(formatted) is not str or not formatted:

@@ -18,6 +18,7 @@ from heka_raven.event import skeleton
 from heka_raven.legacy import legacy_event
 from heka_raven.scope import RequestFacts
 from heka_raven.text import clean, cut
+from heka_raven.typefacts import is_one_of
 from heka_raven.variables import Walker
 
 if TYPE_CHECKING:
@@ -162,16 +163,16 @@ def _fields(
         "dsn": dsn.with_secret() if reporter.options.send_secret else dsn.without_secret(),
     }
     for name, value in own.items():
-        fields[name] = value if type(value) in _FIELD_TYPES else repr(value)
+        fields[name] = value if is_one_of(value, *_FIELD_TYPES) else repr(value)
     fields["event_id"] = event["event_id"]
     fields["culprit"] = event.get("culprit") or ""
     if facts is not None:
-        known = {name: value for name, value in facts.fields.items() if type(value) in _FIELD_TYPES}
+        known = {name: value for name, value in facts.fields.items() if is_one_of(value, *_FIELD_TYPES)}
         fields.update(reporter.scrubber.scrub_tree(known))
     return fields
 
 
-_FIELD_TYPES = frozenset({str, int, float, bool})
+_FIELD_TYPES = (str, int, float, bool)
 _OWN_FIELDS = frozenset({"msg", "dsn", "event_id", "culprit"})
 
 

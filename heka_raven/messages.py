@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from heka_raven.text import clean
-from heka_raven.typefacts import instance_dict, plan_of
+from heka_raven.typefacts import instance_dict, is_one_of, plan_of
 
 MAX_TEXT = 16384  # characters looked at; events keep 8,192
 MAX_ARGS = 50
@@ -68,7 +68,7 @@ def _state_is_plain(exc: BaseException) -> bool:
     for value in (*_exc_args(exc), *instance_dict(exc).values()):
         if id(type(value)) in _PLAIN_TYPES:
             continue
-        if type(value) in (list, tuple) and len(value) <= 100 and {*map(id, map(type, value))} <= _PLAIN_TYPES:
+        if is_one_of(value, list, tuple) and len(value) <= 100 and {*map(id, map(type, value))} <= _PLAIN_TYPES:
             continue
         return False
     return True

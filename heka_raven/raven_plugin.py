@@ -17,6 +17,7 @@ from heka.holder import CLIENT_HOLDER
 from heka_raven.handover import Report
 from heka_raven.options import InvalidArgumentError, parse_options
 from heka_raven.reporter import Reporter, resolve_exc_info
+from heka_raven.typefacts import is_one_of
 from heka_raven.variables import Walker
 
 __all__ = [  # noqa: F822 - RavenClient comes through __getattr__
@@ -84,7 +85,7 @@ def config_plugin(config: Mapping[str, Any]) -> Callable[..., str | None]:
                     setattr(report, name, fields.pop(name))
             report.fields = fields
             if payload is not None:
-                return reporter.send_payload(client, payload, report)
+                return reporter.send_payload(client, payload, report) if is_one_of(payload, str, bytes) else None
             report.exc_info = resolve_exc_info(exc_info)
             return None if report.exc_info is None else reporter.report(client, report)
         except Exception:

@@ -27,10 +27,10 @@ from heka_raven.event import build_event, level_name, logentry_of, skeleton, tim
 from heka_raven.handover import Count, ExcInfo, Report, hand_over, send_payload
 from heka_raven.messages import plain_text
 from heka_raven.options import PluginOptions
-from heka_raven.scope import BREADCRUMBS_KEY, EVENT_ID_KEY, RequestFacts, current_environ, describe_current
+from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
 from heka_raven.scrub import Scrubber
 from heka_raven.source import SourceReader, installed_modules, make_in_app, make_is_library
-from heka_raven.typefacts import bare_name, module_name, mro_of, type_name
+from heka_raven.typefacts import bare_name, is_one_of, module_name, mro_of, plain_dict, type_name
 from heka_raven.variables import Walker
 
 log = logging.getLogger("heka_raven")
@@ -44,7 +44,7 @@ def resolve_exc_info(value: Any) -> ExcInfo | None:
     """What *value* means: True: the exception in flight; an exception; a tuple as of ``sys.exc_info``; else nothing."""
     if value is True:
         value = sys.exc_info()
-    if type(value) in (tuple, list) and len(value) == 3:
+    if is_one_of(value, tuple, list) and len(value) == 3:
         exc, traceback = value[1], value[2]
     else:
         exc, traceback = value, None
@@ -236,14 +236,14 @@ class Reporter:
             )
             exceptions = None
             if report.exc_info is not None:
-                mechanism = report.mechanism or {"type": "generic", "handled": True}
+                mechanism = _mechanism(report.mechanism)
                 exceptions = self.capturer.exceptions(report.exc_info[1], report.exc_info[2], walker, mechanism)
-            if report.request is not None:
+            if request := plain_dict(report.request):
                 facts = facts or RequestFacts()
-                facts.request = report.request
-            crumbs = report.breadcrumbs or (environ.get(BREADCRUMBS_KEY) if environ is not None else None)
+                facts.request = request
+            crumbs = report.breadcrumbs or (breadcrumbs(environ) if environ is not None else None)
             extra = dict(report.fields) if options.protocol == 7 else {}
-            extra.update(report.extra or {})
+            extra.update(plain_dict(report.extra))
             if report.msg or options.protocol == 3:
                 extra["msg"] = report.msg
             if held_back:
@@ -314,6 +314,16 @@ class Reporter:
             return event
         except Exception:
             return skeleton(event, "scrubbing failed")
+
+
+def _mechanism(given: Any) -> dict[str, Any]:
+    """How the exception came to be reported, in Sentry's form."""
+    mechanism: dict[str, Any] = {"type": "generic", "handled": True}
+    for name, kind in (("type", str), ("handled", bool), ("description", str)):
+        value = plain_dict(given).get(name)
+        if type(value) is kind:
+            mechanism[name] = value
+    return mechanism
 
 
 def _counter(client: Any) -> Count:

@@ -110,10 +110,21 @@ def find_in_class(cls: type, name: str) -> Any:
 def instance_dict(value: Any) -> dict[str, Any]:
     """The attributes of *value* itself; empty when it has none or hides them behind code."""
     descriptor = find_in_class(type(value), "__dict__")
-    if type(descriptor) not in (types.GetSetDescriptorType, types.MemberDescriptorType):
+    if not is_one_of(descriptor, types.GetSetDescriptorType, types.MemberDescriptorType):
         return {}
     found = descriptor.__get__(value)
     return found if type(found) is dict else {}
+
+
+def is_one_of(value: Any, *kinds: type) -> bool:
+    """Whether the type of *value* is exactly one of *kinds*; ``in`` would ask a metaclass for equality."""
+    kind = type(value)
+    return any(kind is known for known in kinds)
+
+
+def plain_dict(value: Any) -> dict[Any, Any]:
+    """A dict, or what a subclass of one holds, as a plain copy; empty for anything else."""
+    return {name: item for name, item in dict.items(value)} if issubclass(type(value), dict) else {}  # noqa: C416
 
 
 # -- the plan of a class ---------------------------------------------------------------------------------------------
@@ -246,7 +257,7 @@ def _range(value: range) -> str:
 
 def _pattern(value: re.Pattern[Any]) -> str:
     source = value.pattern
-    return f"re.compile({source[:300]!r})" if type(source) in (str, bytes) else "<re.Pattern object>"
+    return f"re.compile({source[:300]!r})" if is_one_of(source, str, bytes) else "<re.Pattern object>"
 
 
 def _function(value: Any) -> str:

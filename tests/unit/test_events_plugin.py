@@ -713,6 +713,30 @@ def test_hostile_error_is_reported(client):
     assert ("Cruel", "m") == (event["exception"]["values"][0]["type"], event["exception"]["values"][0]["value"])
 
 
+class Odd:
+    """All of whose methods raise."""
+
+    def __getattribute__(self, name):
+        raise KeyboardInterrupt("the application's code was run")
+
+    __repr__ = __str__ = __bool__ = __eq__ = __len__ = __iter__ = __hash__ = __getattribute__
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    "msg logger severity level tags extra user fingerprint contexts mechanism own_field exc_info payload".split(),
+)
+def test_hostile_arguments(client, keyword, caplog):
+    """Whatever is passed to the call, it does not raise, and nothing of it is run; what is usable is reported."""
+    for value in (Odd(), {"a": Odd()}, [Odd()], ("a", Odd()), {"type": Odd()}, "text", 5, b"x"):
+        with caplog.at_level(logging.CRITICAL):
+            event_id = report(client, **{keyword: value})
+        if keyword not in ("exc_info", "payload"):
+            assert event_id
+            assert "exception" in last_event(client)
+            assert "values are left out" not in str(last_event(client))
+
+
 def test_hostile_sizes_are_bounded(tmp_path):
     """50 MB of text, 3 million items, a slow repr, 1,000 frames, 10,000 keys: the event is small, and soon there."""
 
