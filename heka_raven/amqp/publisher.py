@@ -20,16 +20,14 @@ from heka_raven.amqp.options import BrokerOptions
 from heka_raven.dsn import DsnError, parse_dsn
 from heka_raven.envelope import EnvelopeError, split_header
 from heka_raven.sender.house import House
+from heka_raven.sender.listing import TICK_S, Listing
 from heka_raven.spool import Spool, parse_name
 
-TICK_S = 0.1
 WINDOW = 256  # messages on their way
 WINDOW_BYTES = 8 * 1024 * 1024
 FILL_AT_ONCE = 64  # messages between two looks at what the broker says
 STALL_S = 60.0  # no confirmation for so long, and no alarm: this node has lost its cluster
 NACK_PAUSE_S = 1.0  # the queue is full
-FRESH_MTIME_S = 0.2  # a directory that changed this recently may change again within one mtime: list it once more
-LIST_SHARE = 20  # of a large backlog: one listing for 20 times its cost of work
 DRAIN_S = 5.0
 CONTENT_TYPE = "application/x-sentry-envelope"
 
@@ -76,8 +74,7 @@ class Publisher:
         self._tag = 0
         self._paused_until = 0.0
         self._confirmed_at = 0.0
-        self._listed_mtime_ns = -1
-        self._list_again_at = 0.0
+        self._listing = Listing(spool, once=once)
         self._house = House(spool)
         self._stop_by: float | None = None
         self._losses = 0
@@ -102,7 +99,7 @@ class Publisher:
         if self._over(now):
             self.link.end()
             return
-        self._scan(now)
+        self._scan()
         self._fill()
         if self._in_flight and not self.link.blocked and now - self._confirmed_at > STALL_S:
             self.link.drop(f"nothing was confirmed for {STALL_S:g} s")
@@ -122,22 +119,10 @@ class Publisher:
             return not self._in_flight or self._channel is None or now >= self._stop_by
         if not self._once:
             return False
-        return self._listed_mtime_ns >= 0 and (not self._known or self._losses >= self._urls)
+        return self._listing.done and (not self._known or self._losses >= self._urls)
 
-    def _scan(self, now: float) -> None:
-        """List new/ when it changed, but never spend more than a small share of the time on it."""
-        if now < self._list_again_at or (self._once and self._listed_mtime_ns >= 0):
-            return
-        mtime_ns = self._spool.new_mtime_ns()
-        if mtime_ns == self._listed_mtime_ns:
-            return
-        names = self._spool.names()
-        cost_s = time.monotonic() - now
-        if cost_s > TICK_S / LIST_SHARE:
-            self._list_again_at = now + cost_s * LIST_SHARE
-        recent = abs(time.time() - mtime_ns / 1e9) < FRESH_MTIME_S
-        self._listed_mtime_ns = -1 if recent and not self._once else mtime_ns
-        new = [name for name in names if name not in self._known]
+    def _scan(self) -> None:
+        new = [name for name in self._listing.look() if name not in self._known]
         self._known.update(new)
         self._waiting.extend(new)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from heka_raven import ledger
 from heka_raven.sender.house import House, load_limits, save_limits
 from heka_raven.sender.http import HttpTransport
+from heka_raven.sender.listing import TICK_S, Listing
 from heka_raven.sender.options import SenderOptions
 from heka_raven.sender.policy import MAX_HOPS, Limits, Reply, decide, parse_pauses
 from heka_raven.sender.reports import Reports
@@ -22,9 +23,6 @@ from heka_raven.sender.schedule import Schedule
 from heka_raven.sender.udp import UdpTransport
 from heka_raven.spool import Spool, parse_name
 
-TICK_S = 0.1  # how often new/ is looked at
-FRESH_MTIME_S = 0.2  # a directory that changed this recently may change again within one mtime: list it once more
-LIST_SHARE = 20  # of a large backlog: one listing for 20 times its cost of work
 HIRE_BELOW = 0.5  # of one processor, used by all workers together
 HIRE_AT_ONCE = 5
 FINAL_REPORT_S = 1.0  # a report at the end must not hold the end up
@@ -74,8 +72,7 @@ class Sender:
         self._staffed_at = 0.0
         self._stopping = False
         self._drain_until: float | None = None
-        self._listed_mtime_ns = -1
-        self._list_again_at = 0.0
+        self._listing = Listing(spool, once=once)
         self._house = House(spool)
         self.tried = 0
         self.ends: dict[str, int] = {}  # by counter, of this run
@@ -100,8 +97,9 @@ class Sender:
                     break
                 if not self._still_ours():
                     break
-                self._scan()
+                names = self._listing.look()
                 with self._condition:
+                    self._schedule.found(names)
                     self._staff()
                     if self._finished():
                         break
@@ -124,23 +122,6 @@ class Sender:
         if not self._once and not self._stopping:
             return False
         return self._active == 0 and not self._schedule.ready(time.time(), time.monotonic())
-
-    def _scan(self) -> None:
-        """List new/ when it changed, but never spend more than a small share of the time on it."""
-        tick = time.monotonic()
-        if tick < self._list_again_at or (self._once and self._listed_mtime_ns >= 0):
-            return
-        mtime_ns = self._spool.new_mtime_ns()
-        if mtime_ns == self._listed_mtime_ns:
-            return
-        names = self._spool.names()
-        cost_s = time.monotonic() - tick
-        if cost_s > TICK_S / LIST_SHARE:
-            self._list_again_at = tick + cost_s * LIST_SHARE
-        recent = abs(time.time() - mtime_ns / 1e9) < FRESH_MTIME_S
-        self._listed_mtime_ns = -1 if recent and not self._once else mtime_ns
-        with self._condition:
-            self._schedule.found(names)
 
     def _staff(self) -> None:
         """Wake workers that have something to do, and hire while all are busy waiting.
