@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import encodings.idna  # noqa: F401 - getaddrinfo would import it later, maybe while the process forks
 import http.client
 import io
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import urllib3
@@ -78,18 +79,35 @@ class _Watched(HTTPConnection):
         self.uses = 0
         super().connect()
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        self.uses += 1
-        _in_flight.watch.connection = self
-        # Headers and body in one write: a system call and, on many servers, a wakeup less for each event.
+    def post(self, target: str, headers: Mapping[str, str], body: bytes, deadline: float) -> http.client.HTTPResponse:
+        """POST and read the answer's head, by the standard library's own methods on this connection.
+
+        urllib3's make an answer with decoders and retries behind it, and cost more than all the rest of an event.
+        """
+        self._note_use()
+        if self.sock is None:
+            self.connect()
+        self.sock.settimeout(max(0.001, deadline - time.monotonic()))
         held = self._held = bytearray()
         try:
-            super().request(*args, **kwargs)
+            http.client.HTTPConnection.request(self, "POST", target, body, headers)
         finally:
             self._held = None
-        super().send(held)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a refusal may come before all was sent
+            super().send(held)
+        return http.client.HTTPConnection.getresponse(self)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """What urllib3's pools call, for a proxy."""
+        self._note_use()
+        super().request(*args, **kwargs)
+
+    def _note_use(self) -> None:
+        self.uses += 1
+        _in_flight.watch.connection = self
 
     def send(self, data: Any) -> None:
+        # Headers and body in one write: a system call and, on many servers, a wakeup less for each event.
         if self._held is None:
             super().send(data)
         else:
@@ -128,12 +146,11 @@ class HttpTransport:
         self._connect_timeout_s = connect_timeout_s
         self._proxy = proxy
         self._environment_proxies = {} if proxy else getproxies_environment()
-        self._pool_options: dict[str, Any] = {"maxsize": connections, "num_pools": MAX_POOLS, "retries": False}
+        self._connections = connections
         self._ca_file = ca_file
-        self._managers: dict[tuple[str | None, bool], urllib3.PoolManager] = {}
-        self._direct: dict[
-            tuple[str, bool], tuple[urllib3.HTTPConnectionPool, str]
-        ] = {}  # saves half of a lookup's cost
+        self._managers: dict[tuple[str, bool], urllib3.ProxyManager] = {}
+        self._kept: dict[tuple[str, str, bool], list[_Watched]] = {}  # by scheme, host:port, no_verify
+        self._contexts: dict[bool, ssl.SSLContext] = {}
         self._lock = threading.Lock()
         self._watches: dict[int, _Watch] = {}
 
@@ -150,30 +167,125 @@ class HttpTransport:
     def _try(
         self, url: str, headers: Mapping[str, str], body: bytes, deadline: float, no_verify: bool
     ) -> tuple[Reply, bool]:
-        left_s = max(0.001, deadline - time.monotonic())
         watch = _in_flight.watch = self._watches[threading.get_ident()] = _Watch(deadline)
         try:
-            pool, target = self._pool(url, no_verify)
-            response = pool.urlopen(
-                "POST",
-                target,
-                body=body,
-                headers=headers,
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                decode_content=False,
-                timeout=Timeout(connect=min(self._connect_timeout_s, left_s), read=left_s),
-            )
-            detail = _finish(response)
-        except (HTTPError, OSError, ValueError) as error:
+            proxy = self._proxy_for(url)
+            if proxy is None:
+                reply = self._post_directly(url, headers, body, deadline, no_verify)
+            else:
+                reply = self._post_by_proxy(proxy, url, headers, body, deadline, no_verify)
+        except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             late = time.monotonic() >= deadline
             stale = watch.connection is not None and watch.connection.uses > 1 and not late
             return Reply(None, {}, "no answer in time" if late else explain(error)), stale
         finally:
             del self._watches[threading.get_ident()]
-        found = {name: value for name in REPLY_HEADERS if (value := response.headers.get(name)) is not None}
-        return Reply(response.status, found, detail if response.status >= 300 else ""), False
+        return reply, False
+
+    def _post_directly(
+        self, url: str, headers: Mapping[str, str], body: bytes, deadline: float, no_verify: bool
+    ) -> Reply:
+        parts = urlsplit(url)
+        key = (parts.scheme, parts.netloc, no_verify)
+        connection = self._kept_connection(key) or self._new_connection(parts, deadline, no_verify)
+        keep = False
+        try:
+            response = connection.post(
+                f"{parts.path}?{parts.query}" if parts.query else parts.path, headers, body, deadline
+            )
+            reply = _reply(response.status, response.headers, _read_rest(response))
+            keep = response.isclosed() and not response.will_close
+            response.close()
+        finally:
+            if keep:
+                with self._lock:
+                    self._kept.setdefault(key, []).append(connection)
+            else:
+                connection.close()
+        return reply
+
+    def _kept_connection(self, key: tuple[str, str, bool]) -> _Watched | None:
+        """One that is open still: a server that closed it meanwhile has made it readable."""
+        while True:
+            with self._lock:
+                kept = self._kept.get(key)
+                if not kept:
+                    return None
+                connection = kept.pop()
+            if connection.is_connected:
+                return connection
+            connection.close()
+
+    def _new_connection(self, parts: SplitResult, deadline: float, no_verify: bool) -> _Watched:
+        host = parts.hostname or ""
+        timeout_s = min(self._connect_timeout_s, max(0.001, deadline - time.monotonic()))
+        if parts.scheme == "http":
+            return _Watched(host, parts.port, timeout=timeout_s)
+        return _WatchedTls(host, parts.port, timeout=timeout_s, ssl_context=self._context(no_verify))
+
+    def _context(self, no_verify: bool) -> ssl.SSLContext:
+        with self._lock:
+            context = self._contexts.get(no_verify)
+            if context is None:
+                context = ssl.create_default_context(cafile=self._ca_file)
+                if no_verify:
+                    context.check_hostname = False
+                    context.verify_mode = ssl.CERT_NONE
+                self._contexts[no_verify] = context
+            return context
+
+    def _proxy_for(self, url: str) -> str | None:
+        if self._proxy is not None or not self._environment_proxies:
+            return self._proxy
+        parts = urlsplit(url)
+        proxy = self._environment_proxies.get(parts.scheme) or self._environment_proxies.get("all")
+        if proxy and proxy_bypass_environment(parts.hostname or "", self._environment_proxies):
+            return None
+        return proxy or None
+
+    def _post_by_proxy(
+        self, proxy: str, url: str, headers: Mapping[str, str], body: bytes, deadline: float, no_verify: bool
+    ) -> Reply:
+        context = self._context(no_verify)
+        with self._lock:
+            manager = self._managers.get((proxy, no_verify))
+            if manager is None:
+                manager = self._managers[proxy, no_verify] = self._new_manager(proxy, context)
+        left_s = max(0.001, deadline - time.monotonic())
+        response = manager.urlopen(
+            "POST",
+            url,
+            body=body,
+            headers=headers,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=Timeout(connect=min(self._connect_timeout_s, left_s), read=left_s),
+        )
+        reply = _reply(response.status, response.headers, _read_rest(response))
+        if response.closed:
+            response.release_conn()
+        else:
+            response.close()
+        return reply
+
+    def _new_manager(self, proxy: str, context: ssl.SSLContext) -> urllib3.ProxyManager:
+        login = urlsplit(proxy)
+        proxy_headers = None
+        if login.username:
+            user = f"{unquote(login.username)}:{unquote(login.password or '')}"
+            proxy_headers = make_headers(proxy_basic_auth=user)
+        manager = urllib3.ProxyManager(
+            proxy,
+            proxy_headers=proxy_headers,
+            proxy_ssl_context=context,
+            ssl_context=context,
+            maxsize=self._connections,
+            num_pools=MAX_POOLS,
+        )
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        return manager
 
     def enforce_deadlines(self) -> None:
         """Cut what is overdue: a server that sends a byte now and then never times out by itself."""
@@ -189,72 +301,30 @@ class HttpTransport:
 
     def close(self) -> None:
         with self._lock:
+            for kept in self._kept.values():
+                for connection in kept:
+                    connection.close()
             for manager in self._managers.values():
                 manager.clear()
+            self._kept.clear()
             self._managers.clear()
-            self._direct.clear()
-
-    def _pool(self, url: str, no_verify: bool) -> tuple[urllib3.PoolManager | urllib3.HTTPConnectionPool, str]:
-        """What opens connections for *url*, and what it calls it: one server's pool, or a proxy's manager."""
-        found = self._direct.get((url, no_verify))
-        if found is not None:
-            return found
-        parts = urlsplit(url)
-        proxy = self._proxy
-        if proxy is None and self._environment_proxies:
-            proxy = self._environment_proxies.get(parts.scheme) or self._environment_proxies.get("all")
-            if proxy and proxy_bypass_environment(parts.hostname or "", self._environment_proxies):
-                proxy = None
-        with self._lock:
-            key = (proxy, no_verify)
-            manager = self._managers.get(key)
-            if manager is None:
-                manager = self._managers[key] = self._new_manager(proxy, no_verify)
-        if proxy is not None:
-            return manager, url
-        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        pool = manager.connection_from_host(parts.hostname, parts.port, parts.scheme)
-        if len(self._direct) >= MAX_POOLS:
-            self._direct.clear()
-        self._direct[url, no_verify] = pool, target
-        return pool, target
-
-    def _new_manager(self, proxy: str | None, no_verify: bool) -> urllib3.PoolManager:
-        options = dict(self._pool_options)
-        if no_verify:
-            context = ssl.create_default_context()
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        else:
-            context = ssl.create_default_context(cafile=self._ca_file)
-        options["ssl_context"] = context
-        if proxy is None:
-            manager = urllib3.PoolManager(**options)
-        else:
-            login = urlsplit(proxy)
-            proxy_headers = None
-            if login.username:
-                user = f"{unquote(login.username)}:{unquote(login.password or '')}"
-                proxy_headers = make_headers(proxy_basic_auth=user)
-            manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers, proxy_ssl_context=context, **options)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-        return manager
 
 
-def _finish(response: urllib3.BaseHTTPResponse) -> str:
-    """Read the body, so that the connection can be used again. The headers decided; a cut body changes nothing.
+def _reply(status: int, headers: Any, detail: str) -> Reply:
+    found = {name: value for name in REPLY_HEADERS if (value := headers.get(name)) is not None}
+    return Reply(status, found, detail if status >= 300 else "")
+
+
+def _read_rest(response: Any) -> str:
+    """Read the body, so that the connection can be used again. The head decided; a cut body changes nothing.
 
     Returns:
         Its beginning, for people.
     """
     try:
-        body = response.read(MAX_REPLY_BODY)
-    except (HTTPError, OSError, ValueError):
-        body = b""
-    if response.closed:
-        response.release_conn()
-    else:
-        response.close()
+        body: bytes = response.read(MAX_REPLY_BODY)
+    except (HTTPError, http.client.HTTPException, OSError, ValueError):
+        return ""
     return body[:MAX_DETAIL].decode("utf-8", "replace").strip()
 
 
@@ -264,7 +334,7 @@ def explain(error: BaseException) -> str:
         return f"the host name cannot be resolved ({error.__cause__ or 'DNS'})"
     if isinstance(error, ProxyError):
         return f"the proxy failed ({error.original_error})"
-    if isinstance(error, SSLError):
+    if isinstance(error, (SSLError, ssl.SSLError)):
         return f"TLS failed ({error})"
     if isinstance(error, NewConnectionError):
         cause = error.__cause__
@@ -274,6 +344,6 @@ def explain(error: BaseException) -> str:
         return "no connection in time"
     if isinstance(error, (ReadTimeoutError, TimeoutError)):
         return "no answer in time"
-    if isinstance(error, ProtocolError):
+    if isinstance(error, (ProtocolError, http.client.HTTPException, ConnectionError)):
         return "the connection ended without an answer"
     return f"{type(error).__name__}: {error}"
