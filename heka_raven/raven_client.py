@@ -22,6 +22,7 @@ from heka_raven.encode import decode_raven
 from heka_raven.handover import Report
 from heka_raven.options import parse_options
 from heka_raven.reporter import Reporter, resolve_exc_info
+from heka_raven.typefacts import plain_dict
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what a library of 2018 says on today's Python is no news to the app
@@ -154,15 +155,15 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
                 return None
             if exc_info is not None and not self.should_capture(exc_info):
                 return None
-            report = self._report_of(event_type, dict(data or {}), kwargs)
+            report = self._report_of(event_type, plain_dict(data), kwargs)
             report.exc_info = exc_info
             report.timestamp = _seconds(date)
             report.sample_rate = self.sample_rate if sample_rate is None else sample_rate
-            report.extra = {**self.extra, **(report.extra or {}), **(extra or {})}
-            report.tags = {**self.tags, **(report.tags or {}), **(tags or {})}
+            report.extra = {**self.extra, **report.extra, **plain_dict(extra)}
+            report.tags = {**self.tags, **report.tags, **plain_dict(tags)}
             if time_spent is not None:
                 report.extra["time_spent"] = time_spent
-            if stack or (self.auto_log_stacks and exc_info is None):
+            if (stack is not None and stack is not False) or (self.auto_log_stacks and exc_info is None):
                 report.stack = _innermost(stack)
             event_id = reporter.report(client, report)
         except Exception as error:
@@ -177,16 +178,18 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
         report = Report(mechanism={"type": "raven", "handled": True})
         merged = {**context, **{name: value for name, value in data.items() if value is not None}}
         for name in ("tags", "extra"):
-            merged[name] = {**(context.get(name) or {}), **(data.get(name) or {})}
-        report.request = merged.get("request") or merged.get("sentry.interfaces.Http")
-        report.user = merged.get("user") or merged.get("sentry.interfaces.User")
+            merged[name] = {**plain_dict(context.get(name)), **plain_dict(data.get(name))}
+        report.request = merged.get("request", merged.get("sentry.interfaces.Http"))
+        report.user = merged.get("user", merged.get("sentry.interfaces.User"))
         report.tags, report.extra = merged["tags"], merged["extra"]
-        report.level = kwargs.get("level") or merged.get("level")
-        report.logger = merged.get("logger")
-        report.fingerprint = kwargs.get("fingerprint") or merged.get("fingerprint")
+        report.level = kwargs.get("level", merged.get("level"))
+        report.logger = _text_in(merged, "logger")
+        report.fingerprint = kwargs.get("fingerprint", merged.get("fingerprint"))
         report.contexts = merged.get("contexts")
-        report.transaction = merged.get("transaction") or (None if merged.get("culprit") else self.transaction.peek())
-        report.culprit = merged.get("culprit")
+        report.culprit = _text_in(merged, "culprit")
+        report.transaction = _text_in(merged, "transaction")
+        if report.transaction is None and report.culprit is None:
+            report.transaction = self.transaction.peek()
         report.logentry = _logentry(event_type, merged, kwargs)
         report.hint = {"raven": merged}
         try:
@@ -235,19 +238,22 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
         return dict(reporter.static["modules"]) if reporter is not None and self.include_versions else {}
 
 
+def _text_in(found: Mapping[str, Any], name: str) -> str | None:
+    value = found.get(name)
+    return value if type(value) is str else None
+
+
 def _logentry(event_type: str, merged: Mapping[str, Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any, Any] | None:
     """Template, parameters and text of the message, if there is one."""
-    found = merged.get("sentry.interfaces.Message") or merged.get("logentry")
-    if isinstance(found, Mapping):
+    found = plain_dict(merged.get("sentry.interfaces.Message")) or plain_dict(merged.get("logentry"))
+    if found:
         return found.get("message"), found.get("params"), found.get("formatted")
     if event_type.endswith("Query"):
         return kwargs.get("query"), None, None
     if "message" in kwargs:
-        message = kwargs["message"]
-        return message if type(message) is str else str(message), kwargs.get("params"), kwargs.get("formatted")
-    if type(merged.get("message")) is str:
-        return merged["message"], None, None
-    return None
+        return kwargs["message"], kwargs.get("params"), kwargs.get("formatted")
+    text = _text_in(merged, "message")
+    return None if text is None else (text, None, None)
 
 
 def _seconds(date: Any) -> float | None:

@@ -209,9 +209,13 @@ def test_odd_data(heka, raven):
         def __repr__(self):
             raise KeyboardInterrupt
 
-        __str__ = __repr__
+        __str__ = __bool__ = __eq__ = __len__ = __iter__ = __repr__
 
     for kwargs in ({"data": {"request": 5, "user": 7, "logentry": 9}}, {"extra": {"o": Odd()}}, {"tags": {"o": Odd()}}):
         raven.captureMessage("m", **kwargs)
+    for name in ("extra", "tags", "data", "level", "fingerprint", "params", "stack", "date"):
+        raven.captureMessage("m", **{name: Odd()})
     raven.captureMessage(5)
-    assert 4 == len(sent_messages(heka))
+    raven.captureMessage(Odd())
+    assert 13 == len(sent_messages(heka))
+    assert not [event for event in sent_events(heka) if event["logentry"]["formatted"].startswith("heka-raven:")]
