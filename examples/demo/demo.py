@@ -34,6 +34,7 @@ def main(argv=None):
     folder = args.keep or tempfile.mkdtemp(prefix="heka-raven-demo-")
     servers = []
     try:
+        make_folder(Path(folder))
         inbox_url, app_url = start(args, Path(folder), servers)
         if args.check:
             import check
@@ -79,7 +80,6 @@ def start(args, folder, servers):
     """Start both servers; returns their addresses once both have answered."""
     if not (BUILD / "sentry_plugin.so").exists():
         raise DemoError(f"{BUILD / 'sentry_plugin.so'} is not there: start the demo with ./run demo, which builds it")
-    folder.mkdir(parents=True, exist_ok=True)
     app_port = free_port(args.port, "--port")
     inbox_port = free_port(args.inbox_port, "--inbox-port")
     inbox_url, app_url = f"http://127.0.0.1:{inbox_port}/", f"http://127.0.0.1:{app_port}/"
@@ -99,6 +99,15 @@ def start(args, folder, servers):
     servers.append(spawn([beside("uwsgi"), "--ini", str(HERE / "uwsgi.ini")], folder / "uwsgi.log", environ))
     wait_for(app_url, servers[-1], folder / "uwsgi.log")
     return inbox_url, app_url
+
+
+def make_folder(folder):
+    """Make *folder*, and see now rather than in a server's log whether it takes files."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise DemoError(f"--keep {folder}: {error.strerror}: name a directory that can be written to") from None
 
 
 def beside(name):

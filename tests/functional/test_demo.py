@@ -83,3 +83,14 @@ def test_a_bad_port_is_refused_in_one_line():
     ran = subprocess.run([*DEMO, "--port", "70000"], capture_output=True, text=True, timeout=30)
     assert 2 == ran.returncode
     assert "'70000' is not a port: 0 to 65535" in ran.stderr
+
+
+def test_a_folder_that_takes_no_files_is_refused_in_one_line(tmp_path):
+    """--keep names a file, or lies below one: one line, exit code not 0."""
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        ran = subprocess.run([*DEMO, "--keep", str(folder)], capture_output=True, text=True, timeout=30)
+        assert 1 == ran.returncode
+        (line,) = ran.stderr.splitlines()
+        assert line.startswith(f"demo: --keep {folder}: ")
+        assert line.endswith("name a directory that can be written to")
