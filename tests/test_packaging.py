@@ -61,16 +61,20 @@ def test_an_installed_wheel_imports_and_builds_the_plugin(installed, tmp_path):
         cwd=tmp_path,
     )
     assert str(ROOT) not in out
+    build_plugin(installed, tmp_path)
+
+
+def build_plugin(python, folder):
+    """`heka-raven build-plugin` of *python*'s environment, for the uWSGI of this one."""
     uwsgi = Path(sys.executable).parent / "uwsgi"
-    run(
-        [str(installed.parent / "heka-raven"), "build-plugin", "--uwsgi", str(uwsgi), "--output", str(tmp_path)],
-        cwd=tmp_path,
-    )
-    assert (tmp_path / "sentry_plugin.so").stat().st_size > 10_000
+    command = [str(Path(python).parent / "heka-raven"), "build-plugin", "--uwsgi", str(uwsgi), "--output", str(folder)]
+    run(command, cwd=folder)
+    assert (folder / "sentry_plugin.so").stat().st_size > 10_000
 
 
 def test_an_editable_install_sees_the_same_paths(tmp_path):
     """This environment holds `pip install -e .`: from elsewhere, the same import paths lead into the source tree."""
+    build_plugin(sys.executable, tmp_path)
     out = run([sys.executable, "-c", "import heka, heka_raven.middleware as m; print(m.__file__)"], cwd=tmp_path)
     assert str(ROOT) in out
 
