@@ -1,6 +1,7 @@
 # summary.py: what the store indexes of an event: its title, where it happened, and which issue it belongs to. Pure.
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 
@@ -91,6 +92,13 @@ def _links(event: Event) -> list[str]:
     suspects = [item for item in event.in_flight if item.role == "suspect"]
     links = [f"request:{name}" for name in event.request_ids]
     links += [f"trace:{name}" for name in (event.trace_id, *(item.trace_id for item in suspects)) if name]
+    for item in suspects:
+        if event.timestamp is not None and item.age_s is not None and item.pid:
+            # A slow request and the harakiri that ended it began at one moment, in one process and core. Buckets of
+            # a second that overlap by half: what is told half a second apart shares at least one of them.
+            began = event.timestamp - item.age_s
+            place = f"{event.server_name}/{item.pid}/{item.core}"
+            links += [f"began:{place}/{math.floor(began)}", f"began:{place}/{math.floor(began + 0.5)}+"]
     links += [f"event:{name}" for name in (event.event_id, *(item.event_id for item in suspects)) if name]
     return list(dict.fromkeys(links))
 

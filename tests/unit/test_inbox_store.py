@@ -184,6 +184,22 @@ def test_related_events(store):
     assert [3] == numbers(related(store, get_event(store, f"{3:032x}")))
 
 
+def test_a_slow_request_and_its_harakiri_are_related(store):
+    """They began at one moment in one process; another request of that process did not."""
+
+    def watch(number, at, age_ms, pid="77"):
+        extra = {"worker": "3", "core": "0", "pid": pid, "request_age_ms": str(age_ms)}
+        put(store, number, message="x", timestamp=at, server_name="web", tags={"uwsgi.event": "slow"}, extra=extra,
+            request={"method": "GET", "url": "/slow"})  # fmt: skip
+
+    watch(1, NOW + 0.9, 1_000)
+    watch(2, NOW + 60.2, 60_150)
+    watch(3, NOW + 60.2, 2_000)
+    watch(4, NOW + 60.2, 60_150, pid="78")
+    assert [1, 2] == numbers(related(store, get_event(store, f"{1:032x}")))
+    assert [3] == numbers(related(store, get_event(store, f"{3:032x}")))
+
+
 def test_neighbours_are_of_the_same_issue(store):
     """Older and newer step through one issue."""
     for number in (1, 2, 3):
