@@ -6,6 +6,7 @@ Everything is reported by the same two lines that any app would have: `get_clien
 import ctypes
 import html
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -48,6 +49,12 @@ BUTTONS = [
         "More visitors than the workers can take. uWSGI repeats this one every second.",
     ),
     Button("/segfault", "A segfault", "The worker reads address 0 and dies. uWSGI starts another."),
+    Button(
+        "/harakiri", "A request that never ends", "After four seconds uWSGI kills the worker; first, it is reported."
+    ),
+    Button("/hang", "… in C code", "The same, while C code holds Python's lock: the stack is there all the same."),
+    Button("/kill", "kill -9", "The worker is killed from outside. Which request was it?"),
+    Button("/slow", "A slow request", "Over five seconds: reported once, and it lives on."),
     Button("/upload", "A PUT", "An internal route of uWSGI reports every PUT, before the app sees it.", method="PUT"),
 ]
 
@@ -112,6 +119,26 @@ def segfault(environ, start_response):
     return text(start_response, "still here?")
 
 
+def harakiri(environ, start_response):
+    time.sleep(60)
+    return text(start_response, "still here?")
+
+
+def hang(environ, start_response):
+    ctypes.PyDLL(None).sleep(60)  # PyDLL: unlike CDLL, it keeps the interpreter's lock while it calls
+    return text(start_response, "still here?")
+
+
+def kill(environ, start_response):
+    os.kill(os.getpid(), signal.SIGKILL)
+    return text(start_response, "still here?")
+
+
+def slow(environ, start_response):
+    time.sleep(7.5)
+    return text(start_response, "at last")
+
+
 def upload(environ, start_response):
     return text(start_response, "thank you")
 
@@ -147,6 +174,10 @@ ROUTES = {
     "/full-queue": full_queue,
     "/busy": busy,
     "/segfault": segfault,
+    "/harakiri": harakiri,
+    "/hang": hang,
+    "/kill": kill,
+    "/slow": slow,
     "/upload": upload,
 }
 
