@@ -111,6 +111,8 @@ class Scrubber:
 
     def _kind_of(self, name: Any, loose: bool) -> str:
         """What a value under *name* is: private, a text with a syntax of its own, or ''."""
+        if type(name) is str and len(name) > MAX_SAFE_NAME:
+            return self._classify(name, loose)  # of a text: not worth its memory
         kinds = self._loose_kinds if loose else self._kinds
         kind = kinds.get(name)
         if kind is None:
@@ -118,7 +120,7 @@ class Scrubber:
                 kinds.clear()
                 self.safe_names.clear()
             kind = kinds[name] = self._classify(name if type(name) is str else str(name), loose)
-            if not kind and not loose and type(name) is str and len(name) <= MAX_SAFE_NAME and name == clean(name):
+            if not kind and not loose and type(name) is str and name == clean(name):
                 self.safe_names.add(name)
         return kind
 
@@ -303,6 +305,9 @@ class Scrubber:
         if exception is not None:
             for value in exception["values"]:
                 value["value"] = self.clean_text(value["value"])
+                mechanism = value.get("mechanism")
+                if mechanism is not None and "description" in mechanism:
+                    mechanism["description"] = self.clean_text(mechanism["description"])
 
     def scrub_request(self, request: dict[str, Any], done: set[int] | None = None) -> None:
         """Mask Sentry's request interface, in place."""

@@ -30,14 +30,15 @@ class SourceReader:
     __slots__ = ("_files",)
 
     def __init__(self) -> None:
-        self._files: OrderedDict[str, list[str] | None] = OrderedDict()
+        self._files: OrderedDict[str, Any] = OrderedDict()
 
     def __call__(self, filename: str, module_globals: dict[str, Any]) -> list[str] | None:
         """The lines of *filename* with their ends, or ``None``."""
-        if filename in self._files:
-            return self._files[filename]
+        known = self._files.get(filename, _UNKNOWN)
+        if known is not _UNKNOWN:
+            return known  # type: ignore[no-any-return]
         try:
-            lines = _read_lines(filename, module_globals)
+            lines: Any = _read_lines(filename, module_globals)
         except (RecursionError, MemoryError):
             raise  # of this moment, not of the file
         except Exception:
@@ -48,7 +49,10 @@ class SourceReader:
                 self._files.popitem(last=False)
             except KeyError:  # another thread was faster
                 break
-        return lines
+        return lines  # type: ignore[no-any-return]
+
+
+_UNKNOWN = object()
 
 
 def _read_lines(filename: str, module_globals: dict[str, Any]) -> list[str] | None:

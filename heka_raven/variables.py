@@ -199,7 +199,7 @@ def _too_deep(walker: Walker, value: Any, length: int) -> str:
 def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: Iterable[Any] = ()) -> Any:
     """Show a list or a tuple; of anything else, *length* *items*, which iterate without the application's code."""
     if length < 0:
-        length, items = len(value), value
+        length, items = len(value), value[:MAX_ITEMS]
     if depth >= walker.max_depth:
         return _too_deep(walker, value, length)
     key = id(value) * 8 + depth

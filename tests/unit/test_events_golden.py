@@ -8,6 +8,8 @@ import sys
 import jsonschema
 import pytest
 from events_support import DATA, frames_of, last_event, raised, router_client, spool_client, spooled
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from heka.testing import sent_messages
 from heka_raven import scope
@@ -17,6 +19,11 @@ SCHEMA = json.loads((DATA / "sentry_event.schema.json").read_text())
 GOLDEN_V3 = {
     entry["name"]: entry for entry in json.loads((DATA / "raven_payloads.json").read_text())["payloads"]
 }
+GRAPHS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.datetimes() | st.decimals(),
+    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text() | st.integers(), inner, max_size=8),
+    max_leaves=30,
+)
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
 
@@ -110,6 +117,21 @@ def test_every_kind_satisfies_sentrys_schema(kind, request_, tmp_path):
     report_kind(client, kind, request=request_, own_field=(1, 2), **own)
     ((_, _, event),) = spooled(tmp_path / "spool")
     VALIDATOR.validate(event)
+
+
+@given(GRAPHS, st.text(), st.dictionaries(st.text(), GRAPHS, max_size=5))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_values_satisfy_the_schema(graph, text, extra):
+    """Whatever stands in locals, messages, args and extra, the event satisfies the schema, with no value left out."""
+
+    def fail(local):
+        raise ValueError(text, local)
+
+    client = router_client()
+    assert client.raven(text, exc_info=raised(fail, graph), extra=extra, tags=extra, user=extra)
+    event = last_event(client)
+    VALIDATOR.validate(event)
+    assert "logentry" not in event
 
 
 def test_messages_satisfy_the_schema(tmp_path):
