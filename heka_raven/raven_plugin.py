@@ -10,7 +10,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from heka.client import HekaClient
 from heka.holder import CLIENT_HOLDER
@@ -21,7 +21,11 @@ from heka_raven.typefacts import is_one_of
 from heka_raven.variables import Walker
 
 __all__ = [  # noqa: F822 - RavenClient comes through __getattr__
-    "InvalidArgumentError", "RavenClient", "build_client", "capture_stack", "config_plugin",
+    "InvalidArgumentError",
+    "RavenClient",
+    "build_client",
+    "capture_stack",
+    "config_plugin",
 ]
 
 log = logging.getLogger("heka_raven")
@@ -125,6 +129,18 @@ def build_client(dsn: str | None = None, **options: Any) -> HekaClient:
 # -- capture_stack -----------------------------------------------------------------------------------------------------
 
 _told_no_client: set[str] = set()
+
+F = TypeVar("F", bound="Callable[..., Any] | staticmethod[..., Any] | classmethod[Any, ..., Any]")
+
+
+@overload
+def capture_stack(
+    function: None = None, /, *, client: HekaClient | None = None, client_name: str = "", **report: Any
+) -> Callable[[F], F]: ...
+
+
+@overload
+def capture_stack(function: F, /, *, client: HekaClient | None = None, client_name: str = "", **report: Any) -> F: ...
 
 
 def capture_stack(

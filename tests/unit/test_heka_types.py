@@ -17,6 +17,7 @@ from heka.holder import CLIENT_HOLDER, get_client
 from heka.message import Message, first_value
 from heka.streams import UdpStream
 from heka.wire import RecordReader
+from heka_raven.raven_plugin import capture_stack
 
 client: HekaClient = get_client("app", {"stream_class": "heka.streams.UdpStream"})
 sent: bool = client.heka("t", severity=SEVERITY.ERROR, fields={"a": 1, "b": {"c": True}})
@@ -45,7 +46,19 @@ def timed(x: int) -> int:
     return x
 
 
-same: int = timed(1)
+@capture_stack(severity=2)
+def watched(x: int) -> int:
+    return timed(x)
+
+
+class View:
+    @capture_stack
+    @classmethod
+    def show(cls, x: int) -> int:
+        return watched(x)
+
+
+same: int = View.show(1)
 for record in RecordReader().feed(b""):
     message: Message = record.message
     first_value(message, "name")
