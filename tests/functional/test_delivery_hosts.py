@@ -1,0 +1,153 @@
+"""What surrounds the spool: uWSGI with and without the plugin, disks that take no more."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from delivery_support import Server, assert_exact, end, free_port, run_command, wait_for, waiting
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return tmp_path / "spool"
+
+
+def uwsgi():
+    beside = Path(sys.executable).parent / "uwsgi"
+    # Not any uwsgi of the system: that may be without Python, or for another one.
+    return str(beside) if beside.exists() else pytest.skip("uwsgi is not installed beside this Python")
+
+
+UWSGI_APP = """
+import sys, threading
+from heka_raven.streams import SpoolStream
+stream = SpoolStream(path={spool!r})
+def application(environ, start_response):
+    stream.ledger.add("captured")
+    stream.write_event("0" * 32, {dsn!r}, b"{{}}")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(threading.active_count()).encode()]
+"""
+
+
+@contextlib.contextmanager
+def serving(tmp_path, spool, dsn, *options):
+    """A real uWSGI with UWSGI_APP; gives what GET answers, and the log."""
+    (tmp_path / "wsgi_app.py").write_text(UWSGI_APP.format(spool=str(spool), dsn=dsn))
+    port = free_port()
+    arguments = [uwsgi(), "--http-socket", f"127.0.0.1:{port}", "--master", "--workers", "1", "--die-on-term"]
+    arguments += ["--wsgi-file", str(tmp_path / "wsgi_app.py"), "--need-app", *options]
+    arguments += ["--virtualenv", sys.prefix, "--pythonpath", str(Path(__file__).parent.parent.parent)]
+
+    def ask():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+                return answer.read()
+        except OSError:
+            return None
+
+    log = tmp_path / "uwsgi.log"
+    with open(log, "wb") as file:
+        process = subprocess.Popen(arguments, stdout=file, stderr=file)
+        try:
+            yield ask, log
+        finally:
+            end(process)
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_uwsgi_without_the_plugin(spool, tmp_path, threads):
+    """Without enable-threads no thread starts and one warning names the ways out; with it the thread delivers."""
+    with Server() as server:
+        with serving(tmp_path, spool, server.dsn, *["--enable-threads"] * threads) as (ask, log):
+            assert wait_for(ask) == (b"2" if threads else b"1")
+            ask()
+            if threads:
+                wait_for(lambda: len(server.events) == 2)
+            else:
+                assert 2 == len(waiting(spool))
+        told = log.read_text(errors="replace")
+        assert (0 if threads else 1) == told.count("without enable-threads and without the plugin")
+        assert threads or ("plugin = sentry" in told and "enable-threads = true" in told)
+
+
+def test_uwsgi_with_the_plugin(spool, tmp_path):
+    """With the plugin no thread starts: its process delivers, and C and Python share one exact ledger."""
+    if not shutil.which("gcc"):
+        pytest.skip("needs a C compiler")
+    built = run_command("build-plugin", "--uwsgi", uwsgi(), "--output", tmp_path)
+    assert 0 == built[0], built
+    options = ["--enable-threads", "--plugins-dir", str(tmp_path), "--plugin", "sentry", "--sentry-spool", str(spool)]
+    with Server() as server:
+        with serving(tmp_path, spool, server.dsn, *options) as (ask, log):
+            assert b"1" == wait_for(ask), log.read_text(errors="replace")
+            ask()
+            wait_for(lambda: len(server.events) == 2)
+            wait_for(lambda: not waiting(spool))
+        assert_exact(spool, captured=2, delivered=2)
+        assert 2 == run_command("status", "--spool", spool)[1].count(": 2")
+
+
+def in_namespace(script_text, *arguments):
+    """Run a shell script as root of a mount namespace of its own."""
+    ran = subprocess.run(
+        [
+            "unshare",
+            "--mount",
+            *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]),
+            "sh",
+            "-ec",
+            script_text,
+            "sh",
+        ]
+        + [str(argument) for argument in arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if "Operation not permitted" in ran.stderr or "permission denied" in ran.stderr:
+        pytest.skip("no mount namespace to be had here")
+    return ran
+
+
+FULL = """
+import os, sys, logging
+logging.basicConfig(stream=sys.stderr)
+from heka_raven.ledger import read_snapshot
+from heka_raven.streams import SpoolStream
+path, kind = sys.argv[1] + "/spool", sys.argv[2]
+stream = SpoolStream(path=path, sender="off")
+def capture():
+    stream.ledger.add("captured")
+    return stream.write_event("0" * 32, "http://a@b/1", b"x" * 20000)
+first = capture()
+if kind == "full":
+    results = [capture() for _ in range(60)]
+else:
+    # A read-only mount over it: a remount would find the open ledger busy.
+    os.system("mount --bind {0} {0} && mount -o remount,bind,ro {0}".format(sys.argv[1]))
+    results = [capture() for _ in range(5)]
+    os.system("umount " + sys.argv[1])
+for name in os.listdir(path + "/new"):
+    stream.spool.remove(name, "delivered", 1)
+print(first, True in results, False in results, capture(), os.listdir(path + "/tmp"))
+s = read_snapshot(path)
+print(s.missing, s["discarded.cache_overflow"] == results.count(False), s["write_failed"] == results.count(False))
+"""
+
+
+@pytest.mark.parametrize("kind", ["full", "readonly"])
+def test_a_disk_that_takes_no_more(tmp_path, kind):
+    """Disk full, or read-only: nothing raised, no half file left, counted, one line of log; then it works again."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    text = 'mount -t tmpfs -o size=600k tmpfs "$1"; exec "$2" -c "$3" "$1" "$4"'
+    ran = in_namespace(text, mounted, sys.executable, FULL, kind)
+    lines = ran.stdout.splitlines()
+    assert [f"True {kind == 'full'} True True []", "0 True True"] == lines, ran.stderr
+    assert 1 == ran.stderr.count("could not be written")
