@@ -10,6 +10,7 @@ Delivery is cut off at the point where the request thread hands the finished eve
 for is timed: `ok_us`, microseconds a request that succeeds costs; `err_us`, one that raises 17 frames deep, each frame
 with 8 locals. Times are of this machine and this run: compare ratios only.
 """
+
 import gc
 import json
 import statistics
@@ -22,9 +23,16 @@ from wsgiref.util import setup_testing_defaults
 ENVIRON = {}
 setup_testing_defaults(ENVIRON)
 ENVIRON.update(
-    PATH_INFO="/a/b/c", QUERY_STRING="x=1&y=2", HTTP_HOST="example.com", REMOTE_ADDR="127.0.0.1",
-    HTTP_USER_AGENT="Mozilla/5.0 (X11; Linux)", HTTP_ACCEPT="*/*", HTTP_ACCEPT_ENCODING="gzip",
-    HTTP_COOKIE="session=abc; csrftoken=1", HTTP_REFERER="http://example.com/", HTTP_X_FORWARDED_FOR="1.2.3.4",
+    PATH_INFO="/a/b/c",
+    QUERY_STRING="x=1&y=2",
+    HTTP_HOST="example.com",
+    REMOTE_ADDR="127.0.0.1",
+    HTTP_USER_AGENT="Mozilla/5.0 (X11; Linux)",
+    HTTP_ACCEPT="*/*",
+    HTTP_ACCEPT_ENCODING="gzip",
+    HTTP_COOKIE="session=abc; csrftoken=1",
+    HTTP_REFERER="http://example.com/",
+    HTTP_X_FORWARDED_FOR="1.2.3.4",
 )
 
 
@@ -73,11 +81,15 @@ def ours(app):
     from heka.holder import get_client
     from heka_raven.middleware import RavenMiddleware
 
-    client = get_client("bench", {
-        "stream_class": "heka_raven.streams.SpoolStream",
-        "stream_path": tempfile.mkdtemp(prefix="bench-spool-"), "stream_sender": "off",
-        "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": "http://a@127.0.0.1:9/1"})},
-    })
+    client = get_client(
+        "bench",
+        {
+            "stream_class": "heka_raven.streams.SpoolStream",
+            "stream_path": tempfile.mkdtemp(prefix="bench-spool-"),
+            "stream_sender": "off",
+            "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": "http://a@127.0.0.1:9/1"})},
+        },
+    )
     return RavenMiddleware(app, client)
 
 
@@ -105,8 +117,9 @@ def raven(app):
         def is_enabled(self):
             return True
 
-    return Sentry(app, Client("http://a:b@127.0.0.1:9/1", install_sys_hook=False, install_logging_hook=False,
-                              hook_libraries=[]))
+    return Sentry(
+        app, Client("http://a:b@127.0.0.1:9/1", install_sys_hook=False, install_logging_hook=False, hook_libraries=[])
+    )
 
 
 def bugsnag(app):
@@ -153,8 +166,11 @@ def measure(name):
         except ValueError:
             pass
 
-    return {"name": name, "ok_us": round(timed_us(lambda: drive(ok), 5000), 2),
-            "err_us": round(timed_us(failing, 40), 1)}
+    return {
+        "name": name,
+        "ok_us": round(timed_us(lambda: drive(ok), 5000), 2),
+        "err_us": round(timed_us(failing, 40), 1),
+    }
 
 
 def main(argv):

@@ -42,8 +42,14 @@ def level_name(level: Any, severity: int = 3) -> str:
     if type(level) is str:
         return _LEVEL_NAMES.get(level.lower(), "error")
     if type(level) is int:
-        return "fatal" if level >= 50 else "error" if level >= 40 else "warning" if level >= 30 else (
-            "info" if level >= 20 else "debug"
+        return (
+            "fatal"
+            if level >= 50
+            else "error"
+            if level >= 40
+            else "warning"
+            if level >= 30
+            else ("info" if level >= 20 else "debug")
         )
     return LEVELS[severity] if 0 <= severity < len(LEVELS) else "error"
 
@@ -152,9 +158,7 @@ def _add_facts(event: dict[str, Any], facts: RequestFacts, walker: Walker) -> No
     if request := shown_request(plain_dict(facts.request), walker):
         event["request"] = request
     if facts.trace:
-        event["contexts"]["trace"] = {
-            name: cut(value, 64) for name, value in facts.trace.items() if type(value) is str
-        }
+        event["contexts"]["trace"] = {name: cut(value, 64) for name, value in facts.trace.items() if type(value) is str}
     _add_contexts(event, facts.contexts, walker)
 
 

@@ -32,6 +32,7 @@ Count = Callable[[str], None]
 MAX_MSG = 8192  # characters of the field msg
 SHRINK_TRIES = 12
 
+
 @dataclass(slots=True)
 class Report:
     """One call: what the caller says of the event. What is None is found out, or left out."""
@@ -151,9 +152,7 @@ def _severity_and_logger(reporter: Reporter, report: Report) -> tuple[int, str |
     return options.severity if report.severity is None else report.severity, report.logger or options.logger
 
 
-def _fields(
-    reporter: Reporter, report: Report, event: Mapping[str, Any], facts: RequestFacts | None
-) -> dict[str, Any]:
+def _fields(reporter: Reporter, report: Report, event: Mapping[str, Any], facts: RequestFacts | None) -> dict[str, Any]:
     """The fields of the heka message, scrubbed: a router may match on them, and log them."""
     dsn = _dsn_of(reporter)
     walker = Walker(time.thread_time, reporter.scrubber)

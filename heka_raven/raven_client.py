@@ -297,5 +297,3 @@ def __getattr__(name: str) -> Any:
     DjangoRavenClient.__qualname__ = "DjangoRavenClient"
     globals()["DjangoRavenClient"] = DjangoRavenClient
     return DjangoRavenClient
-
-

@@ -80,7 +80,9 @@ def make_spool(path: str) -> None:
                 pass
             check_directory(directory)
     except OSError as error:
-        raise SpoolError(f"spool {path}: {_words(error)}; name a directory that uid {os.geteuid()} may write to") from None
+        raise SpoolError(
+            f"spool {path}: {_words(error)}; name a directory that uid {os.geteuid()} may write to"
+        ) from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise SpoolError(f"spool {path}: not writable for uid {os.geteuid()}")
 

@@ -100,7 +100,9 @@ class SpoolStream:
     def write(self, data: bytes) -> None:
         """Refuse a heka record: the spool carries events only. Counted by the client, told once a minute."""
         self.spool.log_sparingly(
-            "record", "SpoolStream carries error events only: a heka message of another type (%d bytes) was refused", len(data)
+            "record",
+            "SpoolStream carries error events only: a heka message of another type (%d bytes) was refused",
+            len(data),
         )
 
     def flush(self) -> None:

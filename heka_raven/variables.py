@@ -34,7 +34,6 @@ CUT = "<not shown: the event's budget is used up>"
 Handler = Callable[["Walker", Any, int], Any]
 
 
-
 class Guard(Protocol):
     """What masks values while they are shown; see :class:`heka_raven.scrub.Scrubber`."""
 
@@ -233,9 +232,7 @@ def _all_small_integers(items: list[Any]) -> bool:
     return not items or (min(items) > _LOWEST and max(items) < MAX_INTEGER)
 
 
-def _mapping(
-    walker: Walker, value: Any, depth: int, length: int = -1, items: Iterable[tuple[Any, Any]] = ()
-) -> Any:
+def _mapping(walker: Walker, value: Any, depth: int, length: int = -1, items: Iterable[tuple[Any, Any]] = ()) -> Any:
     """Show a dict; of anything else, *length* pairs, which iterate without the application's code."""
     if length < 0:
         length, items = len(value), value.items()

@@ -104,9 +104,7 @@ assert reply.status_code == 500, reply
 """
 
 
-@pytest.mark.parametrize(
-    "name", ["heka_raven.raven_client.DjangoRavenClient", "heka_raven.raven_plugin.RavenClient"]
-)
+@pytest.mark.parametrize("name", ["heka_raven.raven_client.DjangoRavenClient", "heka_raven.raven_plugin.RavenClient"])
 def test_django(name, tmp_path):
     """raven's Django integration delivers through heka: ``SENTRY_CLIENT`` names the client."""
     pytest.importorskip("django")

@@ -19,7 +19,7 @@ MODES = [
     pytest.param("lazy-apps = true", marks=pytest.mark.full),
     pytest.param("threads = 2\nenable-threads = true", marks=pytest.mark.full),
 ]
-APP = '''
+APP = """
 import ctypes, os, sys, time
 sys.path.insert(0, {root!r})
 from heka_raven import uwsgi_bridge
@@ -54,7 +54,7 @@ def application(env, start):
         os._exit(7)
     start("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
-'''
+"""
 
 
 @pytest.fixture(scope="session")

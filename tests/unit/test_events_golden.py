@@ -16,9 +16,7 @@ from heka_raven import scope
 from heka_raven.encode import decode_raven
 
 SCHEMA = json.loads((DATA / "sentry_event.schema.json").read_text())
-GOLDEN_V3 = {
-    entry["name"]: entry for entry in json.loads((DATA / "raven_payloads.json").read_text())["payloads"]
-}
+GOLDEN_V3 = {entry["name"]: entry for entry in json.loads((DATA / "raven_payloads.json").read_text())["payloads"]}
 GRAPHS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.datetimes() | st.decimals(),
     lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text() | st.integers(), inner, max_size=8),

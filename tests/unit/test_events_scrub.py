@@ -170,7 +170,11 @@ def test_requests():
         ("application/json", '{"password": "x', FILTERED),
         ("application/x-www-form-urlencoded", "a=1&pass%77ord=x", "a=1&pass%77ord=[Filtered]"),
         ("text/plain", "the password=x", "the password=[Filtered]"),
-        ("multipart/form-data; boundary=b", '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\nx', FILTERED),
+        (
+            "multipart/form-data; boundary=b",
+            '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\nx',
+            FILTERED,
+        ),
     ],
 )
 def test_bodies(kind, body, expected):

@@ -318,11 +318,13 @@ def test_a_dict_that_another_thread_changes():
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates() | st.uuids()
 GRAPHS = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=60)
-    | st.tuples(inner, inner)
-    | st.dictionaries(st.text() | st.integers() | st.binary() | st.none(), inner, max_size=60)
-    | st.builds(lambda items: collections.deque(items), st.lists(inner, max_size=5))
-    | st.builds(Point, inner, inner),
+    lambda inner: (
+        st.lists(inner, max_size=60)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers() | st.binary() | st.none(), inner, max_size=60)
+        | st.builds(lambda items: collections.deque(items), st.lists(inner, max_size=5))
+        | st.builds(Point, inner, inner)
+    ),
     max_leaves=60,
 )
 
