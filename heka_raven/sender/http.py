@@ -299,6 +299,17 @@ class HttpTransport:
                 except (OSError, TypeError):
                     pass  # closed meanwhile; or TLS in TLS through a proxy, which has the timeout of each read only
 
+    def drop_closed(self) -> None:
+        """Close kept connections that their server has closed: nobody may ask for them again."""
+        with self._lock:
+            for key, kept in list(self._kept.items()):
+                alive = self._kept[key] = [connection for connection in kept if connection.is_connected]
+                for connection in kept:
+                    if connection not in alive:
+                        connection.close()
+                if not alive:
+                    del self._kept[key]
+
     def close(self) -> None:
         with self._lock:
             for kept in self._kept.values():

@@ -290,6 +290,7 @@ class Sender:
                 if data is not None:
                     self._finish(name, _quiet_request(data, now), counter, len(data))
         self._house.keep(now)
+        self._http.drop_closed()
 
     def _send_reports(self, final: bool = False) -> None:
         if not self._options.client_reports:
