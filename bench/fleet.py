@@ -139,18 +139,20 @@ def bench_broker(directory, events, waiting):
             wall_s = time.perf_counter() - began
             used = cpu_s(publisher.pid) - before
             row("AMQP out, confirmed", done, wall_s, used, f"RSS {peak / 2**20:.0f} MB with {WAITING:,} waiting")
-            wait_for(lambda: read_snapshot(waiting)["delivered"] >= 3 * events + 2000, 300)
+            wait_for(lambda: read_snapshot(waiting)["delivered"] >= 4 * events + 2000, 300)
         finally:
             stop(publisher)
-        alone = bench_consumers(directory, node, events, 1)
-        together = bench_consumers(directory, node, 2 * events, 2)
         cores = f"{os.cpu_count()} cores, shared with the broker"
-        print(f"two relays on one queue{'':<13} {together / alone:8.2f} times one ({cores})")
+        for durability, count in (("process", events), ("power", events // 5)):
+            alone = bench_consumers(directory, node, count, 1, durability)
+            together = bench_consumers(directory, node, 2 * count, 2, durability)
+            print(f"two relays on one queue{'':<13} {together / alone:8.2f} times one ({cores})")
 
 
-def bench_consumers(directory, node, events, count):
-    paths = [f"{directory}/relay{count}{n}" for n in range(count)]
-    relays = [start_relay(path, "--from", node.url, *RULE, listen=()) for path in paths]
+def bench_consumers(directory, node, events, count, durability):
+    """Relays of which each waits for its disk (power) scale with the disk; those that do not, with the cores."""
+    paths = [f"{directory}/relay-{durability}-{count}{n}" for n in range(count)]
+    relays = [start_relay(path, "--from", node.url, "--durability", durability, *RULE, listen=()) for path in paths]
     try:
         wait_for(lambda: sum(map(captured, paths)) > 100, 60)
         first, began = sum(map(captured, paths)), time.perf_counter()
@@ -160,7 +162,7 @@ def bench_consumers(directory, node, events, count):
         done = sum(map(captured, paths)) - first
         used = sum(cpu_s(relay.process.pid) for relay in relays) - before
         rss = max(relay.rss_bytes() for relay in relays)
-        row(f"AMQP in, acknowledged, {count} relay(s)", done, wall_s, used, f"RSS {rss / 2**20:.0f} MB")
+        row(f"AMQP in, {durability}, {count} relay(s)", done, wall_s, used, f"RSS {rss / 2**20:.0f} MB")
         return done / wall_s
     finally:
         for relay in relays:
