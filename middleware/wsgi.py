@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
-from types import TracebackType
+from types import BuiltinFunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from heka_raven.capture import traceback_of
@@ -22,6 +22,7 @@ from heka_raven.middleware.policy import Policy, Verdict
 from heka_raven.middleware.request import describe
 from heka_raven.middleware.tee import InputTee
 from heka_raven.scope import CURRENT, RequestFacts
+from heka_raven.uwsgi_bridge import in_uwsgi
 
 if TYPE_CHECKING:
     from heka.client import HekaClient
@@ -93,7 +94,7 @@ class RavenMiddleware(metaclass=_Bound):
         ConfigError: naming the option that does not exist, or has a value that is not allowed.
     """
 
-    __slots__ = ("_describe", "app", "client", "disconnects", "options", "policy")
+    __slots__ = ("_describe", "_unwatched", "app", "client", "disconnects", "options", "policy")
 
     def __init__(
         self, app: Application, client: HekaClient | None = None, dsn: str | None = None, **options: Any
@@ -104,6 +105,10 @@ class RavenMiddleware(metaclass=_Bound):
         self.options: MiddlewareOptions = parsed
         self.policy = Policy(parsed)
         self.disconnects = 0
+        # uWSGI's own start_response is not wrapped: beside so fast a server the wrapper would be the dearest part of
+        # all, and there is nothing to see. Given an exc_info it raises SystemError from the application's own error,
+        # which is reported when it comes out.
+        self._unwatched = BuiltinFunctionType if in_uwsgi() else None
         self._describe: Callable[[Environ], RequestFacts] = partial(describe, trusted_proxies=parsed.trusted_proxies)
         if parsed.body:
             self.app = partial(_with_tee, app, parsed.body)
@@ -114,7 +119,7 @@ class RavenMiddleware(metaclass=_Bound):
         app = self.app  # Python 3.11 can make a call of an attribute fast only if it is a method
         token = _set(state)
         try:
-            body = app(environ, _bind(state))
+            body = app(environ, start_response if type(start_response) is self._unwatched else _bind(state))
         except BaseException as error:
             page = self.failed(state, error)
             if page is None:
@@ -140,7 +145,7 @@ class RavenMiddleware(metaclass=_Bound):
         """
         traceback = traceback_of(error)
         inner = traceback.tb_next if traceback is not None else None  # without the frame of the middleware
-        status = state[STATUS] if begun else None  # else the server answers 500, whatever was announced
+        status = state[STATUS] if begun else "500"  # which the server answers, whatever was announced
         verdict, event_id = self.report(state, error, inner or traceback, status, _MECHANISM)
         if begun or not self.options.catchall or verdict is not Verdict.REPORT:
             return None
@@ -179,7 +184,7 @@ class RavenMiddleware(metaclass=_Bound):
             if verdict is not Verdict.REPORT:
                 return verdict, None
             plain = state[DESCRIBE]
-            state[DESCRIBE] = partial(plain, status=status or "500", traceback=traceback)
+            state[DESCRIBE] = partial(plain, status=status, traceback=traceback)
             try:
                 exc_info = (type(error), error, traceback)
                 return verdict, self.client.raven("", exc_info=exc_info, mechanism=dict(mechanism))

@@ -57,7 +57,16 @@ def reads(environ, start_response):
     return [b"read"]
 
 
+def sorry(environ, start_response):
+    try:
+        raise ValueError("dealt with")
+    except ValueError:
+        start_response("500 Sorry", [("Content-Type", "text/plain")], sys.exc_info())
+    return [b"sorry"]
+
+
 watched = {{
+    "sorry": RavenMiddleware(sorry, client),
     "gone": RavenMiddleware(gone, client),
     "reads": RavenMiddleware(reads, client),
     "page": RavenMiddleware(plain, client, catchall=True),
@@ -164,6 +173,15 @@ def test_error_page(running):
 
 def counts(port):
     return json.loads(get(port, "/counts").partition(b"\r\n\r\n")[2])
+
+
+def test_an_error_that_the_application_dealt_with(running):
+    """start_response(…, exc_info) is one report, also on uWSGI, which makes a SystemError of it."""
+    kind, port = running
+    before = counts(port)["reports"]
+    answer = get(port, "/sorry")
+    assert answer.endswith(b"sorry") or kind == "uwsgi"
+    assert before + 1 == counts(port)["reports"]
 
 
 def hang_up(connection):
