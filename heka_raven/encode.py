@@ -65,36 +65,34 @@ def _mended(node: Any, depth: int) -> Any:
     raise EncodeError(f"a {kind.__name__} has no form in JSON")
 
 
-def encode_event(
-    event: dict[str, Any], limit: int = MAX_EVENT_SIZE, encode: Callable[[dict[str, Any]], bytes] = encode_json
-) -> bytes:
+def encode_event(event: dict[str, Any], limit: int = MAX_EVENT_SIZE) -> bytes:
     """*event* in at most *limit* bytes; an event that is too big is trimmed, in place.
 
     Raises:
         EncodeError: if it does not fit however much is cut.
     """
-    data = encode(event)
+    data = encode_json(event)
     if len(data) <= limit:
         return data
-    _cut_vars(event, len(data) - limit, encode)
-    data = encode(event)
+    _cut_vars(event, len(data) - limit)
+    data = encode_json(event)
     if len(data) <= limit:
         return data
     for step in _trims(event):
         step()
-        data = encode(event)
+        data = encode_json(event)
         if len(data) <= limit:
             return data
     raise EncodeError(f"the event has {len(data):,} bytes after all cuts; the limit is {limit:,}")
 
 
-def _cut_vars(event: dict[str, Any], excess: int, encode: Callable[[dict[str, Any]], bytes]) -> None:
+def _cut_vars(event: dict[str, Any], excess: int) -> None:
     """Cut local variables of at least *excess* bytes, the outermost frames' first; those of the last frame stay."""
     with_vars = [frame for frames in _frames(event) for frame in frames if frame.get("vars")]
     for frame in with_vars[:-1]:
         if excess <= 0:
             return
-        saved = len(encode(frame["vars"])) - _CUT_SIZE
+        saved = len(encode_json(frame["vars"])) - _CUT_SIZE
         if saved > 0:
             frame["vars"] = CUT_VARS
             excess -= saved

@@ -76,17 +76,19 @@ def hand_over(
     options = reporter.options
     dsn = _dsn_of(reporter)
     severity, logger = _severity_and_logger(reporter, report)
-    final = event
-    if options.protocol == 3:
-        final = legacy_event(event, dsn.project, logger, severity, os.path.basename((sys.argv or [""])[0]))
+    program = os.path.basename((sys.argv or [""])[0])
+
+    def in_protocol(found: dict[str, Any]) -> dict[str, Any]:
+        return found if options.protocol == 7 else legacy_event(found, dsn.project, logger, severity, program)
+
     try:
+        final = in_protocol(event)
         data = encode_event(final)
-    except EncodeError as error:
-        log.warning("an event goes out without values: %s", error)
+    except Exception as error:
+        # It does not fit, or a before_send gave it a shape of its own.
+        log.warning("an event goes out without values: it cannot be encoded (%s)", error)
         count("scrub_failed")
-        final = skeleton(event, "encoding failed")
-        if options.protocol == 3:
-            final = legacy_event(final, dsn.project, logger, severity, "")
+        final = in_protocol(skeleton(event, "encoding failed"))
         data = encode_event(final)
     write_event = getattr(client.stream, "write_event", None)
     if write_event is not None:
