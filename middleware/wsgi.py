@@ -11,7 +11,8 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
-from types import BuiltinFunctionType, TracebackType
+from operator import itemgetter
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from heka_raven.capture import traceback_of
@@ -50,9 +51,6 @@ def _started(state: State, status: str, headers: Any = _NOTHING, exc_info: Any =
     write = state[2](status, headers)
     state[3] = status
     return write
-
-
-_bind = _started.__get__
 
 
 def _started_anew(state: State, status: str, headers: Any, exc_info: Any) -> Any:
@@ -94,7 +92,7 @@ class RavenMiddleware(metaclass=_Bound):
         ConfigError: naming the option that does not exist, or has a value that is not allowed.
     """
 
-    __slots__ = ("_describe", "_unwatched", "app", "client", "disconnects", "options", "policy")
+    __slots__ = ("_describe", "_start", "app", "client", "disconnects", "options", "policy")
 
     def __init__(
         self, app: Application, client: HekaClient | None = None, dsn: str | None = None, **options: Any
@@ -106,9 +104,9 @@ class RavenMiddleware(metaclass=_Bound):
         self.policy = Policy(parsed)
         self.disconnects = 0
         # uWSGI's own start_response is not wrapped: beside so fast a server the wrapper would be the dearest part of
-        # all, and there is nothing to see. Given an exc_info it raises SystemError from the application's own error,
+        # all, and there is nothing to see: given an exc_info it raises SystemError from the application's own error,
         # which is reported when it comes out.
-        self._unwatched = BuiltinFunctionType if in_uwsgi() else None
+        self._start: Callable[[State], StartResponse] = itemgetter(START_RESPONSE) if in_uwsgi() else _started.__get__
         self._describe: Callable[[Environ], RequestFacts] = partial(describe, trusted_proxies=parsed.trusted_proxies)
         if parsed.body:
             self.app = partial(_with_tee, app, parsed.body)
@@ -116,10 +114,10 @@ class RavenMiddleware(metaclass=_Bound):
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """The WSGI application that a server calls."""
         state = [self._describe, environ, start_response, None, self]
-        app = self.app  # Python 3.11 can make a call of an attribute fast only if it is a method
+        app, start = self.app, self._start  # Python 3.11 can make a call of an attribute fast only if it is a method
         token = _set(state)
         try:
-            body = app(environ, start_response if type(start_response) is self._unwatched else _bind(state))
+            body = app(environ, start(state))
         except BaseException as error:
             page = self.failed(state, error)
             if page is None:
