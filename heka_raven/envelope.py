@@ -1,7 +1,8 @@
 # envelope.py: Sentry envelopes, as they lie in the spool and as they go over the wire.
 #
-# Pure. An envelope is a header line of JSON, then items: each a header line of JSON and a payload. In the spool the header
-# carries the DSN with its secret and `hk`, what the sender must know of the event's handler; neither leaves the host.
+# Pure. An envelope is a header line of JSON, then items: each a header line of JSON and a payload. In the spool the
+# header carries the DSN with its secret and `hk`, what the sender must know of the event's handler; neither leaves the
+# host.
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ def encode_spool_envelope(
 
 
 def encode_wire_envelope(event_id: str | None, dsn_public: str, sent_at: str, items: bytes) -> bytes:
-    """What a server gets: a new header (``event_id``, the DSN without secret, ``sent_at``) before *items* as they are."""
+    """What a server gets: a new header (``event_id``, DSN without secret, ``sent_at``) before *items* as they are."""
     header: dict[str, Any] = {} if event_id is None else {"event_id": event_id}
     header["dsn"] = dsn_public
     header["sent_at"] = sent_at

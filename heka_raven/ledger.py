@@ -1,12 +1,12 @@
 # ledger.py: where every event ended, in counters that survive the death of their process.
 #
-# One file per writer, state/ledger/<pid>-<start time>-<tag>: 512 bytes, the counters of tests/data/ledger.tsv. A writer keeps
-# its own values in memory and writes the absolute value, so a write that failed (disk full) is made good by the next. A
-# written page survives SIGKILL. Nobody else writes to the file, so no lock is shared between processes; the tag keeps the C
-# plugin, sub-interpreters and an exec'ed image of the same process out of it.
+# One file per writer, state/ledger/<pid>-<start time>-<tag>: 512 bytes, the counters of tests/data/ledger.tsv. A writer
+# keeps its own values in memory and writes the absolute value, so a write that failed (disk full) is made good by the
+# next. A written page survives SIGKILL. Nobody else writes to the file, so no lock is shared between processes; the tag
+# keeps the C plugin, sub-interpreters and an exec'ed image of the same process out of it.
 #
-# `fold` (the sender alone) adds the files of dead processes to state/ledger/total, which names them: a reader skips a file
-# that total names, so each is counted exactly once whatever dies in between.
+# `fold` (the sender alone) adds the files of dead processes to state/ledger/total, which names them: a reader skips a
+# file that total names, so each is counted exactly once whatever dies in between.
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Ledger:
         self._reset()
 
     def _reset(self) -> None:
-        """Begin anew: at first, and in a forked child, whose parent keeps the old file (and maybe held the old lock)."""
+        """Begin anew: at first, and in a forked child, whose parent keeps the old file (and maybe its lock)."""
         self._lock = threading.RLock()  # re-entrant: a signal handler may report while its own thread counts
         self._fd = -1
         self._path = ""
@@ -131,7 +131,7 @@ class Ledger:
                 self._dirty = True
 
     def renew(self, *carried: tuple[str, int]) -> None:
-        """Begin a new file if ours went away, with the whole spool as a rule: its events and its counts are gone together.
+        """Begin a new file if ours went away, with the whole spool as a rule: events and counts are gone together.
 
         Args:
             carried: counts of the event in hand, which belongs to the new spool.
@@ -307,7 +307,7 @@ def _read_values(path: str) -> list[int] | None:
 
 
 def _read_total(directory: str) -> tuple[bytes | None, list[int], set[str]]:
-    """Its bytes, which tell one version from the next (an inode and its mtime may come round), its counters and names."""
+    """Its bytes, which tell one version from the next (an inode and its mtime may come round), counters and names."""
     found = _read(os.path.join(directory, TOTAL), MAX_TOTAL)
     if found is None or found[:8] != MAGIC or len(found) < SIZE:
         return None, [0] * _COUNT, set()

@@ -31,8 +31,9 @@ DEAD_MAX_COUNT = 1_000
 TRIM_DEAD_EVERY = 100  # copies; the caps of dead/ are soft by so many
 TMP_MAX_AGE_S = 3600.0  # a file in tmp/ this old has lost its writer
 LOG_EVERY_S = 60.0
-# The level of the spool is the sum of the ledger files. It is read again after a second when the spool is more than half
-# full, after ten otherwise; in between our own writes are added to it. So a write costs the same however many wait.
+# The level of the spool is the sum of the ledger files. It is read again after a second when the spool is more than
+# half full, after ten otherwise; in between our own writes are added to it. So a write costs the same however many
+# wait.
 LEVEL_FAR_S = 10.0
 LEVEL_NEAR_S = 1.0
 LEVEL_FULL_S = 0.1
@@ -250,9 +251,9 @@ class Spool:
         self._trim_dead()
 
     def _trim_dead(self) -> None:
-        kept = size = 0
-        for path, info in sorted(_stat_files(self._dead), reverse=True):  # newest first: names begin with the time
-            kept += 1
+        size = 0
+        newest_first = sorted(_stat_files(self._dead), reverse=True)  # names begin with the time
+        for kept, (path, info) in enumerate(newest_first, start=1):
             size += info.st_size
             if kept > DEAD_MAX_COUNT or size > DEAD_MAX_BYTES:
                 _unlink(path)

@@ -1,8 +1,8 @@
 # spool_path.py: which directory is the spool, and whether it may be trusted.
 #
 # The plugin in C applies the same rules (docs/delivery.rst): the explicit setting, else $HEKA_RAVEN_SPOOL, else
-# /var/spool/heka-raven/UID where that can be made, else /tmp/heka-raven-UID. What is there must be a real directory of ours
-# with mode 0700: the files hold keys and what users typed.
+# /var/spool/heka-raven/UID where that can be made, else /tmp/heka-raven-UID. What is there must be a real directory of
+# ours with mode 0700: the files hold keys and what users typed.
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def check_directory(path: str, *, any_owner: bool = False) -> os.stat_result:
         raise SpoolError(f"spool {path}: is not a directory")
     if info.st_uid != os.geteuid() and not any_owner:
         raise SpoolError(
-            f"spool {path}: belongs to uid {info.st_uid}, this process is uid {os.geteuid()}; use another path or chown it"
+            f"spool {path}: belongs to uid {info.st_uid}, this process is uid {os.geteuid()}; "
+            "use another path or chown it"
         )
     if info.st_mode & 0o077:
         raise SpoolError(f"spool {path}: mode {info.st_mode & 0o7777:04o} lets others in; run: chmod 700 {path}")

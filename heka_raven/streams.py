@@ -1,8 +1,8 @@
 # streams.py: the heka stream that writes events into the spool.
 #
-# The raven plugin hands the finished event over directly (`write_event`): no protobuf on this path. What a request pays is one
-# file and three counters; delivery is somebody else's work: the uWSGI plugin's gateway, `heka-raven send`, or the thread
-# that starts here at the first event of a process.
+# The raven plugin hands the finished event over directly (`write_event`): no protobuf on this path. What a request pays
+# is one file and three counters; delivery is somebody else's work: the uWSGI plugin's gateway, `heka-raven send`, or
+# the thread that starts here at the first event of a process.
 
 from __future__ import annotations
 
@@ -137,15 +137,16 @@ class SpoolStream:
         if threads_run(uwsgi.opt):
             return True
         logger.warning(
-            "uWSGI runs without enable-threads and without the plugin: nothing delivers from %s. Either load the plugin "
-            "(heka-raven build-plugin; plugin = sentry) or set enable-threads = true; `heka-raven send` delivers as well",
+            "uWSGI runs without enable-threads and without the plugin: nothing delivers from %s. Either load "
+            "the plugin (heka-raven build-plugin; plugin = sentry) or set enable-threads = true; `heka-raven send` "
+            "delivers as well",
             self.spool.path,
         )
         return False
 
 
 def threads_run(opt: Mapping[Any, Any]) -> bool:
-    """Whether uWSGI lets Python threads run: ``enable-threads``, or what switches it on: several ``threads``, ``gevent``."""
+    """Whether uWSGI lets Python threads run: ``enable-threads``, or what switches it on: ``threads``, ``gevent``."""
     for name, least in (("enable-threads", None), ("threads", 2), ("gevent", 1)):
         value = opt.get(name, opt.get(name.encode()))
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -1,7 +1,7 @@
 # throttle.py: at most so many events of one fingerprint in so many seconds.
 #
-# Pure: `now` is passed in. One instance serves one process; the caller serialises its calls. Memory is bounded: of more than
-# MAX_KEYS fingerprints the one that reported least recently is forgotten.
+# Pure: `now` is passed in. One instance serves one process; the caller serialises its calls. Memory is bounded: of more
+# than MAX_KEYS fingerprints the one that reported least recently is forgotten.
 
 from __future__ import annotations
 
