@@ -21,7 +21,7 @@ EXTRAS = {
     "cli": ["rich>=13"],
     "docs": ["mozilla-sphinx-theme", "Sphinx>=7"],
     # What only `./run test full` runs: browsers, frameworks, servers that nobody here wrote.
-    "full": ["bottle", "Django", "falcon", "Flask", "gevent", "gunicorn", "pyramid", "selenium>=4"],
+    "full": ["bottle", "brotli>=1.1", "Django", "falcon", "Flask", "gevent", "gunicorn", "pyramid", "selenium>=4"],
     "inbox": ["Jinja2>=3.1", "waitress>=3"],
     "paste": ["Paste>=3.10", "PasteDeploy>=3.1"],
     # Empty: the install line that heka-py-raven's documentation prints names it.
