@@ -13,8 +13,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -85,12 +85,10 @@ class Server:
 
     def round(self):
         """Requests per second of one round."""
-        threads = [threading.Thread(target=self.load) for _ in range(WORKERS)]
         begin = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for load in [pool.submit(self.load) for _ in range(WORKERS)]:
+                load.result()
         return WORKERS * REQUESTS / (time.perf_counter() - begin)
 
     def load(self):
