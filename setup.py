@@ -27,6 +27,7 @@ EXTRAS = {
     # Empty: the install line that heka-py-raven's documentation prints names it.
     "protocol_v3": [],
     "test": [
+        "attrs>=23",
         "hypothesis>=6.100",
         "jsonschema>=4.20",
         "kent>=2",
