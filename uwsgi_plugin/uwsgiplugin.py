@@ -1,9 +1,19 @@
 # What `uwsgi --build-plugin uwsgi_plugin` needs to know. Read by uWSGI's own builder, with exec and without __file__.
 
+import os
+
 NAME = "sentry"
 
 # -fvisibility: only the plugin's struct is seen by uWSGI, which loads plugins with RTLD_GLOBAL.
 CFLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-fvisibility=hidden", "-Wshadow", "-Werror=implicit-function-declaration"]
+# Two builds of one version can differ in their flags, and so in their structs: the plugin knows those it was built for.
+# FNV-1a, as in glue/plugin.c. Not there when uWSGI is built with the plugin inside.
+FLAGS = os.environ.get("UWSGI_PLUGINS_BUILDER_CFLAGS")
+if FLAGS is not None:
+    FLAGS_HASH = 0xCBF29CE484222325
+    for byte in FLAGS.encode():
+        FLAGS_HASH = ((FLAGS_HASH ^ byte) * 0x100000001B3) % 2**64
+    CFLAGS.append(f"-DHK_UWSGI_FLAGS=0x{FLAGS_HASH:016x}ULL")
 LDFLAGS = []
 LIBS = ["-lcurl"]
 

@@ -220,6 +220,28 @@ def test_built_for_another_uwsgi_is_refused(tmp_path):
 
 
 @pytest.mark.full
+def test_built_for_other_flags_is_refused(tmp_path):
+    """Nor may it meet another build of the same version, whose structs may differ: one line, no crash."""
+    source = tmp_path / "uwsgi_plugin"
+    shutil.copytree(ROOT / "uwsgi_plugin", source)
+    build_plugin(UWSGI, tmp_path / "build", source)  # leaves uWSGI's own builder there
+    flags = subprocess.run([UWSGI, "--cflags"], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    subprocess.run(
+        [sys.executable, ".uwsgi_plugins_builder/uwsgiconfig.py", "--extra-plugin", str(source)],
+        cwd=tmp_path / "build", env={**os.environ, "UWSGI_PLUGINS_BUILDER_CFLAGS": flags + " -DUWSGI_OTHER=1"},
+        capture_output=True, check=True,
+    )  # fmt: skip
+    done = subprocess.run(
+        [UWSGI, "--plugin", str(tmp_path / "build" / "sentry_plugin.so"), "--http-socket", "127.0.0.1:0"],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "[sentry]" in line]
+    assert len(said) == 1
+    assert "was built for another build of uWSGI 2.0." in said[0]
+
+
+@pytest.mark.full
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git on this machine")
 def test_builds_from_a_git_url(tmp_path):
     """The original's one line, uwsgi --build-plugin GIT-URL, works with a clone of this project."""

@@ -44,13 +44,30 @@ static void log_line(const char *line)
     uwsgi_log_verbose("%s\n", line);
 }
 
-/* wsgi_request and uwsgi_server change between versions: a .so belongs to one
- * binary. The flags the binary was built with are the one place that tells its
- * version without trusting the layout of any struct. */
+/* Whether these are the flags that the plugin was built for; true where its
+ * build did not know them. FNV-1a, as in uwsgiplugin.py. */
+static int same_flags(const char *flags)
+{
+#ifdef HK_UWSGI_FLAGS
+    uint64_t hash = 0xcbf29ce484222325ULL;
+
+    for (; *flags != '\0'; flags++)
+        hash = (hash ^ (unsigned char)*flags) * 0x100000001b3ULL;
+    return hash == HK_UWSGI_FLAGS;
+#else
+    (void)flags;
+    return 1;
+#endif
+}
+
+/* wsgi_request and uwsgi_server change between versions, and between builds of
+ * one version: a .so belongs to one binary. The flags the binary was built with
+ * tell which it is without trusting the layout of any struct. */
 static void check_version(void)
 {
     static const char key[] = "-DUWSGI_VERSION=\"\\\"";
     char *flags = uwsgi_get_cflags(), *found = flags == NULL ? NULL : strstr(flags, key), *end = NULL;
+    int same_version;
 
     if (found != NULL) {
         found += sizeof key - 1;
@@ -58,13 +75,15 @@ static void check_version(void)
         if (end == NULL)
             end = strchr(found, '"');
     }
-    if (end != NULL && (size_t)(end - found) == strlen(UWSGI_VERSION)
-        && memcmp(found, UWSGI_VERSION, strlen(UWSGI_VERSION)) == 0) {
+    same_version = end != NULL && (size_t)(end - found) == strlen(UWSGI_VERSION)
+        && memcmp(found, UWSGI_VERSION, strlen(UWSGI_VERSION)) == 0;
+    if (same_version && same_flags(flags)) {
         free(flags);
         return;
     }
-    uwsgi_log("[sentry] sentry_plugin.so was built for uWSGI %s, this is uWSGI %.*s: build it again with this uwsgi "
-              "--build-plugin\n", UWSGI_VERSION, end == NULL ? 7 : (int)(end - found), end == NULL ? "unknown" : found);
+    uwsgi_log("[sentry] sentry_plugin.so was built for %suWSGI %s, this is uWSGI %.*s: build it again with this uwsgi "
+              "--build-plugin\n", same_version ? "another build of " : "", UWSGI_VERSION,
+              end == NULL ? 7 : (int)(end - found), end == NULL ? "unknown" : found);
     exit(1);
 }
 
