@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
+from heka_raven.uwsgi_bridge import in_uwsgi
+
 # Exceptions with no other meaning.
 DISCONNECTS = frozenset({
     "webob.request.DisconnectionError",
@@ -52,7 +54,7 @@ def is_disconnect(error: BaseException, names: Iterable[str], environ: dict[str,
         return False
     args = vars(BaseException)["args"].__get__(error)
     if type(error) is OSError and len(args) == 1 and type(args[0]) is str:
-        return any(server in sys.modules and args[0].startswith(texts) for server, texts in SERVER_TEXTS.items())
+        return any(args[0].startswith(texts) and _runs_under(server) for server, texts in SERVER_TEXTS.items())
     if not issubclass(type(error), (ConnectionError, TimeoutError)):
         return False
     source = environ.get("wsgi.input")
@@ -62,6 +64,11 @@ def is_disconnect(error: BaseException, names: Iterable[str], environ: dict[str,
             return True
         traceback = traceback.tb_next
     return False
+
+
+def _runs_under(server: str) -> bool:
+    """Whether *server* runs this process. A folder called uwsgi on the path is a package of that name: not enough."""
+    return in_uwsgi() if server == "uwsgi" else server in sys.modules
 
 
 def _is_server(frame: FrameType, source: Any) -> bool:

@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import logging
+import sys
 import threading
 import traceback
+import types
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -526,3 +528,16 @@ def test_the_application_reports_by_itself(client):
     run(RavenMiddleware(app, client), make_environ())
     assert "GET /there" == client.facts.transaction
     assert "status" not in client.facts.fields
+
+
+def test_a_folder_called_uwsgi_is_not_uwsgi(monkeypatch, client):
+    """A folder uwsgi/ on the path imports as an empty package: an OSError of the application stays an error."""
+    monkeypatch.setitem(sys.modules, "uwsgi", types.ModuleType("uwsgi"))
+    error = OSError("write error")
+
+    def app(environ, start_response):
+        raise error
+
+    with pytest.raises(OSError):
+        RavenMiddleware(app, client)({}, lambda *args: None)
+    assert [error] == client.errors
