@@ -322,7 +322,10 @@ def test_tls_needs_a_certificate_that_is_trusted(serve, receiver, tmp_path):
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
+    # A client that stops in mid-handshake must not hold the thread that accepts.
+    receiver.server.socket = context.wrap_socket(
+        receiver.server.socket, server_side=True, do_handshake_on_connect=False
+    )
     dsn = f"https://publickey@localhost:{receiver.port}/1"
     server = serve(ROUTE, dsn=dsn)
     server.get("/", "PUT")
