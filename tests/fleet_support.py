@@ -141,6 +141,11 @@ class Relay:
     def rss_bytes(self):
         return rss_bytes(self.process.pid)
 
+    def peak_rss_bytes(self):
+        """The most it ever had; of this process alone, so it must still run."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+
 
 def fleet_state(spool, role="relay"):
     """The newest state file of a role; empty while there is none."""
