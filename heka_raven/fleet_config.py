@@ -1,6 +1,7 @@
 # fleet_config.py: the configuration file of `heka-raven relay` and `heka-raven send`: TOML, a section for each command.
 #
-# A key is the long name of an option with "_" for "-". What the command line says wins over the file.
+# A key is the long name of an option with "_" for "-"; where the setting has a name of its own elsewhere (timeout_s for
+# --timeout), that too. What the command line says wins over the file.
 
 from __future__ import annotations
 
@@ -37,15 +38,21 @@ def parse_with_config(parser: argparse.ArgumentParser, argv: list[str], section:
     path = arguments.config or DEFAULT_PATH
     values = read_section(path, section)
     # argparse has no public list of its options; their dest names are all that is needed here.
-    known = {action.dest: action for action in parser._actions if action.dest not in NOT_IN_FILE}
+    actions = [action for action in parser._actions if action.dest not in NOT_IN_FILE]
+    by_option = {action.option_strings[0].removeprefix("--").replace("-", "_"): action for action in actions}
+    known = {**{action.dest: action for action in actions}, **by_option}
+    seen: set[str] = set()
     for key, value in values.items():
         action = known.get(key)
         if action is None:
-            raise ConfigError(f"{path}: [{section}] {key}: no such key; known: {', '.join(sorted(known))}")
-        given = getattr(arguments, key)
+            raise ConfigError(f"{path}: [{section}] {key}: no such key; known: {', '.join(sorted(by_option))}")
+        if action.dest in seen:
+            raise ConfigError(f"{path}: [{section}] {key}: it is there twice, as {action.dest} too")
+        seen.add(action.dest)
+        given = getattr(arguments, action.dest)
         converted = _convert(value, action, f"{path}: [{section}] {key}")
         if given is None or given is False:
-            setattr(arguments, key, converted)
+            setattr(arguments, action.dest, converted)
     return arguments
 
 

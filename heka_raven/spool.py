@@ -123,21 +123,39 @@ class Spool:
                 self.log_sparingly("full", "spool %s is full (%d events, %d bytes): events are discarded",
                                    self.path, self._level_count, self._level_bytes)  # fmt: skip
                 return False
-            try:
-                self._write(event_id, envelope)
-            except FileNotFoundError:
-                # Deleted under us (a cleaner of /tmp, as a rule): make it anew, once for this event.
-                make_spool(self.path)
-                self.ledger.renew(("captured", 1))
-                self._write(event_id, envelope)
+            self._write_anew(event_id, envelope, ("captured", 1))
         except Exception as error:
             self.ledger.add_many((("discarded.cache_overflow", 1), ("write_failed", 1)))
             self.log_sparingly("write", "spool %s: an event could not be written and is lost: %s", self.path, error)
             return False
-        self.ledger.add_many((("spooled.count", 1), ("spooled.bytes", len(envelope))))
-        self._level_count += 1
-        self._level_bytes += len(envelope)
+        self._count_spooled(len(envelope))
         return True
+
+    def take_over(self, event_id: str, envelope: bytes) -> bool:
+        """Take an event in from where it can stay. Never raises; it counts as captured only when it was taken."""
+        try:
+            if not self.has_room(len(envelope)):
+                return False
+            self._write_anew(event_id, envelope)
+        except Exception as error:
+            self.log_sparingly("write", "spool %s: an event cannot be written and waits: %s", self.path, error)
+            return False
+        self._count_spooled(len(envelope), ("captured", 1))
+        return True
+
+    def _count_spooled(self, size: int, *more: tuple[str, int]) -> None:
+        self.ledger.add_many((("spooled.count", 1), ("spooled.bytes", size), *more))
+        self._level_count += 1
+        self._level_bytes += size
+
+    def _write_anew(self, event_id: str, envelope: bytes, *carried: tuple[str, int]) -> None:
+        try:
+            self._write(event_id, envelope)
+        except FileNotFoundError:
+            # Deleted under us (a cleaner of /tmp, as a rule): make it anew, once for this event.
+            make_spool(self.path)
+            self.ledger.renew(*carried)
+            self._write(event_id, envelope)
 
     def _write(self, event_id: str, envelope: bytes) -> None:
         name = f"{time.time_ns():020d}-{os.getpid()}-{event_id}.env"

@@ -19,6 +19,7 @@ from heka_raven.amqp.link import Link
 from heka_raven.amqp.options import BrokerOptions
 from heka_raven.dsn import DsnError, parse_dsn
 from heka_raven.envelope import EnvelopeError, split_header
+from heka_raven.relay.records import MAX_ENVELOPE_SIZE
 from heka_raven.sender.house import House
 from heka_raven.sender.listing import TICK_S, Listing
 from heka_raven.spool import Spool, parse_name
@@ -259,6 +260,8 @@ def travel_form(data: bytes, send_secret: bool) -> bytes:
     Raises:
         EnvelopeError, DsnError: when it is no event of ours.
     """
+    if len(data) > MAX_ENVELOPE_SIZE:
+        raise EnvelopeError(f"{len(data)} bytes, relays take at most {MAX_ENVELOPE_SIZE}")
     header, offset = split_header(data)
     text = header.get("dsn")
     if not isinstance(text, str):

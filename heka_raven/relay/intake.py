@@ -103,7 +103,10 @@ class Intake:
         except Refused as refused:
             self.counts.trouble(refused.counter, f"a record was refused: {refused}", source)
             return False
-        return self._store(event)
+        self.spool.ledger.add("captured")
+        taken = self.spool.put(event.event_id, _spooled(event))
+        self.counts.add("accepted" if taken else "spool_full")
+        return taken
 
     def take_envelope(self, data: bytes, source: str) -> bool:
         """Judge one envelope from a broker; True when its event is in the spool, False when the spool takes none now.
@@ -116,17 +119,16 @@ class Intake:
         except Refused as refused:
             self.counts.trouble(refused.counter, f"an envelope was refused: {refused}", source)
             raise
-        if not self.spool.has_room(len(data)):
-            return False  # it is safe where it is, so it is neither captured nor lost here
-        return self._store(event)
-
-    def _store(self, event: Incoming) -> bool:
-        envelope = encode_spool_envelope(
-            event.event_id, event.dsn.with_secret(), event.item_type, event.payload, event.hk
-        )
-        self.spool.ledger.add("captured")
-        if self.spool.put(event.event_id, envelope):
+        except Exception:  # given out again, it would end the next relay too
+            logger.exception("%s: the relay failed on an envelope", source)
+            self.counts.add("refused.internal")
+            raise Refused("refused.internal", "the relay failed on it") from None
+        # Until it is written it is safe where it is, so it is neither captured nor lost here.
+        taken = self.spool.take_over(event.event_id, _spooled(event))
+        if taken:
             self.counts.add("accepted")
-            return True
-        self.counts.add("spool_full")
-        return False
+        return taken
+
+
+def _spooled(event: Incoming) -> bytes:
+    return encode_spool_envelope(event.event_id, event.dsn.with_secret(), event.item_type, event.payload, event.hk)

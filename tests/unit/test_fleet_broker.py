@@ -12,7 +12,15 @@ from fleet_support import COMMAND
 from heka.exceptions import ConfigError
 from heka_raven.amqp.options import add_broker, parse_url, read_broker
 from heka_raven.amqp.publisher import travel_form
+from heka_raven.cli_send import main as send
 from heka_raven.envelope import EnvelopeError, encode_spool_envelope, parse_envelope
+from heka_raven.ledger import read_snapshot
+from heka_raven.relay import intake as intake_module
+from heka_raven.relay.allow import AllowList
+from heka_raven.relay.intake import Intake
+from heka_raven.relay.records import MAX_ENVELOPE_SIZE, Refused
+from heka_raven.relay.signers import Signers
+from heka_raven.spool import Spool
 
 
 @pytest.mark.parametrize(
@@ -95,8 +103,79 @@ def test_the_secret_stays_at_home(dsn):
     assert data == travel_form(data, send_secret=True)
 
 
-@pytest.mark.parametrize("header", [{}, {"dsn": 1}, {"dsn": "nonsense"}])
-def test_a_file_that_is_no_event_does_not_travel(header):
-    """It is refused here, so that it ends in dead/ of the host that wrote it."""
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(orjson.dumps(header) + b"\n" for header in ({}, {"dsn": 1}, {"dsn": "nonsense"})),
+        encode_spool_envelope("a" * 32, "https://k@h/1", "event", b" " * MAX_ENVELOPE_SIZE),
+    ],
+)
+def test_a_file_that_is_no_event_does_not_travel(data):
+    """It is refused here, so that it ends in dead/ of the host that wrote it; so is what no relay would take."""
     with pytest.raises((EnvelopeError, ConfigError)):
-        travel_form(orjson.dumps(header) + b"\n", send_secret=False)
+        travel_form(data, send_secret=False)
+
+
+@pytest.fixture
+def intake(tmp_path):
+    return Intake(Spool(str(tmp_path / "spool")), AllowList(["https://*@h/*"]), Signers({}))
+
+
+ENVELOPE = encode_spool_envelope("a" * 32, "https://k@h/1", "event", b"{}")
+
+
+def test_what_cannot_be_written_stays_with_the_broker(intake):
+    """It is neither captured nor discarded here: it is not lost. Once the disk takes it, it counts once."""
+    tmp = os.path.join(intake.spool.path, "tmp")
+    os.rmdir(tmp)
+    with open(tmp, "w", encoding="ascii"):
+        pass  # for root, too, no file can be made below this
+    for _ in range(3):
+        assert not intake.take_envelope(ENVELOPE, "amqp://h")
+    ledger = read_snapshot(intake.spool.path)
+    assert (0, 0, 0) == (ledger["captured"], sum(ledger.discarded.values()), ledger.pending)
+    os.unlink(tmp)
+    assert intake.take_envelope(ENVELOPE, "amqp://h")
+    ledger = read_snapshot(intake.spool.path)
+    assert (1, 1, 0) == (ledger["captured"], ledger.pending, ledger.missing)
+
+
+def test_an_envelope_on_which_the_relay_fails_is_refused(intake, monkeypatch):
+    """Else the broker would give it out again and again, and each time it would end a relay."""
+
+    def fail(*_):
+        raise RuntimeError("a defect of ours")
+
+    monkeypatch.setattr(intake_module, "read_envelope", fail)
+    with pytest.raises(Refused):
+        intake.take_envelope(ENVELOPE, "amqp://h")
+    assert {"refused.internal": 1} == intake.counts.snapshot()
+
+
+def test_every_option_of_send_is_a_key(tmp_path):
+    """The section [send] takes each; a value that is wrong is refused, so none is parsed and forgotten."""
+    path = tmp_path / "heka-raven.toml"
+    for key, value, words in [
+        ("connections", "0", "connections"),
+        ("connect_timeout", "0", "connect_timeout_s"),
+        ("connect_timeout_s", "0", "connect_timeout_s"),
+        ("timeout", "'x'", "timeout_s"),
+        ("timeout = 1\ntimeout_s", "1", "twice"),
+        ("max_age", "-1", "max_age_s"),
+        ("rate_limit", "'x'", "rate_limit"),
+        ("compress", "'x'", "compress"),
+        ("proxy", "'x'", "proxy"),
+        ("ca_file", "'/nowhere'", "ca_file"),
+        ("to", "'http://h'", "to: "),
+        ("queue", "'amq.x'", "queue"),
+        ("declare", "'x'", "declare"),
+        ("heartbeat", "0", "heartbeat"),
+        ("amqp_ca_file", "'/nowhere'", "amqp_ca_file"),
+        ("amqp_cert_file", "'/nowhere'", "amqp_cert_file"),
+        ("send_secret", "'x'", "send_secret"),
+    ]:
+        to = "" if key == "to" else "to = 'amqp://127.0.0.1:1'\n"
+        path.write_text(f"[send]\n{to}{key} = {value}\n")
+        path.chmod(0o640)
+        with pytest.raises(ConfigError, match=words):
+            send(["--once", "--config", str(path), "--spool", str(tmp_path / "s")])
