@@ -66,6 +66,12 @@ def test_without_root_it_says_which_packages_to_install(checkout, tmp_path):
     assert line.endswith("packages that only root may install. Run: apt-get install libpcre2-dev ")
 
 
+def test_without_a_compiler_it_says_so(checkout):
+    """Where packages are the user's own business, a missing compiler is named before anything is built."""
+    line = refusal(checkout, "demo", RUN_SKIP_APT="1", CC="no-such-cc")
+    assert "run: no C compiler: no-such-cc is not there, and RUN_SKIP_APT leaves installing one to you" == line
+
+
 def test_a_command_it_does_not_know_is_refused(checkout):
     """``./run tset`` does nothing, and exits with 1."""
     done = subprocess.run([str(checkout / "run"), "tset"], capture_output=True, text=True, timeout=30)
