@@ -3,6 +3,7 @@
 Everything is made and checked before the client is touched: a configuration that is wrong changes nothing.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from textwrap import dedent
 from typing import Any
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 Method = tuple[Callable[..., Any], bool | str]
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def client_from_dict_config(config: Mapping[str, Any], client: HekaClient | None = None) -> HekaClient:
@@ -55,14 +58,10 @@ def client_from_text_config(text: str, section: str, client: HekaClient | None =
 
 def _configure(config: Mapping[str, Any], sections: Mapping[str, str], client: HekaClient | None) -> HekaClient:
     settings = parse_settings(config, sections)
-    encoder = settings.encoder
-    if isinstance(encoder, (str, type)) or not hasattr(encoder, "encode"):
-        with named(settings.stream.section):
-            encoder = _resolve("encoder", encoder)(settings.hmac)
-    filters = [_make_filter(maker) for maker in settings.filters]
-    methods = [_make_method(maker) for maker in settings.plugins]
     with named(settings.stream.section):
-        _check_names(methods, client)
+        encoder = _make_encoder(settings.encoder, settings.hmac)
+    filters = [_make_filter(maker) for maker in settings.filters]
+    methods = _make_methods(settings.plugins, client)
     stream = _make_stream(settings.stream)  # last: it may open files and sockets
 
     setup = (settings.logger, settings.severity, settings.disabled_timers, filters)
@@ -82,50 +81,88 @@ def _resolve(key: str, name: Name) -> Any:
     try:
         found = resolve_name(name)
     except (ImportError, ValueError) as exc:
-        raise ConfigError(f"{key}: {name!r} cannot be imported: {exc}") from exc
+        raise ConfigError(
+            f"{key}: {name!r} cannot be imported: {exc}; required: the dotted name of a class or a function"
+        ) from exc
     if not callable(found):
         raise ConfigError(f"{key}: {name!r} is not allowed: it names a {type(found).__name__}, not a callable")
     return found
+
+
+def _options_of(provider: Callable[..., Any], prefix: str = "") -> str:
+    """The names of the options that *provider* takes, for an error."""
+    try:
+        parameters = inspect.signature(provider).parameters.values()
+    except (TypeError, ValueError):  # written in C
+        return "unknown"
+    return ", ".join(prefix + each.name for each in parameters if each.kind in _BY_NAME) or "none"
+
+
+def _make_encoder(encoder: Any, hmac: Mapping[str, Any]) -> Any:
+    if isinstance(encoder, (str, type)) or not hasattr(encoder, "encode"):
+        try:
+            made = _resolve("encoder", encoder)(hmac)
+        except TypeError as exc:
+            raise ConfigError(
+                f"encoder: {encoder!r} is not allowed: it is called with the hmac settings: {exc}"
+            ) from exc
+        if not hasattr(made, "encode"):
+            raise ConfigError(f"encoder: {encoder!r} is not allowed: it gave a {type(made).__name__}, without encode()")
+        return made
+    return encoder
 
 
 def _make_filter(maker: Maker) -> Callable[..., Any]:
     with named(maker.section):
         provider = _resolve("filters: provider", maker.provider)
         try:
-            made = provider(**maker.options)
+            with named(maker.section, f"filters: {maker.provider}"):
+                made = provider(**maker.options)
         except TypeError as exc:
-            raise ConfigError(f"filters: {maker.provider}: wrong options {sorted(maker.options)}: {exc}") from exc
+            raise ConfigError(
+                f"filters: {maker.provider}: wrong options {sorted(maker.options)}: {exc}; "
+                f"allowed: {_options_of(provider)}"
+            ) from exc
         if not callable(made):
             raise ConfigError(f"filters: {maker.provider}: it gave a {type(made).__name__}, not a filter")
         return made  # type: ignore[no-any-return]
 
 
-def _make_method(maker: Maker) -> Method:
-    with named(maker.section):
-        # An error of the provider, InvalidArgumentError for one, keeps its type.
-        function = _resolve(f"{maker.key}: provider", maker.provider)(maker.options)
-        if not callable(function):
-            raise ConfigError(f"{maker.key}: {maker.provider}: it gave a {type(function).__name__}, not a function")
-        return function, maker.override
-
-
-def _check_names(methods: Iterable[Method], client: HekaClient | None) -> None:
-    """Whether the client can have these methods, in place of those of its configuration before."""
+def _make_methods(makers: Iterable[Maker], client: HekaClient | None) -> list[Method]:
+    """The methods of the plugins, which take the place of those of the *client*'s configuration before."""
     earlier = () if client is None else client._configured_methods
+    methods: list[Method] = []
     names: set[str] = set()
-    for function, override in methods:
-        name = HekaClient.method_name(function, override)
-        taken = name in names or (name not in earlier and hasattr(client or HekaClient, name))
-        if taken and override is False:
-            raise MethodNameTakenError(f"plugins: the name [{name}] is already in use, and override is not set")
+    for maker in makers:
+        with named(maker.section):
+            provider = _resolve(f"{maker.key}: provider", maker.provider)
+            with named(maker.section, maker.key):  # an error of the provider, InvalidArgumentError for one, stays one
+                function = provider(maker.options)
+            if not callable(function):
+                raise ConfigError(f"{maker.key}: {maker.provider}: it gave a {type(function).__name__}, not a function")
+            try:
+                name = HekaClient.method_name(function, maker.override)
+            except ConfigError as exc:
+                raise ConfigError(f"{maker.key}: {exc}") from None
+            taken = name in names or (name not in earlier and hasattr(client or HekaClient, name))
+            if taken and maker.override is False:
+                raise MethodNameTakenError(f"{maker.key}: the name [{name}] is already in use, and override is not set")
         names.add(name)
+        methods.append((function, maker.override))
+    return methods
 
 
 def _make_stream(maker: Maker) -> Any:
     with named(maker.section):
         stream_class = _resolve("stream_class", maker.provider)
         try:
-            return stream_class(*maker.args, **maker.options)
+            stream = stream_class(*maker.args, **maker.options)
         except TypeError as exc:
             given = ", ".join(f"stream_{key}" for key in maker.options) or "none"
-            raise ConfigError(f"stream_class: {maker.provider}: wrong options (given: {given}): {exc}") from exc
+            raise ConfigError(
+                f"stream_class: {maker.provider}: wrong options: {exc}; given: {given}; "
+                f"allowed: {_options_of(stream_class, 'stream_')}"
+            ) from exc
+        if not hasattr(stream, "write"):
+            raise ConfigError(f"stream_class: {maker.provider}: it gave a {type(stream).__name__}, without write()")
+        return stream

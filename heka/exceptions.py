@@ -10,13 +10,14 @@ class ConfigError(ValueError):
 
 
 @contextmanager
-def named(section: str) -> Iterator[None]:
-    """Put *section*, an INI file's, before the text of a ConfigError that comes through; its type stays."""
+def named(section: str, key: str = "") -> Iterator[None]:
+    """Put *section*, an INI file's, else *key*, before the text of a ConfigError that comes through; its type stays."""
     try:
         yield
     except ConfigError as exc:
-        if section and exc.args and not str(exc.args[0]).startswith("["):
-            exc.args = (f"[{section}] {exc.args[0]}", *exc.args[1:])
+        where = f"[{section}] " if section else f"{key}: " if key else ""
+        if where and exc.args and not str(exc.args[0]).startswith("["):
+            exc.args = (f"{where}{exc.args[0]}", *exc.args[1:])
             if isinstance(exc, SyntaxError):
                 exc.msg = exc.args[0]  # what a SyntaxError shows
         raise

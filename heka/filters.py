@@ -12,9 +12,11 @@ Filter = Callable[[Message], bool]
 def severity_max_provider(severity: int | str) -> Filter:
     """Stops what is less severe than *severity* (a higher number)."""
     try:
+        if isinstance(severity, (bool, float)):
+            raise TypeError
         most = int(severity)
     except (TypeError, ValueError):
-        raise ConfigError(f"severity: {severity!r} is not allowed: an integer from 0 to 7") from None
+        raise ConfigError(f"severity: {severity!r} is not allowed: an integer") from None
 
     def severity_max(msg: Message) -> bool:
         return msg.severity <= most

@@ -82,6 +82,8 @@ def get_client(
     if client is None:
         raise ConfigError("there is no default client; get one by its name first")
     if config:
+        if not isinstance(config, Mapping):
+            raise ConfigError(f"configuration: a {type(config).__name__} is not allowed: a dict")
         logger = config.get("logger")
         if logger and name is not None and logger != name:
             raise ConfigError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from heka.exceptions import ConfigError, named
 from heka.severity import SEVERITY
-from heka.signing import signer_from_config
+from heka.signing import normalize_hmac_config, signer_from_config
 
 DEFAULT_ENCODER = "heka.encoders.ProtobufEncoder"
 
@@ -78,6 +78,8 @@ def parse_settings(config: Mapping[str, Any], sections: Mapping[str, str] = Mapp
         plugins = _parse_mapping("plugins", config.get("plugins"))
         with named(sections.get("hmac", main)):
             hmac = _parse_mapping("hmac", config.get("hmac"))
+            if "hmac" in sections:
+                normalize_hmac_config(hmac)  # an empty section asks for signatures, an empty dict for none
             signer_from_config(hmac)
         return Settings(
             logger=_parse_logger(config.get("logger")),

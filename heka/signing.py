@@ -56,9 +56,9 @@ def normalize_hmac_config(config: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"hmac: {name} is missing, required: {', '.join(_KEYS)}")
     signer, key = config["signer"], config["key"]
     if not isinstance(signer, str):
-        raise ConfigError(f"hmac: signer: {signer!r} is not text")
+        raise ConfigError(f"hmac: signer: {signer!r} is not allowed: text")
     if not isinstance(key, (str, bytes)):
-        raise ConfigError(f"hmac: key: a {type(key).__name__} is not text or bytes")
+        raise ConfigError(f"hmac: key: a {type(key).__name__} is not allowed: text or bytes")
     try:
         version = int(config["key_version"])
     except (TypeError, ValueError):
@@ -89,7 +89,7 @@ def signer_from_config(config: Mapping[str, Any] | None) -> Signer | None:
     try:
         signer.sign(smallest, b"")
     except ValueError:  # UnicodeError, with protobuf in C
-        raise ConfigError(f"hmac: signer: {signer.signer!r} cannot be encoded as UTF-8") from None
+        raise ConfigError(f"hmac: signer: {signer.signer!r} is not allowed: text that UTF-8 can carry") from None
     if smallest.ByteSize() > MAX_HEADER_SIZE:
         raise ConfigError(
             f"hmac: signer: {len(signer.signer.encode('utf-8'))} bytes make a header of {smallest.ByteSize()} bytes, "

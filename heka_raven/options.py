@@ -22,8 +22,11 @@ _RELEASE = re.compile(r"[^\s/\\]{1,200}")
 _ENVIRONMENT = re.compile(r"[^\s/]{1,64}")
 
 
-class InvalidArgumentError(ConfigError):
-    """An option that does not exist, or a value that it does not take; the message names it."""
+class InvalidArgumentError(ConfigError, RuntimeError):
+    """An option that does not exist, or a value that it does not take; the message names it.
+
+    A RuntimeError too, as it is in heka-py-raven.
+    """
 
 
 @dataclass(slots=True)

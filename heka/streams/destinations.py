@@ -46,7 +46,7 @@ def _listed(value: object) -> list[object]:
 
 def _parse_host(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"stream_host: {value!r} is not the name or address of a host")
+        raise ConfigError(f"stream_host: {value!r} is not allowed: the name or address of a host")
     return value.strip()
 
 

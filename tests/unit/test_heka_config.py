@@ -259,8 +259,16 @@ BAD = {
     "no such class": ({"stream_class": "heka.streams.NoStream"}, ["stream_class", "'heka.streams.NoStream'"]),
     "no such module": ({"stream_class": "no_module.X"}, ["stream_class", "'no_module.X'"]),
     "not a class": ({"stream_class": "heka.message.UUID_SIZE"}, ["stream_class", "callable"]),
-    "wrong option": ({"stream_class": "heka.streams.UdpStream", "stream_hots": "x"}, ["UdpStream", "stream_hots"]),
-    "no port": ({"stream_class": "heka.streams.UdpStream", "stream_host": "x"}, ["UdpStream", "port"]),
+    "wrong option": (
+        {"stream_class": "heka.streams.UdpStream", "stream_hots": "x"},
+        ["UdpStream", "given: stream_hots", "allowed: stream_host, stream_port, stream_max_record_size"],
+    ),
+    "no port": (
+        {"stream_class": "heka.streams.UdpStream", "stream_host": "x"},
+        ["UdpStream", "'port'", "allowed: stream_host, stream_port"],
+    ),
+    "no stream made": ({"stream_class": "builtins.dict", "stream_x": 1}, ["stream_class", "builtins.dict", "write()"]),
+    "option of a class in C": ({"stream_class": "builtins.int", "stream_x": 1}, ["stream_class", "stream_x"]),
     "bad port": (
         {"stream_class": "heka.streams.UdpStream", "stream_host": "x", "stream_port": "abc"},
         ["stream_port", "'abc'", "65535"],
@@ -296,16 +304,28 @@ BAD = {
     "timers": ({"stream_class": CAPTURE, "disabled_timers": {"a": 1}}, ["disabled_timers", "list"]),
     "encoder": ({"stream_class": CAPTURE, "encoder": "nope.Nope"}, ["encoder", "'nope.Nope'"]),
     "encoder is a number": ({"stream_class": CAPTURE, "encoder": 5}, ["encoder", "5", "dotted name"]),
+    "encoder takes nothing": (
+        {"stream_class": CAPTURE, "encoder": "heka.streams.StdOutStream"},
+        ["encoder", "'heka.streams.StdOutStream'", "hmac"],
+    ),
+    "encoder is none": (
+        {"stream_class": CAPTURE, "encoder": "builtins.dict"},
+        ["encoder", "'builtins.dict'", "encode()"],
+    ),
     "filters": ({"stream_class": CAPTURE, "filters": "x"}, ["filters", "str", "list"]),
     "filter spec": ({"stream_class": CAPTURE, "filters": [("x",)]}, ["filters", "provider"]),
     "filter provider": ({"stream_class": CAPTURE, "filters": [("no.x", {})]}, ["filters", "provider", "'no.x'"]),
     "filter option": (
         {"stream_class": CAPTURE, "filters": [("heka.filters.severity_max_provider", {"severitty": 1})]},
-        ["filters", "severity_max_provider", "severitty"],
+        ["filters", "severity_max_provider", "severitty", "allowed: severity"],
     ),
     "filter value": (
         {"stream_class": CAPTURE, "filters": [("heka.filters.severity_max_provider", {"severity": "x"})]},
-        ["severity", "'x'"],
+        ["filters: heka.filters.severity_max_provider: severity", "'x'", "integer"],
+    ),
+    "filter value is no integer": (
+        {"stream_class": CAPTURE, "filters": [("heka.filters.severity_max_provider", {"severity": 4.5})]},
+        ["severity", "4.5", "integer"],
     ),
     "filter types": (
         {"stream_class": CAPTURE, "filters": [("heka.filters.type_severity_max_provider", {"types": ["a"]})]},
@@ -326,7 +346,11 @@ BAD = {
         {"stream_class": CAPTURE, "plugins": {"p": (broken_provider, {})}},
         ["plugins", "p", "int"],
     ),
-    "plugin without a name": ({"stream_class": CAPTURE, "plugins": {"p": (lambda c: len, {})}}, ["heka_name"]),
+    "plugin without a name": ({"stream_class": CAPTURE, "plugins": {"p": (lambda c: len, {})}}, ["p", "heka_name"]),
+    "plugin option": (
+        {"stream_class": CAPTURE, "plugins": {"p": ("heka_raven.raven_plugin:config_plugin", {"severity": 12})}},
+        ["plugins: p: severity", "12", "0 to 7"],
+    ),
     "override": (
         {"stream_class": CAPTURE, "plugins": {"p": ("heka.tests.plugin:config_plugin", {"override": 7})}},
         ["plugins", "p", "override", "7"],
@@ -375,6 +399,7 @@ def test_a_bad_setting_is_named_and_changes_nothing(name):
         (f"[heka]\nstream_class = {CAPTURE}\n[heka_filter_x]\ny = 1\n", ["[heka_filter_x]", "provider"]),
         (f"[heka]\nstream_class = {CAPTURE}\n[heka_plugin_x]\ny = 1\n", ["[heka_plugin_x]", "provider"]),
         (f"[heka]\nstream_class = {CAPTURE}\n[heka_hmac]\nsigner = 1\n", ["[heka_hmac]", "key_version", "missing"]),
+        (f"[heka]\nstream_class = {CAPTURE}\n[heka_hmac]\n", ["[heka_hmac]", "signer", "missing"]),
         (f"[heka]\nstream_class = {CAPTURE}\nseverity = 9\n", ["[heka] severity", "9", "0 to 7"]),
         (
             "[heka]\nstream_class = heka.streams.UdpStream\nstream_host = h\nstream_port = 0\n",
@@ -404,7 +429,7 @@ def test_a_bad_setting_is_named_and_changes_nothing(name):
         (
             f"[heka]\nstream_class = {CAPTURE}\n[heka_plugin_a]\nprovider = heka.tests.plugin:config_plugin\n"
             "[heka_plugin_b]\nprovider = heka.tests.plugin:config_plugin\n",
-            ["[heka]", "dummy", "override"],
+            ["[heka_plugin_b]", "dummy", "override"],
         ),
     ],
 )
@@ -422,6 +447,14 @@ def test_a_file_that_cannot_be_opened_is_an_oserror_too():
     """Who catches heka-py's IOError of a FileStream catches the ConfigError."""
     with pytest.raises(OSError, match="stream_filepath"):
         FileStream("/no/such/folder")
+
+
+def test_the_raven_plugins_error_is_a_runtimeerror_too():
+    """Who catches heka-py-raven's InvalidArgumentError, or the RuntimeError it was, catches the ConfigError."""
+    config = {"stream_class": CAPTURE, "plugins": {"r": ("heka_raven.raven_plugin:config_plugin", {"bogus": 1})}}
+    with pytest.raises(ConfigError, match=r"plugins: r: .*bogus") as caught:
+        client_from_dict_config(config)
+    assert isinstance(caught.value, RuntimeError)
 
 
 def test_a_plugins_own_error_comes_out_as_it_is():
@@ -501,6 +534,8 @@ def test_get_client_configures():
         assert (client.logger, client.is_active) == (name, True)
         with pytest.raises(ValueError, match="logger"):
             get_client(name, {"stream_class": CAPTURE, "logger": "other"})
+        with pytest.raises(ConfigError, match="str is not allowed: a dict"):
+            get_client(name, "stream_class")
         default = CLIENT_HOLDER._default_clientname
         CLIENT_HOLDER.set_default_client_name(name)
         assert client is get_client()
