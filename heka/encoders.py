@@ -88,7 +88,8 @@ class ProtobufEncoder:
             InvalidMessage: if *data* is neither.
         """
         # A Message begins with the tag of its uuid, 0x0A, so its first byte is never a record separator.
-        return wire.parse_message(wire.split(data)[1] if data[:1] == bytes((RECORD_SEPARATOR,)) else data)
+        is_record = data[:1] == bytes((RECORD_SEPARATOR,))
+        return wire.parse_record(data).message if is_record else wire.parse_message(data)
 
 
 class StdlibPayloadEncoder:

@@ -7,7 +7,6 @@ from typing import Any
 
 from heka import wire
 from heka.client import HekaClient
-from heka.encoders import ProtobufEncoder
 from heka.fields import add_fields
 from heka.message import UUID_SIZE, Header, InvalidMessage, Message, field_values
 from heka.streams import DebugCaptureStream
@@ -33,8 +32,8 @@ def decode_message(data: bytes) -> tuple[Header, Message]:
     Raises:
         InvalidMessage: if *data* is no record.
     """
-    header, message = wire.split(data)
-    return wire.parse_header(header), ProtobufEncoder().decode(message)
+    record = wire.parse_record(data)
+    return record.header, record.message
 
 
 def sent_messages(client: HekaClient) -> list[Message]:

@@ -75,6 +75,19 @@ def split(record: bytes) -> tuple[bytes, bytes]:
     return record[2:end], record[end + 1 :]
 
 
+def parse_record(data: bytes) -> Record:
+    """What exactly one record says.
+
+    Raises:
+        InvalidMessage: if *data* is not exactly one record.
+    """
+    encoded, payload = split(data)
+    header = parse_header(encoded)
+    if header.message_length != len(payload):  # cut at the end of a field, the rest would still be a Message
+        raise InvalidMessage(f"not a record: {len(payload)} bytes of Message, its header says {header.message_length}")
+    return Record(header, parse_message(payload), payload)
+
+
 def parse_header(data: bytes) -> Header:
     """The Header encoded in *data*.
 
