@@ -384,8 +384,10 @@ def _check_fields(fields: object) -> None:
 
 
 def _size(data: Any) -> int:
-    """Bytes of a record; NullEncoder's is a Message."""
-    return int(data.ByteSize()) if isinstance(data, Message) else len(data)
+    """Bytes of a record; NullEncoder's is a Message, and an encoder of the user's own may make anything."""
+    if isinstance(data, Message):
+        return int(data.ByteSize())
+    return len(data) if hasattr(data, "__len__") else 0
 
 
 def _named(name: str, rate: float, fields: Fields | None) -> dict[str, Any]:

@@ -116,7 +116,9 @@ class _Link:
 
     def abandon(self) -> None:
         """Close the descriptor inherited over a fork. Takes no lock: a thread of the parent may hold it for ever."""
-        self._drop()
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            sock.close()  # no shutdown: the connection is the parent's
 
     def _send_locked(self, data: bytes, deadline: float) -> None:
         if self._socket is not None and _is_closed_by_peer(self._socket):
@@ -164,6 +166,10 @@ class _Link:
     def _drop(self) -> None:
         sock, self._socket = self._socket, None
         if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)  # a child that never wrote still holds it, close alone would not end it
+            except OSError:
+                pass  # the router was first
             sock.close()
 
     def _name(self) -> str:

@@ -413,6 +413,28 @@ def test_tcp_after_a_fork_connects_anew():
         stream.close()
 
 
+def test_tcp_close_ends_a_connection_that_an_idle_child_inherited():
+    """The router sees the end at once, although a child that never wrote has the parent's descriptor open."""
+    with tcp_server() as server:
+        stream = TcpStream("127.0.0.1", port_of(server), timeout_s=5)
+        stream.write(b"parent")
+        waiting, done = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(done)
+            os.read(waiting, 1)  # until the parent is through
+            os._exit(0)
+        try:
+            with accept(server) as connection:
+                assert connection.recv(16) == b"parent"
+                stream.close()
+                assert connection.recv(16) == b""
+        finally:
+            os.close(waiting)
+            os.close(done)
+            os.waitpid(child, 0)
+
+
 def test_tcp_child_of_a_process_that_holds_the_lock():
     """A fork while another thread is writing does not block the child."""
     with tcp_server() as server:

@@ -20,6 +20,7 @@ from heka.signing import verify
 from heka.streams import DebugCaptureStream, StdLibLoggingStream, TcpStream, UdpStream
 from heka.testing import capture_client, decode_message, fields_of, sent_messages
 from heka.wire import split
+from heka_raven.raven_plugin import capture_stack
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_bug_04_without_a_client_only_the_applications_error_is_seen(no_default_
         def heka_call(self, *args, **kwargs):
             raise AssertionError("there is no client to call with")
 
-    for decorate in (timeit, incr_count, remote, timeit("name"), incr_count(count=2)):
+    for decorate in (timeit, incr_count, remote, timeit("name"), incr_count(count=2), capture_stack):
 
         @decorate
         def divide(a, b):
@@ -91,6 +92,21 @@ def test_bug_04_without_a_client_only_the_applications_error_is_seen(no_default_
         assert divide(4, 2) == 2
         with pytest.raises(ZeroDivisionError):
             divide(1, 0)
+
+
+@pytest.mark.parametrize("plugins", [{}, {"raven": ("heka_raven.raven_plugin:config_plugin", {})}])
+def test_bug_04_without_a_plugin_or_a_dsn_only_the_applications_error_is_seen(plugins):
+    """A client that cannot report, as it has no raven plugin or no dsn, leaves the application's exception as it is."""
+    client = client_from_dict_config({"stream_class": "heka.streams.DebugCaptureStream", "plugins": plugins})
+
+    @capture_stack(client=client, severity=2)
+    def divide(a, b):
+        return a / b
+
+    assert divide(4, 2) == 2
+    with pytest.raises(ZeroDivisionError):
+        divide(1, 0)
+    assert sent_messages(client) == []
 
 
 def test_bug_04_a_failing_message_never_masks_the_applications_error():
@@ -126,6 +142,21 @@ def test_bug_05_arguments_of_a_decorator_hold_for_every_call():
     for _ in range(3):
         work()
     assert [2] * 6 == [msg.severity for msg in sent_messages(client)]
+
+
+def test_bug_05_the_severity_of_capture_stack_holds_for_every_error():
+    """``@capture_stack(severity=2)`` reports the first error and all later ones with severity 2."""
+    plugins = {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": "https://KEY@sentry.example.com/1"})}
+    client = client_from_dict_config({"stream_class": "heka.streams.DebugCaptureStream", "plugins": plugins})
+
+    @capture_stack(client=client, severity=2)
+    def fail():
+        raise KeyError("mine")
+
+    for _ in range(3):
+        with pytest.raises(KeyError, match="mine"):
+            fail()
+    assert [("sentry", 2)] * 3 == [(msg.type, msg.severity) for msg in sent_messages(client)]
 
 
 def test_bug_06_a_timer_decorator_works_in_another_thread():

@@ -525,6 +525,24 @@ def test_a_hook_that_gives_up_or_lies_loses_the_message_counted(shrink, caplog):
     assert sum(client.losses.as_dict().values()) == 1
 
 
+def test_an_encoder_may_make_anything():
+    """What has no length, as a dict or an object of the user's own, is handed to the stream as it is."""
+
+    class Wrapped:
+        def __init__(self, msg):
+            self.msg = msg
+
+    class Encoder:
+        def __init__(self, hmc):
+            pass
+
+        encode = staticmethod(Wrapped)
+
+    client = capture_client(encoder=Encoder)
+    assert client.heka("t") is True
+    assert client.stream.msgs[0].msg.type == "t"
+
+
 def test_a_hook_is_not_asked_when_the_rest_alone_is_too_big():
     """No payload could make room when the fields are over the limit."""
     client = HekaClient(SmallStream(), "")
