@@ -25,6 +25,6 @@ EDGE = [
     "capture", "http", "ledger", "ledger_fold", "queue", "sender", "sender_house", "sender_reply", "spool", "sys",
     "targets",
 ]  # fmt: skip
-GLUE = ["clamp", "entry", "gateway", "metrics", "plugin", "reported", "snapshot", "spoolglue", "watch"]
+GLUE = ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "snapshot", "spoolglue", "watch"]
 
 GCC_LIST = ["core/" + f for f in CORE] + ["edge/" + f for f in EDGE] + ["glue/" + f for f in GLUE]

@@ -49,25 +49,17 @@ void hk_entry_register(void); /* alarm, hook, route, exception handler */
 void hk_entry_check(void);    /* once the whole ini is read */
 
 void hk_clamp_install(void); /* exception texts stay inside uWSGI's 16-bit lengths */
+void hk_pipes_widen(void); /* more alarms and exceptions fit into uWSGI's own sockets */
 void hk_gateway_register(void);
-/* snapshot.c: what a worker was doing, read from uWSGI's shared memory. */
-typedef struct hk_snapshot {
-    hk_slice vars; /* the request's variables, copied; empty: none */
-    uint64_t age_ms;
-    uint64_t start_us; /* tells one request of a core from the next */
-    uint64_t thread_id;
-    int core;
-} hk_snapshot;
-int hk_snapshot_core(int worker, int core, hk_pool *pool, hk_snapshot *out); /* 1: a request is in flight */
-int hk_snapshot_oldest(int worker, hk_pool *pool, hk_snapshot *out);
-hk_slice hk_snapshot_others(int worker, int core, hk_pool *pool); /* words on all other requests in flight */
-
-void hk_watch_share(void);
-void hk_watch_register(void);
+/* The watch: watch.h has what its files share. */
+void hk_watch_share(void);        /* in the master, before any fork */
+void hk_watch_register(void);     /* the functions that a worker calls */
 void hk_watch_worker_start(void);
+void hk_watch_worker_end(void);   /* a worker leaves in order */
 void hk_watch_harakiri(int worker);
 void hk_watch_cycle(void);
 int hk_watch_reports_crash(hk_slice alarm); /* an alarm-segfault of a worker whose death the watch reports */
+void hk_watch_note_reported(hk_slice core, hk_slice event_id); /* in a worker: what it reported of its request */
 
 void hk_metrics_register(void);
 

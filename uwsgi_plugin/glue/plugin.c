@@ -116,6 +116,12 @@ static void preinit_apps(void)
     hk_watch_register();
 }
 
+static void post_fork(void)
+{
+    hk_pipes_widen();
+    hk_watch_worker_start();
+}
+
 __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
     .name = "sentry",
     .options = options,
@@ -123,7 +129,7 @@ __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
     .init = init,
     .post_init = post_init,
     .preinit_apps = preinit_apps,
-    .post_fork = hk_watch_worker_start,
+    .post_fork = post_fork,
     .harakiri = hk_watch_harakiri,
     .master_cycle = hk_watch_cycle,
     .rpc = hk_reported_rpc,
