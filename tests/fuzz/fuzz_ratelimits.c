@@ -3,6 +3,7 @@
 #include "../../uwsgi_plugin/core/policy.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -15,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     hk_slice all = { (const char *)data, size };
     size_t half = size / 2;
+    static const char start[] = "https://sentry.example";
     hk_policy_pause p;
     hk_buf target;
     int status;
@@ -27,8 +29,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hk_buf_init(&target, 1 << 20);
     if (hk_policy_reply(308, all, hk_slice_of("https://sentry.example/api/"), 0, 0, 0, &target).action == HK_FOLLOW) {
         hk_slice t = hk_buf_slice(&target);
-        if (t.n < 22 || (t.p[0] | 32) != 'h' || (t.p[4] | 32) != 's' || (t.p[8] | 32) != 's')
+        size_t end, n = sizeof start - 1;
+        if (t.n < n || strncasecmp(t.p, start, n) != 0)
             abort();
+        for (end = n; end < t.n && strchr("/?#", t.p[end]) == NULL; end++)
+            if (t.p[end] == '@' || t.p[end] == '\\' || (end == n && t.p[end] != ':'))
+                abort();
     }
     hk_buf_free(&target);
     return 0;

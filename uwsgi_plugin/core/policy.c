@@ -30,23 +30,44 @@ static int starts_nocase(hk_slice s, const char *text)
 
 /* ---- redirects ---- */
 
-/* The host of "//host[:port]/..." behind the scheme; empty when it has a user. */
+/* Nothing, or a colon and a port; an empty one is the scheme's own. */
+static int is_port(hk_slice s)
+{
+    unsigned long value = 0;
+    size_t i;
+
+    if (s.n > 0 && s.p[0] != ':')
+        return 0;
+    for (i = 1; i < s.n; i++) {
+        if (!is_digit(s.p[i]))
+            return 0;
+        value = value * 10 + (unsigned long)(s.p[i] - '0');
+        if (value > 65535)
+            return 0;
+    }
+    return 1;
+}
+
+/* The host of "//host[:port]/..." behind the scheme; empty when it has a user, or
+ * anything that another reader of URLs could understand in another way: what
+ * is checked here is not what connects. */
 static hk_slice host_of(hk_slice rest)
 {
     hk_slice authority = hk_slice_from(rest, 2);
     size_t i, end;
 
-    for (end = 0; end < authority.n && strchr("/?#\\", authority.p[end]) == NULL; end++)
-        if (authority.p[end] == '@' || (unsigned char)authority.p[end] <= ' ')
+    for (end = 0; end < authority.n && strchr("/?#", authority.p[end]) == NULL; end++)
+        if (strchr("@\\", authority.p[end]) != NULL || (unsigned char)authority.p[end] <= ' ')
             return hk_slice_make("", 0);
     authority.n = end;
     if (authority.n > 0 && authority.p[0] == '[') {
         const char *close = memchr(authority.p, ']', authority.n);
-        return close == NULL ? hk_slice_make("", 0) : hk_slice_make(authority.p, (size_t)(close - authority.p) + 1);
+        i = close == NULL ? 0 : (size_t)(close - authority.p) + 1;
+    } else {
+        for (i = 0; i < authority.n && authority.p[i] != ':'; i++)
+            ;
     }
-    for (i = 0; i < authority.n && authority.p[i] != ':'; i++)
-        ;
-    return hk_slice_make(authority.p, i);
+    return is_port(hk_slice_from(authority, i)) ? hk_slice_make(authority.p, i) : hk_slice_make("", 0);
 }
 
 static size_t scheme_length(hk_slice url)
