@@ -1,4 +1,11 @@
-"""Bottle: `catchall` off lets exceptions through to the middleware; run it as `bottle_app:application`."""
+"""Bottle: its `catchall` off lets exceptions through to the middleware.
+
+    heka-raven inbox                                                 # in another terminal: http://127.0.0.1:9000/
+    waitress-serve --listen=127.0.0.1:8080 bottle_app:application    # any other WSGI server will do
+
+Try:    curl http://127.0.0.1:8080/orders/7
+Expect: a short answer with the event's id, and in the inbox a LookupError of "GET /orders/<number:int>", the route.
+"""
 
 import os
 

@@ -1,4 +1,10 @@
-"""Django in one file; run it with any WSGI server as `django_app:application`.
+"""Django in one file.
+
+    heka-raven inbox                                                 # in another terminal: http://127.0.0.1:9000/
+    waitress-serve --listen=127.0.0.1:8080 django_app:application    # any other WSGI server will do
+
+Try:    curl http://127.0.0.1:8080/orders/7/
+Expect: Django's own error page, and in the inbox a LookupError of "GET /orders/<int:number>/", the route.
 
 Django answers 500 by itself. Its signal tells of the error while the request is still running, so `client.raven()` has
 the request and the route, and Django's own error page stays. To have the middleware see the exception instead, set

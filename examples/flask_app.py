@@ -1,4 +1,11 @@
-"""Flask: errors that its views raise, with the route; run it with any WSGI server as `flask_app:application`."""
+"""Flask: a setting lets what its views raise through to the middleware.
+
+    heka-raven inbox                                                # in another terminal: http://127.0.0.1:9000/
+    waitress-serve --listen=127.0.0.1:8080 flask_app:application    # any other WSGI server will do
+
+Try:    curl http://127.0.0.1:8080/orders/7
+Expect: a short answer with the event's id, and in the inbox a LookupError of "GET /orders/<int:number>", the route.
+"""
 
 import os
 

@@ -1,4 +1,13 @@
-"""Pyramid: nothing to set, it raises what no exception view answers; run it as `pyramid_app:application`."""
+"""Pyramid: nothing to set, it raises what no exception view answers.
+
+    heka-raven inbox                                                  # in another terminal: http://127.0.0.1:9000/
+    waitress-serve --listen=127.0.0.1:8080 pyramid_app:application    # any other WSGI server will do
+
+Try:    curl http://127.0.0.1:8080/orders/7
+Expect: the server's own 500, and in the inbox a LookupError of "GET /orders/{number}", the route.
+Try:    curl http://127.0.0.1:8080/orders/-1
+Expect: 404, and nothing in the inbox: an HTTPNotFound that a view raises is an answer, not an error.
+"""
 
 import os
 

@@ -1,8 +1,12 @@
 """The least: any WSGI application under RavenMiddleware.
 
-    waitress-serve --listen=127.0.0.1:8080 wsgi_app:application
+    heka-raven inbox                                               # in another terminal: http://127.0.0.1:9000/
+    waitress-serve --listen=127.0.0.1:8080 wsgi_app:application    # any other WSGI server will do
 
-Errors go where $HEKA_RAVEN_DSN says; http://127.0.0.1:8080/fail makes one.
+Try:    curl http://127.0.0.1:8080/fail
+Expect: waitress' own 500 (the middleware changes no answer), and in the inbox a ValueError of "GET /fail"
+        with the failing line and the request.
+$HEKA_RAVEN_DSN names another place to report to.
 """
 
 import os

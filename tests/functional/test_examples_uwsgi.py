@@ -2,11 +2,14 @@
 
 import contextlib
 import http.client
+import json
 import shutil
+import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from examples_support import EXAMPLES, copy_out, environment, running, wait_until
+from examples_support import EXAMPLES, command, copy_out, environment, running, wait_until
 from uwsgi_support import Receiver, build_plugin, find_uwsgi, free_port, text_of
 
 UWSGI = find_uwsgi()
@@ -24,9 +27,10 @@ class Example:
 
     def __init__(self, folder, plugin):
         self.receiver = Receiver()
-        self.port, self.other_port = free_port(), free_port()
+        self.port, self.other_port, self.stats_port = free_port(), free_port(), free_port()
         dsn = f"127.0.0.1:{self.receiver.port}/1"
-        changes = {"8080": str(self.port), "8081": str(self.other_port), "127.0.0.1:9000/1": dsn}
+        ports = {"8080": self.port, "8081": self.other_port, "8082": self.stats_port}
+        changes = {**{old: str(new) for old, new in ports.items()}, "127.0.0.1:9000/1": dsn}
         self.folder = copy_out("uwsgi", folder, changes)
         self.spool = folder / "spool"
         shutil.copy(plugin, self.folder)
@@ -40,11 +44,11 @@ class Example:
             self.process = process
             yield
 
-    def get(self, path, port=None):
+    def get(self, path, port=None, method="GET"):
         """The body; None where the server closed without an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20)
         try:
-            connection.request("GET", path)
+            connection.request(method, path)
             return connection.getresponse().read()
         except (OSError, http.client.HTTPException):
             return None
@@ -101,6 +105,40 @@ def test_alarms(example):
         assert b"all is well\n" == example.get("/")
 
 
+def test_a_full_queue(example):
+    """More clients than the queue holds are all answered, and the full queue is reported."""
+    with example.served("queue.ini"):
+        with ThreadPoolExecutor(9) as clients:
+            assert [b"all is well\n"] * 9 == list(clients.map(lambda n: example.get("/sleep?1"), range(9)))
+        wait_until(lambda: example.receiver.events, lambda: f"a report of the queue: {example.process.log()}")
+        full_queue = example.receiver.events[0]
+        assert ("uwsgi.queue", "warning", {"part": "listen-queue"}) == tuple(
+            full_queue[key] for key in ("logger", "level", "tags")
+        )
+        assert "listen queue of socket" in text_of(full_queue)
+
+
+def test_options_of_the_server(example):
+    """Release and environment are in the event, which waits where it is told to; uWSGI's metrics count it."""
+    with example.served("server.ini"):
+        example.get("/fail")
+        [event] = example.events(1)
+        assert ("uwsgi.exception", "shop-1.2", "staging") == tuple(
+            event[key] for key in ("logger", "release", "environment")
+        )
+        assert (example.folder / "spool" / "new").is_dir()
+
+        def metrics():
+            with socket.create_connection(("127.0.0.1", example.stats_port), timeout=20) as reader:
+                found = json.loads(reader.makefile().read())["metrics"]
+            return [found[f"sentry.{name}"]["value"] for name in ("captured", "delivered", "pending")]
+
+        wait_until(lambda: metrics() == [1, 1, 0], lambda: str(metrics()))
+        status = command("status", "--json", "--spool", str(example.folder / "spool"))
+        done = subprocess.run(status, env=environment(example.spool), capture_output=True, text=True, timeout=60)
+        assert 1 == json.loads(done.stdout)["ledger"]["delivered"]
+
+
 def test_hooks(example):
     """The first request may come: an event. The server stops: an event, at the next start at the latest."""
     with example.served("hook.ini"):
@@ -122,6 +160,9 @@ def test_routes(example):
         assert f"an old address: {hostile}" == text_of(example.events(2)[1])
         example.get("/new")
         assert 2 == len(example.receiver.events)
+        assert b"all is well\n" == example.get("/", method="PUT")
+        alarmed = example.events(3)[2]
+        assert ("uwsgi.put", "PUT of /") == (alarmed["logger"], text_of(alarmed))
 
 
 @pytest.mark.parametrize(
