@@ -18,11 +18,13 @@ from heka.encoders import ProtobufEncoder
 from heka.fields import add_fields
 from heka.message import Message
 from heka.streams import DebugCaptureStream
+from heka_raven.envelope import encode_spool_envelope
 from heka_raven.ledger import read_snapshot
-from heka_raven.spool import parse_name
+from heka_raven.spool import Spool, parse_name
 
 COMMAND = [sys.executable, "-m", "heka_raven.cli"]
 START_LIMIT_S = 30
+DSN = "http://key:private@sentry.example.com/1"
 KEY = {"signer": "ops", "key_version": 1, "hash_function": "SHA1", "key": "fleet-secret"}
 
 
@@ -256,3 +258,34 @@ def running_kent():
 
 def signing_client(hmac=KEY):
     return HekaClient(DebugCaptureStream(), "fleet", hmc=hmac)
+
+
+def fill(path, count, first=0, dsn=DSN, size=0, **hk):
+    """Events in a spool, captured as an application captures them."""
+    spool = Spool(str(path))
+    for number in range(first, first + count):
+        envelope = encode_spool_envelope(f"{number:032x}", dsn, "event", event_json(number, size).encode(), hk)
+        spool.ledger.add("captured")
+        assert spool.put(f"{number:032x}", envelope)
+    return str(path)
+
+
+def publish_once(path, node, queue, *options):
+    return subprocess.run(
+        [*COMMAND, "send", "--once", "--spool", path, "--to", node.url, "--queue", queue, *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def start_publisher(path, urls, queue, *options):
+    command = [*COMMAND, "send", "--spool", path, "--queue", queue, *options]
+    for url in urls:
+        command += ["--to", url]
+    return subprocess.Popen(command)
+
+
+def exact(path):
+    ledger = read_snapshot(str(path))
+    return ledger.missing == 0 and ledger.pending == len(spool_names(str(path)))

@@ -8,27 +8,27 @@ import pika
 import pytest
 from fleet_support import (
     COMMAND,
+    DSN,
     broker_state,
-    event_json,
-    free_port,
+    exact,
+    fill,
+    publish_once,
     running_kent,
     running_relay,
     spool_ids,
     spool_names,
+    start_publisher,
     start_relay,
     stop,
     wait_for,
 )
-from rabbit_support import Cluster, needs_rabbit, running_cluster
+from rabbit_support import needs_rabbit, running_cluster
 
-from heka_raven.envelope import encode_spool_envelope, parse_envelope
-from heka_raven.ledger import read_snapshot
+from heka_raven.envelope import parse_envelope
 from heka_raven.sender.lock import SenderLock
-from heka_raven.spool import Spool
 
 pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(300)]
 
-DSN = "http://key:private@sentry.example.com/1"
 RULE = "http://*@sentry.example.com/*"
 
 
@@ -48,39 +48,8 @@ def queue(request, node):
             channel.queue_delete(each)
 
 
-def fill(path, count, first=0, dsn=DSN, size=0, **hk):
-    """Events in a spool, captured as an application captures them."""
-    spool = Spool(str(path))
-    for number in range(first, first + count):
-        envelope = encode_spool_envelope(f"{number:032x}", dsn, "event", event_json(number, size).encode(), hk)
-        spool.ledger.add("captured")
-        assert spool.put(f"{number:032x}", envelope)
-    return str(path)
-
-
-def publish_once(path, node, queue, *options):
-    return subprocess.run(
-        [*COMMAND, "send", "--once", "--spool", path, "--to", node.url, "--queue", queue, *options],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def start_publisher(path, urls, queue, *options):
-    command = [*COMMAND, "send", "--spool", path, "--queue", queue, *options]
-    for url in urls:
-        command += ["--to", url]
-    return subprocess.Popen(command)
-
-
 def from_broker(path, node, queue, *options, **more):
     return running_relay(path, "--from", node.url, "--queue", queue, *options, listen=(), **more)
-
-
-def exact(path):
-    ledger = read_snapshot(str(path))
-    return ledger.missing == 0 and ledger.pending == len(spool_names(str(path)))
 
 
 def test_host_to_broker_to_relay_to_kent(tmp_path, node, queue):
@@ -258,38 +227,6 @@ def test_wrong_credentials_are_said_and_not_quoted(tmp_path, node, queue):
     assert b"s3cret" not in told
     assert "s3cret" not in str(state)
     assert 0 == relay.process.returncode
-
-
-def test_tls(tmp_path):
-    """amqps:// with the broker's own CA works; without it the certificate is refused and everything waits."""
-    ca = tmp_path / "ca.pem"
-    key = tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", ca, "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    cluster = Cluster(tmp_path / "rabbit", 1)
-    port = free_port()
-    cluster.nodes[0].config_lines += [
-        f"listeners.ssl.1 = 127.0.0.1:{port}",
-        f"ssl_options.certfile = {ca}",
-        f"ssl_options.keyfile = {key}",
-        "ssl_options.versions.1 = tlsv1.2",
-    ]
-    try:
-        node = cluster.start().nodes[0]
-        path = fill(tmp_path / "host", 3)
-        command = [*COMMAND, "send", "--once", "--spool", path, "--to", f"amqps://guest:guest@127.0.0.1:{port}/"]
-        refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert 3 == refused.returncode
-        assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr
-        taken = subprocess.run([*command, "--amqp-ca-file", str(ca)], capture_output=True, text=True, timeout=60)
-        assert 0 == taken.returncode, taken.stderr
-        assert 3 == node.depth("heka-raven")
-    finally:
-        cluster.stop()
 
 
 def test_pika_is_the_library(node):
