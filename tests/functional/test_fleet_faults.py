@@ -197,7 +197,8 @@ needs_namespaces = pytest.mark.skipif(
 def test_the_network_is_cut(tmp_path):
     """The publisher's host, a namespace of its own, loses its network twice: silence, not a closed connection."""
     tag = f"hk{os.getpid() % 100_000}"
-    address = "10.213.77.1"
+    net = f"10.213.{os.getpid() % 256}"  # two runs on one host do not meet
+    address = f"{net}.1"
     ip = ["ip", "netns", "exec", tag, "ip"]
     subprocess.run(["ip", "netns", "add", tag], check=True)
     cluster = Cluster(tmp_path / "rabbit", 1)
@@ -206,7 +207,7 @@ def test_the_network_is_cut(tmp_path):
             ["ip", "link", "add", f"{tag}a", "type", "veth", "peer", "name", f"{tag}b", "netns", tag],
             ["ip", "addr", "add", f"{address}/30", "dev", f"{tag}a"],
             ["ip", "link", "set", f"{tag}a", "up"],
-            [*ip, "addr", "add", "10.213.77.2/30", "dev", f"{tag}b"],
+            [*ip, "addr", "add", f"{net}.2/30", "dev", f"{tag}b"],
             [*ip, "link", "set", f"{tag}b", "up"],
             [*ip, "link", "set", "lo", "up"],  # pika wakes its own loop through it
         ):
