@@ -267,6 +267,8 @@ class Reporter:
                 culprit=report.culprit,
                 transaction=report.transaction,
             )
+            if "uwsgi" in sys.modules:
+                _add_worker(event["contexts"])
             if report.stack is not None:
                 event["stacktrace"] = {"frames": self.capturer.stack(report.stack, walker)}
             return event, None
@@ -356,6 +358,15 @@ def _bare_exceptions(exc_info: ExcInfo) -> list[dict[str, Any]]:
         values.append({"type": bare_name(type(link.exc)), "module": "", "stacktrace": {"frames": frames}})
     values.reverse()
     return values
+
+
+def _add_worker(contexts: dict[str, Any]) -> None:
+    """Which worker of uWSGI this is, so that its errors stand beside what the server says of it."""
+    from heka_raven import uwsgi_bridge
+
+    number = uwsgi_bridge.worker_number()
+    if number:
+        contexts.setdefault("uwsgi", {"worker": number})
 
 
 def _tell_uwsgi(event_id: str, exc: BaseException) -> None:

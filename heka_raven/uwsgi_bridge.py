@@ -31,6 +31,15 @@ def in_uwsgi() -> bool:
     return _uwsgi() is not None
 
 
+def worker_number() -> int:
+    """The number of this worker of uWSGI, from 1 on; 0 in its master, its mules, and outside uWSGI."""
+    module = _uwsgi()
+    try:
+        return int(module.worker_id()) if module is not None else 0
+    except Exception:
+        return 0
+
+
 def plugin_loaded() -> bool:
     """Whether uWSGI runs with the ``sentry`` plugin, whose sender then delivers."""
     module = _uwsgi()

@@ -88,6 +88,7 @@ def test_every_mode_reports_each_request_once(example, mode):
         assert ["n=0", "n=1", "n=2", "n=3"] == sorted(str(e["request"]["query_string"]) for e in events)
         assert {"GET /fail"} == {event["transaction"] for event in events}
         assert {"uwsgi"} == {event["tags"]["example"] for event in events}
+        assert all(event["contexts"]["uwsgi"]["worker"] in (1, 2) for event in events)  # the inbox's lanes
         assert error_of(events[0])["stacktrace"]["frames"][-1]["vars"]["basket"] == {"items": 0, "total": 12}
 
 
