@@ -17,7 +17,7 @@ from heka_raven.envelope import encode_spool_envelope
 from heka_raven.ledger import read_snapshot
 from heka_raven.spool import Spool
 
-pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(900)]
 
 EVENTS = 10_000
 PREFETCH = 100
@@ -127,7 +127,7 @@ def test_the_publisher_is_killed(tmp_path, single):
         for _ in range(5):
             before = fleet.published()
             fleet.start_publisher()
-            wait_for(lambda: fleet.published() > min(before + 100, EVENTS - 1), 60)
+            wait_for(lambda: fleet.published() > min(before + 100, EVENTS - 1), DONE_S)
             time.sleep(dice.random() * 0.3)
             stop(fleet.publisher, signal.SIGKILL)
             fleet.publisher_kills += 1
@@ -146,7 +146,8 @@ def test_a_relay_is_killed(tmp_path, single):
             before = len(spool_names(fleet.relay_paths[1])) if os.path.isdir(fleet.relay_paths[1]) else 0
             victim = fleet.start_relay(1)
             wait_for(
-                lambda: len(spool_names(fleet.relay_paths[1])) > before + 50 or len(set(fleet.taken())) == EVENTS, 60
+                lambda: len(spool_names(fleet.relay_paths[1])) > before + 50 or len(set(fleet.taken())) == EVENTS,
+                DONE_S,
             )
             time.sleep(dice.random() * 0.3)
             stop(victim.process, signal.SIGKILL)
@@ -161,7 +162,7 @@ def test_the_only_node_is_killed(tmp_path, single):
     with running_fleet(tmp_path, [node.url], "node") as fleet:
         fleet.start_publisher()
         fleet.start_relay(0)
-        wait_for(lambda: fleet.published() > 2000, 60)
+        wait_for(lambda: fleet.published() > 2000, DONE_S)
         node.kill()
         fleet.cuts += 1
         time.sleep(1)
@@ -222,7 +223,7 @@ def test_the_network_is_cut(tmp_path):
             fleet.start_relay(0, [node.url])
             fleet.start_publisher()
             for enough in (1000, 5000):
-                wait_for(lambda: fleet.published() > enough, 60)
+                wait_for(lambda: fleet.published() > enough, DONE_S)
                 subprocess.run([*ip, "link", "set", f"{tag}b", "down"], check=True)
                 fleet.cuts += 1
                 wait_for(lambda: broker_state(fleet.host, "send").get("state") in ("not connected", "connecting"), 60)
@@ -249,7 +250,7 @@ def test_a_node_of_three_is_killed(tmp_path, triple, victim):
         fleet.start_publisher()
         fleet.start_relay(0)
         fleet.start_relay(1, urls[::-1])
-        wait_for(lambda: fleet.published() > 1500, 90)
+        wait_for(lambda: fleet.published() > 1500, DONE_S)
         number = leader(triple, fleet.queue)
         killed = triple.nodes[number if victim == "leader" else (number + 1) % 3]
         killed.kill()
