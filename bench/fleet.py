@@ -8,14 +8,17 @@ the broker, so what a relay costs is given as the processor time of its own proc
 
 import argparse
 import base64
+import contextlib
 import json
 import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -41,6 +44,9 @@ DSN = "http://key@sentry.example.com/1"
 RULE = ("--dsn", "http://*@sentry.example.com/*", "--max-count", "1000000", "--max-bytes", "4G")
 RECORD_SIZE = 5_000  # bytes, about: what an event with 20 frames packs to
 WAITING = 100_000
+CPU_SHARE = 0.25
+SLICE_S = 0.04
+TMPFS = "/dev/shm"  # what is left is the relay's own cost, whatever the file system of the temporary directory takes
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -83,12 +89,12 @@ def row(name, events, wall_s, cpu=None, note=""):
     print(f"{name:<36} {events / wall_s:8.0f} events/s{cost}  {note}", flush=True)
 
 
-def bench_relay(directory, events):
+def bench_relay(directory, events, place):
     for name, make in (("relay, TCP, packed (raven)", packed_record), ("relay, TCP, plain JSON", plain_record)):
         unique = [make(number) for number in range(200)]
         data = b"".join(unique) * (events // 200)
         size = sum(map(len, unique)) // 200
-        relay = start_relay(f"{directory}/{make.__name__}", *RULE, listen=("tcp",))
+        relay = start_relay(f"{directory}/{make.__name__}", *RULE, listen=("tcp",), stderr=subprocess.DEVNULL)
         try:
             before = cpu_s(relay.process.pid)
             client = multiprocessing.get_context("fork").Process(target=send_all, args=(relay.port("tcp"), data))
@@ -98,7 +104,7 @@ def bench_relay(directory, events):
             wall_s = time.perf_counter() - began
             client.join()
             used = cpu_s(relay.process.pid) - before
-            note = f"{size} bytes a record, RSS {relay.rss_bytes() / 2**20:.0f} MB"
+            note = f"{size} bytes a record, spool on {place}, RSS {relay.rss_bytes() / 2**20:.0f} MB"
             row(name, events, wall_s, used, note)
         finally:
             stop(relay.process)
@@ -115,7 +121,7 @@ def fill(path, count):
 
 def bench_waiting(directory):
     path = fill(f"{directory}/waiting", WAITING)
-    relay = start_relay(path, *RULE, listen=("tcp",), sender="thread")
+    relay = start_relay(path, *RULE, listen=("tcp",), sender="thread", stderr=subprocess.DEVNULL)
     try:
         time.sleep(3)
         print(f"relay with {WAITING:,} events waiting{'':<6} RSS {relay.rss_bytes() / 2**20:.0f} MB")
@@ -142,27 +148,61 @@ def bench_broker(directory, events, waiting):
             wait_for(lambda: read_snapshot(waiting)["delivered"] >= 4 * events + 2000, 300)
         finally:
             stop(publisher)
-        cores = f"{os.cpu_count()} cores, shared with the broker"
-        for durability, count in (("process", events), ("power", events // 5)):
-            alone = bench_consumers(directory, node, count, 1, durability)
-            together = bench_consumers(directory, node, 2 * count, 2, durability)
-            print(f"two relays on one queue{'':<13} {together / alone:8.2f} times one ({cores})")
+        bench_sharing(directory, node, events)
 
 
-def bench_consumers(directory, node, events, count, durability):
-    """Relays of which each waits for its disk (power) scale with the disk; those that do not, with the cores."""
-    paths = [f"{directory}/relay-{durability}-{count}{n}" for n in range(count)]
-    relays = [start_relay(path, "--from", node.url, "--durability", durability, *RULE, listen=()) for path in paths]
+def bench_sharing(directory, node, events):
+    """One relay and two on the same queue: sharing two cores with the broker, then each with a part of a core."""
+    cores = f"{os.cpu_count()} cores, shared with the broker"
+    for share, note in ((1.0, cores), (CPU_SHARE, f"each runs {CPU_SHARE:.0%} of the time, as on a host of its own")):
+        count = events if share == 1.0 else events // 3
+        alone, together = (bench_consumers(directory, node, n * count, n, share) for n in (1, 2))
+        print(f"two relays on one queue{'':<13} {together / alone:8.2f} times one ({note})")
+
+
+@contextlib.contextmanager
+def held_back(pids, share):
+    """Let processes run a share of each 40 ms, one after the other: their part of a core, whatever else runs."""
+    stopping = threading.Event()
+
+    def run():
+        while not stopping.is_set():
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(SLICE_S * share)
+                os.kill(pid, signal.SIGSTOP)
+            time.sleep(SLICE_S * (1 - len(pids) * share))
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+    thread = threading.Thread(target=run)
+    if share < 1:
+        thread.start()
     try:
-        wait_for(lambda: sum(map(captured, paths)) > 100, 60)
-        first, began = sum(map(captured, paths)), time.perf_counter()
-        before = sum(cpu_s(relay.process.pid) for relay in relays)
-        wait_for(lambda: sum(map(captured, paths)) - first >= events - 200, 120)
-        wall_s = time.perf_counter() - began
-        done = sum(map(captured, paths)) - first
-        used = sum(cpu_s(relay.process.pid) for relay in relays) - before
+        yield
+    finally:
+        stopping.set()
+        if share < 1:
+            thread.join()
+
+
+def bench_consumers(directory, node, events, count, share):
+    paths = [f"{directory}/relay-{share}-{count}{n}" for n in range(count)]
+    options = (*RULE, "--from", node.url)
+    relays = [start_relay(path, *options, listen=(), stderr=subprocess.DEVNULL) for path in paths]
+    pids = [relay.process.pid for relay in relays]
+    try:
+        with held_back(pids, share):
+            wait_for(lambda: sum(map(captured, paths)) > 100, 60)
+            first, began = sum(map(captured, paths)), time.perf_counter()
+            before = sum(map(cpu_s, pids))
+            wait_for(lambda: sum(map(captured, paths)) - first >= events - 200, 120)
+            wall_s = time.perf_counter() - began
+            done = sum(map(captured, paths)) - first
+            used = sum(map(cpu_s, pids)) - before
         rss = max(relay.rss_bytes() for relay in relays)
-        row(f"AMQP in, {durability}, {count} relay(s)", done, wall_s, used, f"RSS {rss / 2**20:.0f} MB")
+        name = f"AMQP in, {count} relay(s)" + ("" if share == 1 else f", {share:.0%} of a core each")
+        row(name, done, wall_s, used, f"RSS {rss / 2**20:.0f} MB")
         return done / wall_s
     finally:
         for relay in relays:
@@ -176,7 +216,10 @@ def main():
     options = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="bench-fleet-")
     try:
-        bench_relay(directory, options.events)
+        bench_relay(directory, options.events, directory)
+        if os.path.isdir(TMPFS):
+            with tempfile.TemporaryDirectory(prefix="bench-fleet-", dir=TMPFS) as memory:
+                bench_relay(memory, options.events, TMPFS)
         waiting = bench_waiting(directory)
         print(f"spool: {len(spool_names(waiting)):,} files")
         if options.without_broker or not HOMES:
