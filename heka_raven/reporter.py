@@ -163,7 +163,7 @@ class Reporter:
         if environ is not None:
             environ[EVENT_ID_KEY] = event_id
         if exc_info is not None and "uwsgi" in sys.modules:
-            _tell_uwsgi(event_id, exc_info[1])
+            _tell_uwsgi(event_id, exc_info[1], environ)
         return event_id
 
     def _mark(self, exc_info: ExcInfo | None, event_id: str, environ: dict[str, Any] | None) -> None:
@@ -369,12 +369,12 @@ def _add_worker(contexts: dict[str, Any]) -> None:
         contexts.setdefault("uwsgi", {"worker": number})
 
 
-def _tell_uwsgi(event_id: str, exc: BaseException) -> None:
+def _tell_uwsgi(event_id: str, exc: BaseException, environ: dict[str, Any] | None) -> None:
     """Let the plugin drop the same exception when uWSGI's own exception handler brings it."""
     try:
         from heka_raven import uwsgi_bridge
 
         # uWSGI hashes str(exc); where that would run the application's code, the class alone must do.
-        uwsgi_bridge.tell_reported(event_id, bare_name(type(exc)), plain_text(exc))
+        uwsgi_bridge.tell_reported(event_id, bare_name(type(exc)), plain_text(exc), environ)
     except Exception as error:
         log.debug("the uWSGI plugin was not told: %s", type(error).__name__)

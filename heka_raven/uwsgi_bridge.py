@@ -5,13 +5,19 @@
 from __future__ import annotations
 
 import faulthandler
+import json
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 # The plugin compares this much of an exception's message (HK_RING_MAX_TEXT in core/ring.h): uWSGI may cut the rest.
 MAX_MESSAGE = 4096  # bytes
 REPORTED = b"sentry_reported"
+REQUEST = b"sentry_request"
+MAX_TEXT = 200  # characters
+MAX_USER = 1024  # bytes; HK_NOTE_MAX in core/note.h
+_USER_KEYS = ("id", "email", "username", "name", "ip_address")
 
 
 def _uwsgi() -> Any:
@@ -51,17 +57,21 @@ def plugin_loaded() -> bool:
         return False
 
 
-def tell_reported(event_id: str, exception_class: str, message: str | None) -> None:
+def tell_reported(
+    event_id: str, exception_class: str, message: str | None, environ: Mapping[str, Any] | None = None
+) -> None:
     """Tell the plugin that this exception was reported, so that uWSGI's exception handler drops it.
 
     Args:
         exception_class: its name, with or without the module.
         message: ``str(exception)``; None when that cannot be told.
+        environ: of the request it happened in, whose log variable ``sentry_event_id`` is set then.
     """
     module = _uwsgi()
     if module is None:
         return
-    arguments = [_to_bytes(event_id), _to_bytes(exception_class)]
+    core = b"" if environ is None else _core(environ)
+    arguments = [_to_bytes(event_id), _to_bytes(exception_class), core]
     try:
         if message is not None:
             # As uWSGI reads it: up to a NUL, and not at all when it is no UTF-8 (lone surrogates).
@@ -72,6 +82,56 @@ def tell_reported(event_id: str, exception_class: str, message: str | None) -> N
         module.call(REPORTED, *arguments)
     except Exception:
         pass  # a plugin that does not answer costs a double report, never the request
+
+
+def tells_requests() -> bool:
+    """Whether ``sentry-watch`` is on, and :func:`tell_request` reaches somebody."""
+    module = _uwsgi()
+    if module is None:
+        return False
+    try:
+        return REQUEST in tuple(_to_bytes(name) for name in module.rpc_list())
+    except Exception:
+        return False
+
+
+def tell_request(environ: Mapping[str, Any], *, transaction: str | None = None, user: Any = None) -> None:
+    """Tell ``sentry-watch`` what only the application knows of a request, before it can take its worker along.
+
+    Args:
+        environ: of the request that is running.
+        transaction: its name, ``METHOD route``; at most 200 characters are kept.
+        user: an id, or a dict with ``id``, ``email``, ``username``, ``name``, ``ip_address``; other keys are left out.
+    """
+    module = _uwsgi()
+    if module is None:
+        return
+    try:
+        name = b"" if transaction is None else transaction[:MAX_TEXT].encode("utf-8", "replace")
+        module.call(REQUEST, _core(environ), name, _user(user))
+    except Exception:
+        pass  # an event that knows less is better than a request that fails
+
+
+def _core(environ: Mapping[str, Any]) -> bytes:
+    """The core that a request runs on; uWSGI names it where a worker has more than one."""
+    core = environ.get("uwsgi.core", 0)
+    return b"%d" % core if type(core) is int else b""
+
+
+def _user(user: Any) -> bytes:
+    if user is None or user == "":
+        return b""
+    given = user if isinstance(user, Mapping) else {"id": user}
+    known = {}
+    for key in _USER_KEYS:
+        value = given.get(key)
+        if type(value) in (str, int) and value != "":
+            known[key] = str(value)[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")  # without lone surrogates
+    if not known:
+        return b""
+    text = json.dumps(known).encode("ascii")
+    return text if len(text) <= MAX_USER else b""
 
 
 def _to_bytes(text: object) -> bytes:
@@ -92,8 +152,8 @@ def register_stack() -> bool:
         if not answer:
             return False
         descriptor = int(answer)
-        if not faulthandler.is_enabled():  # the application's own choice of file is left alone
-            faulthandler.enable(file=descriptor, all_threads=True)
+        # Only this signal: faulthandler.enable() is the application's own. After a crash, the plugin's handler sends
+        # itself the signal.
         faulthandler.register(signal.SIGRTMIN + 5, file=descriptor, all_threads=True, chain=False)
         module.call(b"sentry_stack_ready")
     except Exception:

@@ -18,13 +18,16 @@ LDFLAGS = []
 LIBS = ["-lcurl"]
 
 CORE = [
-    "buffer", "dsn", "envelope", "event", "json", "jsonread", "legacy", "options", "packet", "policy", "pool",
-    "request", "ring", "template", "watch", "wire",
+    "buffer", "dsn", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy", "note", "options", "packet",
+    "policy", "pool", "pystack", "request", "ring", "template", "trace", "watch", "wire",
 ]  # fmt: skip
 EDGE = [
-    "capture", "http", "ledger", "ledger_fold", "queue", "sender", "sender_house", "sender_reply", "spool", "sys",
-    "targets",
+    "capture", "http", "kernel", "ledger", "ledger_fold", "queue", "sender", "sender_house", "sender_reply", "source",
+    "spool", "sys", "targets",
 ]  # fmt: skip
-GLUE = ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "snapshot", "spoolglue", "watch"]
+GLUE = [
+    "clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "snapshot", "spoolglue", "watch",
+    "watch_report", "watch_worker",
+]  # fmt: skip
 
 GCC_LIST = ["core/" + f for f in CORE] + ["edge/" + f for f in EDGE] + ["glue/" + f for f in GLUE]

@@ -1,7 +1,8 @@
 #include "event.h"
 
-#include "json.h"
-#include "packet.h"
+#include "frames.h"
+
+#include <signal.h> /* the numbers only */
 
 #define SHORTEST 256U /* code points that are always left of a text */
 
@@ -48,38 +49,6 @@ void hk_event_put_time(uint64_t time_ns, int fraction, hk_buf *out)
     hk_buf_putc(out, 'Z');
 }
 
-hk_event_frame *hk_event_frames(hk_slice backtrace, hk_pool *pool, size_t *count)
-{
-    hk_slice rest = backtrace, item;
-    hk_event_frame *frames;
-    size_t items = 0, at = 0, i;
-
-    *count = 0;
-    while (hk_packet_next_item(&rest, &item) == 1)
-        items++;
-    if (items < 5)
-        return NULL;
-    frames = hk_pool_alloc(pool, items / 5 * sizeof *frames);
-    if (frames == NULL)
-        return NULL;
-    rest = backtrace;
-    while (at < items / 5 * 5 && hk_packet_next_item(&rest, &item) == 1) {
-        hk_event_frame *f = &frames[at / 5];
-        switch (at++ % 5) {
-        case 0: f->file = hk_pool_keep(pool, item); break;
-        case 1:
-            for (i = 0; i < item.n && i < 9 && item.p[i] >= '0' && item.p[i] <= '9'; i++)
-                f->line = f->line * 10 + (uint64_t)(item.p[i] - '0');
-            break;
-        case 2: f->function = hk_pool_keep(pool, item); break;
-        case 3: f->line_text = hk_pool_keep(pool, item); break;
-        default: break;
-        }
-    }
-    *count = items / 5;
-    return frames;
-}
-
 static int ends_with(hk_slice s, const char *end)
 {
     size_t n = strlen(end);
@@ -95,61 +64,9 @@ static hk_slice platform_of(const hk_event *e)
     return hk_slice_of("other");
 }
 
-static int in_app(hk_slice file)
-{
-    static const char *const outside[] = { "/site-packages/", "/dist-packages/", "/lib/python" };
-    size_t i, k;
-
-    for (i = 0; i < 3; i++) {
-        size_t n = strlen(outside[i]);
-        for (k = 0; k + n <= file.n; k++)
-            if (memcmp(file.p + k, outside[i], n) == 0)
-                return 0;
-    }
-    return file.n > 0 && file.p[0] != '<';
-}
-
 static void key(hk_json *j, const char *name)
 {
     hk_json_key(j, hk_slice_of(name), HK_JSON_NO_LIMIT);
-}
-
-static void put_frames(hk_json *j, const hk_event *e, int v7, int lines)
-{
-    size_t i, skip_from = e->frame_count, skip_to = e->frame_count;
-
-    if (e->frame_count > HK_EVENT_MAX_FRAMES) {
-        skip_from = HK_EVENT_OUTER_FRAMES;
-        skip_to = e->frame_count - (HK_EVENT_MAX_FRAMES - HK_EVENT_OUTER_FRAMES);
-    }
-    key(j, "frames");
-    hk_json_open(j, '[');
-    for (i = 0; i < e->frame_count; i++) {
-        const hk_event_frame *f = &e->frames[i];
-        hk_slice base = f->file;
-        size_t k;
-        if (i >= skip_from && i < skip_to)
-            continue;
-        for (k = f->file.n; k > 0 && f->file.p[k - 1] != '/'; k--)
-            ;
-        base = hk_slice_from(f->file, k);
-        hk_json_open(j, '{');
-        hk_json_pair(j, "filename", base.n > 0 ? base : hk_slice_of("?"), 256);
-        hk_json_pair(j, "abs_path", f->file, 1024);
-        hk_json_pair(j, "function", f->function, 256);
-        if (f->line > 0) {
-            key(j, "lineno");
-            hk_json_u64(j, f->line);
-        }
-        if (lines)
-            hk_json_pair(j, "context_line", f->line_text, 256);
-        if (v7) {
-            key(j, "in_app");
-            hk_json_bool(j, in_app(f->file));
-        }
-        hk_json_close(j, '}');
-    }
-    hk_json_close(j, ']');
 }
 
 static void put_pairs(hk_json *j, const char *name, const hk_pair *pairs, size_t n, size_t max_key, size_t max_value)
@@ -227,6 +144,45 @@ static void put_exception_type(hk_json *j, const hk_event *e)
     }
 }
 
+/* As Sentry's schema has it: mechanism.meta.signal. */
+static void put_signal(hk_json *j, int signal)
+{
+    if (signal <= 0)
+        return;
+    key(j, "meta");
+    hk_json_open(j, '{');
+    key(j, "signal");
+    hk_json_open(j, '{');
+    key(j, "number");
+    hk_json_u64(j, (uint64_t)signal);
+    hk_json_pair(j, "name", hk_slice_of(hk_event_signal_name(signal)), 16);
+    hk_json_close(j, '}');
+    hk_json_close(j, '}');
+}
+
+static void put_contexts(hk_json *j, const hk_event *e)
+{
+    size_t i;
+
+    if (e->context_count == 0)
+        return;
+    key(j, "contexts");
+    hk_json_open(j, '{');
+    for (i = 0; i < e->context_count; i++) {
+        hk_json_key(j, e->contexts[i].key, HK_JSON_NO_LIMIT);
+        hk_json_raw(j, e->contexts[i].value);
+    }
+    hk_json_close(j, '}');
+}
+
+static void put_user(hk_json *j, const char *name, const hk_event *e)
+{
+    if (e->user.n == 0)
+        return;
+    key(j, name);
+    hk_json_raw(j, e->user);
+}
+
 static void put_v7(hk_json *j, const hk_event *e, const limits *l)
 {
     size_t i;
@@ -254,7 +210,7 @@ static void put_v7(hk_json *j, const hk_event *e, const limits *l)
         if (e->frame_count > 0) {
             key(j, "stacktrace");
             hk_json_open(j, '{');
-            put_frames(j, e, 1, l->lines);
+            hk_frames_put(j, e->frames, e->frame_count, 1, l->lines);
             hk_json_close(j, '}');
         }
         key(j, "mechanism");
@@ -262,12 +218,15 @@ static void put_v7(hk_json *j, const hk_event *e, const limits *l)
         hk_json_pair(j, "type", hk_slice_of(e->mechanism == NULL ? "generic" : e->mechanism), 64);
         key(j, "handled");
         hk_json_bool(j, 0);
+        put_signal(j, e->signal);
         hk_json_close(j, '}');
         hk_json_close(j, '}');
         hk_json_close(j, ']');
         hk_json_close(j, '}');
     }
     put_request(j, "request", e->request);
+    put_user(j, "user", e);
+    put_contexts(j, e);
     put_pairs(j, "extra", e->extra, e->extra_count, HK_EVENT_MAX_TAG, l->extra);
     if (e->fingerprint_count > 0) {
         key(j, "fingerprint");
@@ -282,6 +241,24 @@ static void put_v7(hk_json *j, const hk_event *e, const limits *l)
     hk_json_pair(j, "version", hk_slice_of(HK_VERSION), 64);
     hk_json_close(j, '}');
     hk_json_close(j, '}');
+}
+
+const char *hk_event_signal_name(int signal)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } names[] = { { SIGHUP, "SIGHUP" }, { SIGINT, "SIGINT" }, { SIGQUIT, "SIGQUIT" }, { SIGILL, "SIGILL" }, { SIGTRAP, "SIGTRAP" },
+                  { SIGABRT, "SIGABRT" }, { SIGBUS, "SIGBUS" }, { SIGFPE, "SIGFPE" }, { SIGKILL, "SIGKILL" },
+                  { SIGUSR1, "SIGUSR1" }, { SIGSEGV, "SIGSEGV" }, { SIGUSR2, "SIGUSR2" }, { SIGPIPE, "SIGPIPE" },
+                  { SIGALRM, "SIGALRM" }, { SIGTERM, "SIGTERM" }, { SIGXCPU, "SIGXCPU" }, { SIGXFSZ, "SIGXFSZ" },
+                  { SIGSYS, "SIGSYS" } };
+    size_t i;
+
+    for (i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (names[i].number == signal)
+            return names[i].name;
+    return "";
 }
 
 static uint64_t level_number(hk_slice level)
@@ -322,10 +299,11 @@ static void put_v3(hk_json *j, const hk_event *e, const limits *l)
     if (e->frame_count > 0) {
         key(j, "sentry.interfaces.Stacktrace");
         hk_json_open(j, '{');
-        put_frames(j, e, 0, l->lines);
+        hk_frames_put(j, e->frames, e->frame_count, 0, l->lines);
         hk_json_close(j, '}');
     }
     put_request(j, "sentry.interfaces.Http", e->request);
+    put_user(j, "sentry.interfaces.User", e);
     put_pairs(j, "extra", e->extra, e->extra_count, HK_EVENT_MAX_TAG, l->extra);
     hk_json_close(j, '}');
 }

@@ -16,6 +16,8 @@ typedef struct hk_event_frame {
     hk_slice file;
     hk_slice function;
     hk_slice line_text;
+    hk_slice before; /* source lines around it, joined by newlines, each ending in one */
+    hk_slice after;
     uint64_t line;
 } hk_event_frame;
 
@@ -43,6 +45,10 @@ typedef struct hk_event {
     const hk_event_frame *frames; /* outermost first */
     size_t frame_count;
     const char *mechanism; /* NULL: generic */
+    int signal;            /* that ended the process; 0: none */
+    hk_slice user;         /* a JSON object; empty: nobody is known */
+    const hk_pair *contexts; /* version 7 only: name and JSON object */
+    size_t context_count;
     const hk_request *request; /* NULL or without a method: none */
 } hk_event;
 
@@ -50,6 +56,9 @@ typedef struct hk_event {
  * stack's source lines, then with ever shorter message and extra. HK_OK;
  * HK_ERR_LIMIT when even that is too large; HK_ERR_MEMORY. */
 hk_status hk_event_put(const hk_event *e, int protocol, size_t max_bytes, hk_buf *out);
+
+/* SIGSEGV and the like; empty for a number without a name of its own. */
+const char *hk_event_signal_name(int signal);
 
 /* Append time_ns as 2023-11-14T22:13:20.250000Z (UTC, so it says Z). */
 void hk_event_put_time(uint64_t time_ns, int fraction, hk_buf *out);

@@ -84,6 +84,50 @@ void hk_request_scrub_query(hk_slice q, hk_buf *out)
     }
 }
 
+/* Where the userinfo of a URL that begins at at ends (its @), or 0: there is none. */
+static size_t userinfo_end(hk_slice line, size_t at)
+{
+    size_t i, end = 0;
+
+    if (!hk_slice_starts(hk_slice_from(line, at), "://"))
+        return 0;
+    for (i = at + 3; i < line.n && strchr("/?# \t\"'", line.p[i]) == NULL; i++)
+        if (line.p[i] == '@')
+            end = i;
+    return end;
+}
+
+void hk_request_scrub_source(hk_slice line, hk_buf *out)
+{
+    int secret = hk_request_is_secret(line);
+    char quote = 0;
+    size_t i, end;
+
+    for (i = 0; i < line.n; i++) {
+        char c = line.p[i];
+        if ((end = userinfo_end(line, i)) > 0 && !(secret && quote)) {
+            hk_buf_puts(out, "://" HK_REQUEST_MASK);
+            i = end - 1;
+            continue;
+        }
+        if (secret && quote) {
+            if (c == '\\') {
+                i++; /* what it escapes ends nothing */
+            } else if (c == quote) {
+                quote = 0;
+                hk_buf_putc(out, c);
+            }
+            continue;
+        }
+        hk_buf_putc(out, c);
+        if (secret && (c == '"' || c == '\'')) {
+            quote = c;
+            if (i + 1 < line.n && line.p[i + 1] != c)
+                hk_buf_puts(out, HK_REQUEST_MASK);
+        }
+    }
+}
+
 static hk_slice scrubbed_query(hk_slice q, hk_pool *pool)
 {
     hk_buf b;

@@ -37,4 +37,8 @@ int hk_request_is_secret(hk_slice name);
 /* Append query with the values of secret parameters masked. */
 void hk_request_scrub_query(hk_slice query, hk_buf *out);
 
+/* Append a line of source; in one that speaks of a secret, what stands in quotes is masked, and so is the userinfo of
+ * a URL in any. */
+void hk_request_scrub_source(hk_slice line, hk_buf *out);
+
 #endif

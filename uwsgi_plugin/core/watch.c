@@ -1,11 +1,13 @@
 #include "watch.h"
 
-#define MAX_STACK 250U
+#include <signal.h> /* the numbers only */
+
+#define FAILED_APP 22 /* an app that did not load: the worker ends before its way out is set up */
 
 /* uWSGI's own exit codes (uwsgi.h): reloads, cheaper, failed apps: it says so itself and nothing was lost. */
 static int is_own_code(int code)
 {
-    static const int own[] = { 5, 15, 17, 22, 26, 29, 30, 31, 173 };
+    static const int own[] = { 5, 15, 17, FAILED_APP, 26, 29, 30, 31, 173 };
     size_t i;
 
     for (i = 0; i < sizeof own / sizeof own[0]; i++)
@@ -70,11 +72,11 @@ int hk_watch_parse(hk_slice text, unsigned *mask)
 static hk_watch_kind of_signal(int signum)
 {
     switch (signum) {
-    case 6: return HK_WATCH_ABORT;
-    case 4:
-    case 7:
-    case 8:
-    case 11: return HK_WATCH_SEGFAULT;
+    case SIGABRT: return HK_WATCH_ABORT;
+    case SIGILL:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGSEGV: return HK_WATCH_SEGFAULT;
     default: return HK_WATCH_KILLED;
     }
 }
@@ -85,110 +87,81 @@ hk_watch_kind hk_watch_classify(const hk_watch_death *d)
         return HK_WATCH_NONE;
     if (d->noted_signal != 0)
         return of_signal(d->noted_signal); /* it exits 1 afterwards, as os._exit(1) does */
-    if (!d->exited && of_signal(d->status) != HK_WATCH_KILLED)
+    if (!d->unknown && !d->exited && of_signal(d->status) != HK_WATCH_KILLED)
         return of_signal(d->status);
-    if (d->over_memory && (d->wanted || is_own_code(d->status) || !d->exited))
+    if (d->over_evil && !d->unknown && !d->exited && d->status == SIGKILL)
+        return HK_WATCH_MEMORY;
+    if (d->over_reload && (d->wanted || d->in_order))
         return HK_WATCH_MEMORY;
     if (d->wanted)
         return HK_WATCH_NONE;
+    if (d->unknown)
+        return d->in_order ? HK_WATCH_NONE : d->oom_killed ? HK_WATCH_OOM : HK_WATCH_EXIT;
     if (!d->exited)
-        return d->status == 9 && d->oom_killed ? HK_WATCH_OOM : HK_WATCH_KILLED;
-    return is_own_code(d->status) ? HK_WATCH_NONE : HK_WATCH_EXIT;
+        return d->status == SIGKILL && d->oom_killed ? HK_WATCH_OOM : HK_WATCH_KILLED;
+    if (d->status == FAILED_APP || (d->in_order && is_own_code(d->status)))
+        return HK_WATCH_NONE;
+    return HK_WATCH_EXIT;
 }
 
-static hk_slice take_line(hk_slice *rest)
+int hk_watch_storm_add(hk_watch_storm *s, uint64_t now_s, unsigned limit, unsigned window_s)
 {
-    const char *end = rest->n == 0 ? NULL : memchr(rest->p, '\n', rest->n);
-    hk_slice line = *rest;
+    uint64_t oldest;
 
-    if (end != NULL)
-        line.n = (size_t)(end - rest->p);
-    *rest = hk_slice_from(*rest, end == NULL ? rest->n : line.n + 1);
-    return line;
-}
-
-/* "Thread 0x00007f... (most recent call first):", "Current thread 0x... [name] (most recent call first):" or, of one
- * thread, "Stack (most recent call first):". 1: a heading; *id is 0 where it tells none. */
-static int heading(hk_slice line, uint64_t *id, int *current)
-{
-    size_t at;
-
-    *id = 0;
-    *current = hk_slice_starts(line, "Current thread 0x");
-    if (hk_slice_starts(line, "Stack (most recent")) {
-        *current = 1;
-        return 1;
-    }
-    if (!*current && !hk_slice_starts(line, "Thread 0x"))
+    s->deaths_s[s->count++ % HK_WATCH_MAX_STORM] = now_s;
+    if (limit == 0 || limit > HK_WATCH_MAX_STORM || s->count < limit)
         return 0;
-    for (at = *current ? 17 : 9; at < line.n; at++) {
-        char c = line.p[at];
-        if (c >= '0' && c <= '9')
-            *id = *id << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            *id = *id << 4 | (uint64_t)(c - 'a' + 10);
-        else
-            break;
-    }
+    oldest = s->deaths_s[(s->count - limit) % HK_WATCH_MAX_STORM];
+    if (now_s - oldest > window_s || (s->said && now_s - s->said_s < window_s))
+        return 0;
+    s->said = 1;
+    s->said_s = now_s;
     return 1;
 }
 
-/* '  File "/a/b.py", line 12 in view' */
-static int frame_of(hk_slice line, hk_pool *pool, hk_event_frame *f)
+int hk_watch_queue_is_news(int *full, uint64_t waiting, uint64_t max, unsigned percent)
 {
-    static const char mark[] = "\", line ";
-    size_t at, i;
+    uint64_t limit = max * percent / 100;
+    int was = *full;
 
-    memset(f, 0, sizeof *f);
-    if (!hk_slice_starts(line, "  File \""))
+    *full = max > 0 && waiting >= (limit > 0 ? limit : 1);
+    return *full && !was;
+}
+
+void hk_watch_oom_sample(hk_watch_oom *o, uint64_t kills, uint64_t now_ms)
+{
+    if (o->recent_ms != 0 && now_ms - o->recent_ms < HK_WATCH_OOM_AGE_MS)
+        return;
+    if (o->recent_ms == 0)
+        o->before = kills; /* those of long ago */
+    else if (o->recent > o->before)
+        o->before = o->recent;
+    o->recent = kills;
+    o->recent_ms = now_ms;
+}
+
+int hk_watch_oom_take(hk_watch_oom *o, uint64_t kills)
+{
+    if (kills <= o->before)
         return 0;
-    for (at = line.n; at >= 8 + sizeof mark - 1; at--)
-        if (memcmp(line.p + at - (sizeof mark - 1), mark, sizeof mark - 1) == 0)
-            break;
-    if (at < 8 + sizeof mark - 1)
-        return 0;
-    f->file = hk_pool_keep(pool, hk_slice_make(line.p + 8, at - (sizeof mark - 1) - 8));
-    for (i = at; i < line.n && line.p[i] >= '0' && line.p[i] <= '9' && i - at < 9; i++)
-        f->line = f->line * 10 + (uint64_t)(line.p[i] - '0');
-    if (hk_slice_starts(hk_slice_from(line, i), " in "))
-        f->function = hk_pool_keep(pool, hk_slice_from(line, i + 4));
+    o->before++;
     return 1;
 }
 
-/* Where the lines of the wanted thread begin. */
-static hk_slice find_thread(hk_slice text, uint64_t thread_id)
+uint64_t hk_watch_find_count(hk_slice text, const char *key)
 {
-    hk_slice rest = text, first = { "", 0 }, now = { "", 0 };
-    uint64_t id;
-    int current;
+    size_t n = strlen(key), at = 0;
+    uint64_t count = 0;
 
-    while (rest.n > 0) {
-        if (!heading(take_line(&rest), &id, &current))
-            continue;
-        if (thread_id != 0 && id == thread_id)
-            return rest;
-        if (current)
-            now = rest;
-        if (first.n == 0)
-            first = rest;
+    while (at < text.n) {
+        hk_slice rest = hk_slice_from(text, at);
+        const char *end = memchr(rest.p, '\n', rest.n);
+        if (hk_slice_starts(rest, key) && rest.n > n && rest.p[n] == ' ') {
+            for (n++; n < rest.n && rest.p[n] >= '0' && rest.p[n] <= '9'; n++)
+                count = count * 10 + (uint64_t)(rest.p[n] - '0');
+            return count;
+        }
+        at = end == NULL ? text.n : at + (size_t)(end - rest.p) + 1;
     }
-    return now.n > 0 ? now : first;
-}
-
-hk_event_frame *hk_watch_stack(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count)
-{
-    hk_slice rest = find_thread(text, thread_id);
-    hk_event_frame *frames = hk_pool_alloc(pool, MAX_STACK * sizeof *frames), swap;
-    size_t n = 0, i;
-
-    *count = 0;
-    while (frames != NULL && n < MAX_STACK && rest.n > 0 && frame_of(take_line(&rest), pool, &frames[n]))
-        n++;
-    for (i = 0; frames != NULL && i < n / 2; i++) { /* faulthandler writes the innermost first */
-        swap = frames[i];
-        frames[i] = frames[n - 1 - i];
-        frames[n - 1 - i] = swap;
-    }
-    *count = n;
-    return n == 0 ? NULL : frames;
+    return 0;
 }

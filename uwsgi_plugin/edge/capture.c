@@ -96,13 +96,17 @@ static void fill(building *b, const hk_options *o, const hk_capture_defaults *d,
         hk_request_read(f->vars, &b->pool, request);
     e->request = request;
     e->mechanism = f->mechanism;
+    e->signal = f->signal;
+    e->user = f->user;
+    e->contexts = f->contexts;
+    e->context_count = f->context_count;
     e->level = option(b, o, HK_OPT_LEVEL, f->level.n > 0 ? f->level : hk_slice_of(HK_CAPTURE_DEFAULT_LEVEL));
     if (!hk_options_is_level(e->level))
         e->level = hk_slice_of(HK_CAPTURE_DEFAULT_LEVEL); /* a request variable gave another word */
     e->logger = option(b, o, HK_OPT_LOGGER, hk_slice_of(HK_CAPTURE_DEFAULT_LOGGER));
     e->message = option(b, o, HK_OPT_MESSAGE, strip_end(f->message));
     e->platform = option(b, o, HK_OPT_PLATFORM, hk_slice_make("", 0));
-    e->transaction = transaction(b, request);
+    e->transaction = f->transaction.n > 0 ? f->transaction : transaction(b, request);
     e->culprit = option(b, o, HK_OPT_CULPRIT, e->transaction);
     e->server_name = option(b, o, HK_OPT_SERVER_NAME, d->server_name);
     e->release = option(b, o, HK_OPT_RELEASE, d->release);

@@ -33,6 +33,11 @@ typedef struct hk_capture_facts {
     const hk_event_frame *frames; /* in place of backtrace */
     size_t frame_count;
     hk_slice level; /* unless the handler has one */
+    hk_slice transaction; /* empty: method and path */
+    hk_slice user;        /* a JSON object, made private already */
+    const hk_pair *contexts; /* name and JSON object */
+    size_t context_count;
+    int signal; /* that ended a process */
     /* Expands one value of an option; NULL: values stand as they are. */
     hk_slice (*expand)(void *ctx, hk_slice value, hk_pool *pool);
     void *expand_ctx;

@@ -31,8 +31,10 @@ static struct uwsgi_option options[] = {
       &hk_glue.watch_slow_s, 0 },
     { "sentry-watch-backlog", required_argument, 0, "percent of the listen queue that is reported (default 100)",
       uwsgi_opt_set_int, &hk_glue.watch_backlog, 0 },
-    { "sentry-watch-storm", required_argument, 0, "deaths within a minute that are a storm (default 5)", uwsgi_opt_set_int,
+    { "sentry-watch-storm", required_argument, 0, "deaths in a row that are a storm (default 5)", uwsgi_opt_set_int,
       &hk_glue.storm_deaths, 0 },
+    { "sentry-watch-storm-seconds", required_argument, 0, "the seconds within which these deaths are a storm (default 60)",
+      uwsgi_opt_set_int, &hk_glue.storm_s, 0 },
     { "sentry-no-sender", no_argument, 0, "no sender process; heka-raven send delivers", uwsgi_opt_true, &hk_glue.no_sender, 0 },
     { "sentry-ca", required_argument, 0, "file of certificates to trust", uwsgi_opt_set_str, &hk_glue.ca, 0 },
     { "sentry-proxy", required_argument, 0, "HTTP proxy of the sender", uwsgi_opt_set_str, &hk_glue.proxy, 0 },
@@ -132,5 +134,6 @@ __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
     .post_fork = post_fork,
     .harakiri = hk_watch_harakiri,
     .master_cycle = hk_watch_cycle,
+    .atexit = hk_watch_worker_end,
     .rpc = hk_reported_rpc,
 };

@@ -31,18 +31,20 @@ int hk_reported_take(uint64_t worker, hk_slice type, hk_slice message)
         || hk_ring_take(rings[worker], hk_ring_hash(type, message, 0), (uint64_t)uwsgi_now());
 }
 
-/* sentry_reported(event_id, class[, message]) */
+/* sentry_reported(event_id, class, core[, message]): the core of the request, or an empty text */
 static uint64_t reported(uint8_t argc, char **argv, uint16_t *argvs, char **out)
 {
     hk_slice message = hk_slice_make("", 0);
 
     (void)out;
-    if (argc < 2 || rings == NULL || uwsgi.mywid < 0 || uwsgi.mywid > workers)
+    if (argc < 3 || rings == NULL || uwsgi.mywid < 0 || uwsgi.mywid > workers)
         return 0;
-    if (argc > 2)
-        message = hk_slice_make(argv[2], argvs[2]);
-    hk_ring_add(rings[uwsgi.mywid], hk_ring_hash(hk_slice_make(argv[1], argvs[1]), message, argc > 2),
+    if (argc > 3)
+        message = hk_slice_make(argv[3], argvs[3]);
+    hk_ring_add(rings[uwsgi.mywid], hk_ring_hash(hk_slice_make(argv[1], argvs[1]), message, argc > 3),
                 hk_slice_make(argv[0], argvs[0]), (uint64_t)uwsgi_now());
+    if (argvs[2] > 0)
+        hk_watch_note_reported(hk_slice_make(argv[2], argvs[2]), hk_slice_make(argv[0], argvs[0]));
     return 0;
 }
 
@@ -62,5 +64,5 @@ void hk_reported_register(void)
     void *func;
 
     memcpy(&func, &f, sizeof func);
-    uwsgi_register_rpc("sentry_reported", &sentry_plugin, 3, func);
+    uwsgi_register_rpc("sentry_reported", &sentry_plugin, 4, func);
 }

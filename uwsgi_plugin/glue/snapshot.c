@@ -3,91 +3,125 @@
  * The request path pays nothing. A worker may be writing: a torn copy is dropped, never dereferenced; no pointer of
  * another process is followed, but for the cores' own buffers, which uWSGI allots before any fork.
  */
-#include "glue.h"
+#include "watch.h"
 
-#include "../core/packet.h"
-
-static int copy_vars(const struct uwsgi_core *core, hk_pool *pool, hk_slice *out)
+static int copy_vars(const char *buffer, uint16_t size, hk_pool *pool, hk_slice *out)
 {
-    uint16_t size, again;
     char *copy;
 
-    memcpy(&size, core->buffer + 1, sizeof size); /* struct uwsgi_header: modifier1, then the size */
-    if (size == 0 || size > uwsgi.buffer_size)
+    /* 4: struct uwsgi_header, which stands in front of the variables. */
+    if (size == 0 || (uint64_t)size + 4 > uwsgi.buffer_size)
         return -1;
     copy = hk_pool_alloc(pool, size);
     if (copy == NULL)
         return -1;
-    memcpy(copy, core->buffer + 4, size);
-    memcpy(&again, core->buffer + 1, sizeof again);
-    if (again != size || !__atomic_load_n(&core->in_request, __ATOMIC_ACQUIRE)
-        || memcmp(copy, core->buffer + 4, size) != 0)
-        return -1;
+    memcpy(copy, buffer + 4, size);
     *out = hk_slice_make(copy, size);
     return 0;
+}
+
+static uint16_t size_of(const struct uwsgi_core *core)
+{
+    uint16_t size;
+
+    memcpy(&size, core->buffer + 1, sizeof size); /* struct uwsgi_header: modifier1, then the size */
+    return size;
+}
+
+/* What the worker told of it, and the trace in its headers. */
+static void add_note(int worker, hk_pool *pool, hk_snapshot *out)
+{
+    hk_note copy;
+
+    if (hk_note_get(hk_worker_note(worker, out->core), out->start_us, &copy)) {
+        out->transaction = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_TRANSACTION));
+        out->user = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_USER));
+        out->event_id = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_EVENT_ID));
+    }
 }
 
 int hk_snapshot_core(int worker, int core, hk_pool *pool, hk_snapshot *out)
 {
     const struct uwsgi_core *c = &uwsgi.workers[worker].cores[core];
     uint64_t now = uwsgi_micros();
+    uint16_t size;
 
     memset(out, 0, sizeof *out);
     if (!__atomic_load_n(&c->in_request, __ATOMIC_ACQUIRE))
         return 0;
+    out->worker = worker;
     out->core = core;
     out->start_us = c->req.start_of_request;
     out->thread_id = (uint64_t)c->thread_id;
     out->age_ms = out->start_us > 0 && now > out->start_us ? (now - out->start_us) / 1000 : 0;
-    if (copy_vars(c, pool, &out->vars) < 0)
+    size = size_of(c);
+    if (copy_vars(c->buffer, size, pool, &out->vars) == 0
+        && (size_of(c) != size || memcmp(out->vars.p, c->buffer + 4, size) != 0))
         out->vars = hk_slice_make("", 0);
-    return c->req.start_of_request == out->start_us;
+    add_note(worker, pool, out);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (out->start_us == 0 || !__atomic_load_n(&c->in_request, __ATOMIC_ACQUIRE)
+        || c->req.start_of_request != out->start_us) {
+        memset(out, 0, sizeof *out);
+        return 0;
+    }
+    return 1;
 }
 
 int hk_snapshot_oldest(int worker, hk_pool *pool, hk_snapshot *out)
 {
-    hk_snapshot one;
-    int found = 0, i;
+    int best = -1, i;
+    uint64_t start = 0;
 
     memset(out, 0, sizeof *out);
-    for (i = 0; i < uwsgi.cores; i++)
-        if (hk_snapshot_core(worker, i, pool, &one) && (!found || one.age_ms > out->age_ms)) {
-            *out = one;
-            found = 1;
+    for (i = 0; i < uwsgi.cores; i++) {
+        const struct uwsgi_core *c = &uwsgi.workers[worker].cores[i];
+        uint64_t its = c->req.start_of_request;
+        if (__atomic_load_n(&c->in_request, __ATOMIC_ACQUIRE) && its > 0 && (best < 0 || its < start)) {
+            best = i;
+            start = its;
         }
-    return found;
+    }
+    return best >= 0 && hk_snapshot_core(worker, best, pool, out);
 }
 
-static void put_line(int worker, const hk_snapshot *s, hk_pool *pool, hk_buf *out)
+int hk_snapshot_ended(int worker, const hk_life *life, hk_pool *pool, hk_snapshot *out)
 {
-    hk_request r;
-
-    hk_request_read(s->vars, pool, &r);
-    hk_buf_slice_put(out, r.method.n > 0 ? r.method : hk_slice_of("(a request that is not read yet)"));
-    hk_buf_putc(out, ' ');
-    hk_buf_slice_put(out, r.path.n > 512 ? hk_slice_make(r.path.p, 512) : r.path);
-    hk_buf_puts(out, " for ");
-    hk_buf_put_u64(out, s->age_ms);
-    hk_buf_puts(out, " ms on worker ");
-    hk_buf_put_u64(out, (uint64_t)worker);
-    hk_buf_puts(out, " core ");
-    hk_buf_put_u64(out, (uint64_t)s->core);
-    hk_buf_putc(out, '\n');
+    memset(out, 0, sizeof *out);
+    if (life->over_core < 0 || life->over_core >= uwsgi.cores)
+        return 0;
+    out->worker = worker;
+    out->core = life->over_core;
+    out->start_us = life->over_start_us;
+    out->age_ms = (life->over_us - life->over_start_us) / 1000;
+    (void)copy_vars(uwsgi.workers[worker].cores[out->core].buffer, life->over_size, pool, &out->vars);
+    add_note(worker, pool, out);
+    return 1;
 }
 
-hk_slice hk_snapshot_others(int worker, int core, hk_pool *pool)
+void hk_snapshot_describe(const hk_snapshot *s, hk_pool *pool, hk_inflight *out)
+{
+    memset(out, 0, sizeof *out);
+    hk_request_read(s->vars, pool, &out->request);
+    hk_trace_read(s->vars, &out->trace);
+    out->age_ms = s->age_ms;
+    out->worker = (uint64_t)s->worker;
+    out->core = (uint64_t)s->core;
+    out->pid = (uint64_t)uwsgi.workers[s->worker].pid;
+    out->transaction = s->transaction;
+    out->event_id = s->event_id;
+}
+
+size_t hk_snapshot_others(const hk_snapshot *suspect, hk_pool *pool, hk_inflight *out, size_t max)
 {
     hk_snapshot one;
-    hk_slice kept;
-    hk_buf out;
+    size_t n = 0;
     int w, c;
 
-    hk_buf_init(&out, 65536);
     for (w = 1; w <= uwsgi.numproc; w++)
-        for (c = 0; c < uwsgi.cores && out.len < 6000; c++)
-            if ((w != worker || c != core) && uwsgi.workers[w].cores != NULL && hk_snapshot_core(w, c, pool, &one))
-                put_line(w, &one, pool, &out);
-    kept = hk_pool_keep(pool, hk_buf_slice(&out));
-    hk_buf_free(&out);
-    return kept;
+        for (c = 0; c < uwsgi.cores && n < max; c++)
+            if ((w != suspect->worker || c != suspect->core) && uwsgi.workers[w].cores != NULL
+                && hk_snapshot_core(w, c, pool, &one))
+                hk_snapshot_describe(&one, pool, &out[n++]);
+    return n;
 }

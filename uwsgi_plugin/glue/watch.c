@@ -1,314 +1,303 @@
 /* watch.c: harakiri, crashes, kills, full queues and slow requests, with the request and the Python stack.
  *
- * Runs in the master: from its cycle, and from the harakiri just before a kill. In a worker only a signal handler
- * writes one number into shared memory. Nothing in a crash path takes a lock or allocates.
+ * Runs in the master: from its cycle, and from the harakiri just before a kill. Only there it waits, at most 150 ms in
+ * all: the stack of a request that lives on is read in a later cycle than it was asked for.
  */
-#include "glue.h"
+#include "watch.h"
 
-#include "../core/watch.h"
+#include "../edge/kernel.h"
 #include "../edge/sys.h"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
+#define LOOK_MS 250U  /* how often requests and queues are looked at; deaths in every cycle */
+#define STACK_MS 20U  /* a stack that was asked for is read after that */
+#define MAX_PENDING 8 /* requests of one worker that wait for one stack; more are told without */
+#define MAX_SOCKETS 64
+#define STORM_LINES 10 /* deaths that the event of a storm names */
 
-#define STACK_SIGNAL (SIGRTMIN + 5) /* uwsgi_bridge.py registers faulthandler on it */
-#define STACK_WAIT_MS 100
-#define STACK_MAX 65536
+typedef struct pending {
+    hk_watch_event events[MAX_PENDING];
+    size_t count;
+    uint64_t asked_ms;
+    hk_pool pool;
+} pending;
 
-typedef struct slot {
-    pid_t ready; /* the process whose faulthandler is registered: no other is ever signalled */
-    int noted;   /* the crash signal that its handler saw */
-} slot;
+/* What the master knows of a worker. */
+typedef struct seen {
+    pid_t pid; /* alive when last looked at */
+    uint64_t generation;
+    int cursed;
+    pid_t dead;     /* whose death was looked at */
+    pid_t harakiri; /* who is being killed for it */
+    pending waiting;
+} seen;
 
-static unsigned mask;
-static slot *slots;         /* shared, by worker */
-static int *stack_fds;      /* a memfd a worker, made before any fork: it outlives the worker */
-static int python_fd = -1;  /* the number that Python's faulthandler writes to; each worker has its own memfd under it */
-static int registered_here; /* this process, or the one it was forked from, registered faulthandler */
-static pid_t *harakiri_pid, *dead_pid;
-static uint64_t (*slow_seen)[2]; /* by worker and core: start of the request that was reported */
-static struct sigaction previous[64];
+typedef struct death_line {
+    hk_watch_kind kind;
+    int worker;
+    pid_t pid;
+    uint64_t at_s;
+    char transaction[201];
+} death_line;
+
+unsigned hk_watch_mask;
 static hk_glue_handler handler;
-static int queue_full;
-static time_t deaths[64];
-static unsigned death_count;
-static time_t storm_said;
-static uint64_t oom_kills;
-static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+static seen *workers;
+static uint64_t *slow_seen; /* by worker and core: start of the request that was reported */
+static int queue_full[MAX_SOCKETS];
+static int unix_queue_silent; /* the kernel does not tell the queues of unix sockets: said once */
+static hk_watch_oom oom;
+static hk_watch_storm storm;
+static death_line last_deaths[STORM_LINES];
+static uint64_t looked_ms;
 
-static int on(hk_watch_kind kind)
+static void check_options(void)
 {
-    return (mask & 1U << kind) != 0;
-}
-
-/* ---- in the worker ---- */
-
-static void note(int signum, siginfo_t *info, void *context)
-{
-    const struct sigaction *old = &previous[signum];
-
-    if (slots != NULL && uwsgi.mywid > 0 && uwsgi.mywid <= uwsgi.numproc)
-        __atomic_store_n(&slots[uwsgi.mywid].noted, signum, __ATOMIC_RELEASE);
-    if ((old->sa_flags & SA_SIGINFO) != 0 && old->sa_sigaction != NULL) {
-        old->sa_sigaction(signum, info, context);
-    } else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN) {
-        old->sa_handler(signum);
-    } else {
-        signal(signum, SIG_DFL);
-        raise(signum);
+    if (hk_glue.watch_slow_s < 0)
+        hk_glue.watch_slow_s = 0;
+    if (hk_glue.watch_backlog < 1 || hk_glue.watch_backlog > 100) {
+        hk_sys_log("[sentry] sentry-watch-backlog: %d is outside 1..100 percent; 100 is used", hk_glue.watch_backlog);
+        hk_glue.watch_backlog = 100;
     }
-}
-
-void hk_watch_worker_start(void)
-{
-    struct sigaction action;
-    size_t i;
-
-    if (mask == 0 || slots == NULL || uwsgi.mywid <= 0 || uwsgi.mywid > uwsgi.numproc)
-        return;
-    slots[uwsgi.mywid].noted = 0;
-    if (python_fd >= 0 && stack_fds[uwsgi.mywid] >= 0 && dup2(stack_fds[uwsgi.mywid], python_fd) >= 0)
-        slots[uwsgi.mywid].ready = registered_here ? getpid() : 0;
-    memset(&action, 0, sizeof action);
-    action.sa_sigaction = note;
-    action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
-    sigemptyset(&action.sa_mask);
-    for (i = 0; i < sizeof crash_signals / sizeof crash_signals[0]; i++)
-        sigaction(crash_signals[i], &action, &previous[crash_signals[i]]);
-}
-
-/* sentry_stack_fd(): the number faulthandler is to write to; nothing when nobody watches. */
-static uint64_t stack_fd(uint8_t argc, char **argv, uint16_t *argvs, char **out)
-{
-    (void)argc;
-    (void)argv;
-    (void)argvs;
-    if (mask == 0 || python_fd < 0)
-        return 0;
-    *out = uwsgi_num2str(python_fd);
-    return strlen(*out);
-}
-
-/* sentry_stack_ready(): faulthandler is registered, in this process and those forked from it. */
-static uint64_t stack_ready(uint8_t argc, char **argv, uint16_t *argvs, char **out)
-{
-    (void)argc;
-    (void)argv;
-    (void)argvs;
-    (void)out;
-    registered_here = 1;
-    if (slots != NULL && uwsgi.mywid > 0 && uwsgi.mywid <= uwsgi.numproc)
-        __atomic_store_n(&slots[uwsgi.mywid].ready, getpid(), __ATOMIC_RELEASE);
-    return 0;
-}
-
-/* ---- at start ---- */
-
-static int make_memfd(void)
-{
-    return (int)syscall(SYS_memfd_create, "heka-raven-stack", 1U /* MFD_CLOEXEC */);
-}
-
-static uint64_t count_oom_kills(void)
-{
-    char path[4200], line[4096], *p;
-    uint64_t kills = 0;
-    FILE *f = fopen("/proc/self/cgroup", "r");
-
-    path[0] = '\0';
-    while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        if (strncmp(line, "0::", 3) == 0) {
-            line[strcspn(line, "\n")] = '\0';
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.events", line + 3);
-        }
-    if (f != NULL)
-        fclose(f);
-    f = path[0] == '\0' ? NULL : fopen(path, "r");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        if ((p = strstr(line, "oom_kill ")) == line)
-            kills = strtoull(p + 9, NULL, 10);
-    if (f != NULL)
-        fclose(f);
-    return kills;
+    if (hk_glue.storm_deaths < 1 || hk_glue.storm_deaths > (int)HK_WATCH_MAX_STORM) {
+        hk_sys_log("[sentry] sentry-watch-storm: %d is outside 1..%u deaths; 5 is used", hk_glue.storm_deaths, HK_WATCH_MAX_STORM);
+        hk_glue.storm_deaths = 5;
+    }
+    if (hk_glue.storm_s < 1 || hk_glue.storm_s > 86400) {
+        hk_sys_log("[sentry] sentry-watch-storm-seconds: %d is outside 1..86400; 60 is used", hk_glue.storm_s);
+        hk_glue.storm_s = 60;
+    }
 }
 
 void hk_watch_share(void)
 {
-    size_t n = (size_t)uwsgi.numproc + 1, i;
-
     if (hk_glue.watch == NULL)
         return;
-    if (hk_watch_parse(hk_slice_of(hk_glue.watch), &mask) < 0) {
+    if (hk_watch_parse(hk_slice_of(hk_glue.watch), &hk_watch_mask) < 0) {
         hk_sys_log("[sentry] sentry-watch: true, or a list of harakiri, segfault, abort, killed, exit, listen-queue, "
                    "memory, respawn-storm, slow; nothing is watched");
-        mask = 0;
+        hk_watch_mask = 0;
         return;
     }
-    hk_entry_configure(&handler, "sentry-watch", "logger=uwsgi.watch");
-    if (handler.off || !uwsgi.master_process) {
-        if (!uwsgi.master_process)
-            hk_sys_log("[sentry] sentry-watch: no master, so nobody watches");
-        mask = 0;
+    if (hk_watch_mask != 0)
+        hk_entry_configure(&handler, "sentry-watch", "logger=uwsgi.watch");
+    if (hk_watch_mask != 0 && !uwsgi.master_process)
+        hk_sys_log("[sentry] sentry-watch: no master, so nobody watches");
+    if (handler.off || !uwsgi.master_process)
+        hk_watch_mask = 0;
+    if (hk_watch_mask == 0)
         return;
+    check_options();
+    workers = uwsgi_calloc(((size_t)uwsgi.numproc + 1) * sizeof *workers);
+    slow_seen = uwsgi_calloc(((size_t)uwsgi.numproc + 1) * (size_t)uwsgi.cores * sizeof *slow_seen);
+    hk_worker_share();
+}
+
+/* ---- events that wait for a stack ---- */
+
+static void report_pending(int worker)
+{
+    pending *p = &workers[worker].waiting;
+    hk_slice stack;
+    size_t i;
+
+    if (p->count == 0)
+        return;
+    stack = p->asked_ms == 0 ? hk_slice_make("", 0) : hk_stack_read(worker, &p->pool);
+    for (i = 0; i < p->count; i++) {
+        p->events[i].stack = stack;
+        hk_watch_report(&handler, &p->events[i], &p->pool);
     }
-    slots = uwsgi_calloc_shared(n * sizeof *slots);
-    stack_fds = uwsgi_calloc(n * sizeof *stack_fds);
-    harakiri_pid = uwsgi_calloc(n * sizeof *harakiri_pid);
-    dead_pid = uwsgi_calloc(n * sizeof *dead_pid);
-    slow_seen = uwsgi_calloc(n * (size_t)uwsgi.cores * sizeof *slow_seen);
-    python_fd = make_memfd();
-    uwsgi_add_safe_fd(python_fd);
-    for (i = 0; i < n; i++) {
-        stack_fds[i] = make_memfd();
-        uwsgi_add_safe_fd(stack_fds[i]);
-    }
-    oom_kills = count_oom_kills();
+    if (p->asked_ms != 0)
+        hk_stack_clear(worker);
+    hk_pool_free(&p->pool);
+    memset(p, 0, sizeof *p);
 }
 
-void hk_watch_register(void)
+/* What e points to is in the worker's pool. */
+static void wait_for_stack(int worker, const hk_watch_event *e)
 {
-    uint64_t (*functions[2])(uint8_t, char **, uint16_t *, char **) = { stack_fd, stack_ready };
-    static char *const names[2] = { "sentry_stack_fd", "sentry_stack_ready" };
-    void *func;
-    int i;
+    pending *p = &workers[worker].waiting;
 
-    for (i = 0; i < 2; i++) {
-        memcpy(&func, &functions[i], sizeof func);
-        uwsgi_register_rpc(names[i], &sentry_plugin, 0, func);
-    }
+    p->events[p->count++] = *e;
+    if (p->count == 1)
+        p->asked_ms = hk_stack_ask(worker) == 0 ? hk_sys_monotonic_ms() : 0;
+    if (p->asked_ms == 0 || p->count == MAX_PENDING)
+        report_pending(worker);
 }
 
-/* ---- the Python stack ---- */
-
-static hk_slice read_stack(int worker, hk_pool *pool)
+static void start_event(hk_watch_event *e, hk_watch_kind kind, int worker)
 {
-    struct stat st;
-    char *text;
-    ssize_t n;
-
-    if (fstat(stack_fds[worker], &st) < 0 || st.st_size == 0)
-        return hk_slice_make("", 0);
-    text = hk_pool_alloc(pool, STACK_MAX);
-    n = text == NULL ? 0 : pread(stack_fds[worker], text, STACK_MAX, 0);
-    return hk_slice_make(n > 0 ? text : "", n > 0 ? (size_t)n : 0);
-}
-
-static void clear_stack(int worker)
-{
-    if (ftruncate(stack_fds[worker], 0) == 0)
-        lseek(stack_fds[worker], 0, SEEK_SET);
-}
-
-/* Ask a worker that is about to be killed; at most 100 ms. */
-static hk_slice ask_stack(int worker, hk_pool *pool)
-{
-    const struct timespec step = { 0, 2000000 };
-    pid_t pid = uwsgi.workers[worker].pid;
-    off_t last = 0;
-    struct stat st;
-    int ms;
-
-    if (pid <= 0 || __atomic_load_n(&slots[worker].ready, __ATOMIC_ACQUIRE) != pid)
-        return hk_slice_make("", 0);
-    clear_stack(worker);
-    if (kill(pid, STACK_SIGNAL) < 0)
-        return hk_slice_make("", 0);
-    for (ms = 0; ms < STACK_WAIT_MS; ms += 2) {
-        nanosleep(&step, NULL);
-        if (fstat(stack_fds[worker], &st) == 0 && st.st_size > 0 && st.st_size == last)
-            break;
-        last = st.st_size;
-    }
-    return read_stack(worker, pool);
-}
-
-/* ---- reporting ---- */
-
-static void put_number(hk_pair *pair, const char *key, uint64_t value, hk_pool *pool)
-{
-    hk_buf b;
-
-    hk_buf_init(&b, 32);
-    hk_buf_put_u64(&b, value);
-    pair->key = hk_slice_of(key);
-    pair->value = hk_pool_keep(pool, hk_buf_slice(&b));
-    hk_buf_free(&b);
-}
-
-static void report(hk_watch_kind kind, int worker, int signum, const hk_snapshot *suspect, hk_slice stack, hk_pool *pool)
-{
-    struct uwsgi_worker *w = &uwsgi.workers[worker];
-    hk_pair extra[10], tag = { hk_slice_of("uwsgi.event"), hk_slice_of(hk_watch_name(kind)) };
-    hk_slice fingerprint[3];
-    hk_capture_facts facts;
-    hk_request request;
-    hk_buf words;
-    size_t n = 0;
-
-    memset(&facts, 0, sizeof facts);
-    hk_request_read(suspect->vars, pool, &request);
-    facts.vars = suspect->vars;
-    facts.frames = hk_watch_stack(stack, suspect->thread_id, pool, &facts.frame_count);
-    hk_buf_init(&words, 4096);
-    hk_buf_puts(&words, hk_watch_name(kind));
+    memset(e, 0, sizeof *e);
+    e->kind = kind;
+    e->worker = worker;
     if (worker > 0) {
-        hk_buf_puts(&words, ": worker ");
-        hk_buf_put_u64(&words, (uint64_t)worker);
-        put_number(&extra[n++], "worker", (uint64_t)worker, pool);
-        put_number(&extra[n++], "pid", (uint64_t)w->pid, pool);
-        put_number(&extra[n++], "worker_requests", w->requests, pool);
-        put_number(&extra[n++], "rss_bytes", w->rss_size, pool);
+        e->pid = uwsgi.workers[worker].pid;
+        hk_watch_figure(e, "rss_bytes", hk_kernel_rss(e->pid));
     }
-    if (signum > 0)
-        put_number(&extra[n++], kind == HK_WATCH_EXIT ? "exit_status" : "signal", (uint64_t)signum, pool);
-    if (request.method.n > 0) {
-        hk_buf_puts(&words, ", ");
-        hk_buf_slice_put(&words, request.method);
-        hk_buf_putc(&words, ' ');
-        hk_buf_slice_put(&words, request.path);
-        put_number(&extra[n++], "core", (uint64_t)suspect->core, pool);
-        put_number(&extra[n++], "request_age_ms", suspect->age_ms, pool);
-    }
-    extra[n].key = hk_slice_of("other_requests");
-    extra[n].value = hk_snapshot_others(worker, suspect->core, pool);
-    n += extra[n].value.n > 0;
-    extra[n].key = hk_slice_of("uwsgi_version");
-    extra[n++].value = hk_slice_of(UWSGI_VERSION);
-    facts.message = hk_pool_keep(pool, hk_buf_slice(&words));
-    facts.exception_type = worker > 0 ? hk_slice_of(hk_watch_name(kind)) : hk_slice_make("", 0);
-    facts.exception_value = worker > 0 ? facts.message : hk_slice_make("", 0);
-    facts.level = hk_slice_of(hk_watch_level(kind));
-    facts.mechanism = "uwsgi.watch";
-    facts.extra = extra;
-    facts.extra_count = n;
-    facts.tags = &tag;
-    facts.tag_count = 1;
-    fingerprint[0] = tag.value;
-    fingerprint[1] = request.path.n > 0 ? request.path : hk_slice_of("-");
-    fingerprint[2] = facts.frame_count > 0 && facts.frames[facts.frame_count - 1].function.n > 0
-        ? facts.frames[facts.frame_count - 1].function : hk_slice_of("-");
-    facts.fingerprint = fingerprint;
-    facts.fingerprint_count = 3;
-    hk_entry_report(&handler, &facts);
-    hk_buf_free(&words);
 }
+
+/* ---- harakiri ---- */
 
 void hk_watch_harakiri(int worker)
 {
-    hk_snapshot suspect;
+    hk_watch_event e;
     hk_pool pool;
 
-    if (slots == NULL || worker <= 0 || worker > uwsgi.numproc || harakiri_pid[worker] == uwsgi.workers[worker].pid)
+    if (workers == NULL || worker <= 0 || worker > uwsgi.numproc || workers[worker].harakiri == uwsgi.workers[worker].pid)
         return;
-    harakiri_pid[worker] = uwsgi.workers[worker].pid;
-    if (!on(HK_WATCH_HARAKIRI))
+    workers[worker].harakiri = uwsgi.workers[worker].pid;
+    report_pending(worker);
+    if (!hk_watch_on(HK_WATCH_HARAKIRI))
         return;
     hk_pool_init(&pool);
+    start_event(&e, HK_WATCH_HARAKIRI, worker);
     /* The snapshot first: the signal can interrupt a sleep and let the request finish. */
-    (void)hk_snapshot_oldest(worker, &pool, &suspect);
-    report(HK_WATCH_HARAKIRI, worker, 0, &suspect, ask_stack(worker, &pool), &pool);
+    (void)hk_snapshot_oldest(worker, &pool, &e.suspect);
+    if (hk_stack_ask(worker) == 0) {
+        hk_stack_wait(worker);
+        e.stack = hk_stack_read(worker, &pool);
+    }
+    hk_watch_report(&handler, &e, &pool);
+    hk_pool_free(&pool);
+}
+
+/* ---- deaths ---- */
+
+static void put_deaths(uint64_t now_s, hk_buf *out)
+{
+    hk_json j;
+    size_t i;
+
+    hk_json_init(&j, out);
+    hk_json_open(&j, '[');
+    for (i = 0; i < STORM_LINES && last_deaths[i].worker > 0; i++) {
+        hk_json_open(&j, '{');
+        hk_json_pair(&j, "event", hk_slice_of(hk_watch_name(last_deaths[i].kind)), 32);
+        hk_json_pair(&j, "transaction", hk_slice_of(last_deaths[i].transaction), 200);
+        hk_json_key(&j, hk_slice_of("worker"), 16);
+        hk_json_u64(&j, (uint64_t)last_deaths[i].worker);
+        hk_json_key(&j, hk_slice_of("pid"), 16);
+        hk_json_u64(&j, (uint64_t)last_deaths[i].pid);
+        hk_json_key(&j, hk_slice_of("seconds_ago"), 16);
+        hk_json_u64(&j, now_s - last_deaths[i].at_s);
+        hk_json_close(&j, '}');
+    }
+    hk_json_close(&j, ']');
+}
+
+static void count_death(const hk_watch_event *e, hk_pool *pool)
+{
+    uint64_t now_s = hk_sys_monotonic_ms() / 1000;
+    hk_slice transaction;
+    hk_inflight suspect;
+    hk_watch_event s;
+    char words[80];
+    hk_buf deaths;
+
+    hk_snapshot_describe(&e->suspect, pool, &suspect);
+    transaction = hk_inflight_transaction(&suspect, pool);
+    memmove(&last_deaths[1], &last_deaths[0], sizeof last_deaths - sizeof last_deaths[0]);
+    memset(&last_deaths[0], 0, sizeof last_deaths[0]);
+    last_deaths[0].kind = e->kind;
+    last_deaths[0].worker = e->worker;
+    last_deaths[0].pid = e->pid;
+    last_deaths[0].at_s = now_s;
+    if (transaction.n > 0)
+        memcpy(last_deaths[0].transaction, transaction.p, transaction.n < 200 ? transaction.n : 200);
+    if (!hk_watch_storm_add(&storm, now_s, (unsigned)hk_glue.storm_deaths, (unsigned)hk_glue.storm_s)
+        || !hk_watch_on(HK_WATCH_STORM))
+        return;
+    start_event(&s, HK_WATCH_STORM, 0);
+    snprintf(words, sizeof words, "%d workers died within %d seconds", hk_glue.storm_deaths, hk_glue.storm_s);
+    s.words = hk_slice_of(words);
+    hk_watch_figure(&s, "storm_deaths", (uint64_t)hk_glue.storm_deaths);
+    hk_watch_figure(&s, "storm_seconds", (uint64_t)hk_glue.storm_s);
+    hk_buf_init(&deaths, 65536);
+    put_deaths(now_s, &deaths);
+    s.deaths = hk_buf_slice(&deaths);
+    hk_watch_report(&handler, &s, pool);
+    hk_buf_free(&deaths);
+}
+
+static void add_memory(const hk_life *life, hk_watch_event *e)
+{
+    static const char *const names[] = { "reload_on_rss_bytes", "reload_on_as_bytes", "evil_reload_on_rss_bytes",
+                                         "evil_reload_on_as_bytes" };
+    rlim_t limits[] = { uwsgi.reload_on_rss, uwsgi.reload_on_as, uwsgi.evil_reload_on_rss, uwsgi.evil_reload_on_as };
+    size_t i;
+
+    hk_watch_figure(e, "rss_bytes", life->over_rss);
+    hk_watch_figure(e, "address_space_bytes", life->over_vsz);
+    for (i = 0; i < 4; i++)
+        if (limits[i] > 0)
+            hk_watch_figure(e, names[i], (uint64_t)limits[i]);
+}
+
+/* Which request it was: that of the thread that crashed, that which went over the limit, else the oldest. */
+static void find_suspect(const hk_life *life, hk_watch_event *e, hk_pool *pool)
+{
+    if (e->kind == HK_WATCH_MEMORY && hk_snapshot_ended(e->worker, life, pool, &e->suspect))
+        return;
+    if (life->signal != 0 && life->core >= 0 && hk_snapshot_core(e->worker, life->core, pool, &e->suspect))
+        return;
+    (void)hk_snapshot_oldest(e->worker, pool, &e->suspect);
+}
+
+/* found is NULL when uWSGI reaped it before anybody could look: what it left in shared memory must do. */
+static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_kernel_death *found)
+{
+    const struct uwsgi_worker *w = &uwsgi.workers[worker];
+    const hk_life *life = hk_worker_life(worker, generation);
+    hk_life none;
+    hk_watch_death d;
+    hk_watch_event e;
+    hk_pool pool;
+
+    report_pending(worker);
+    memset(&none, 0, sizeof none);
+    none.core = -1;
+    if (life->pid != pid)
+        life = &none; /* it died before it could write anything */
+    memset(&d, 0, sizeof d);
+    d.unknown = found == NULL;
+    d.exited = found != NULL && found->exited;
+    d.status = found == NULL ? 0 : found->status;
+    d.noted_signal = __atomic_load_n(&life->signal, __ATOMIC_ACQUIRE);
+    d.harakiri = workers[worker].harakiri == pid;
+    d.wanted = workers[worker].cursed || w->cheaped || uwsgi_instance_is_dying || uwsgi_instance_is_reloading
+        || (found != NULL && (w->cursed_at > 0 || (found->exited && !w->manage_next_request)));
+    d.in_order = life->in_order || uwsgi.skip_atexit;
+    d.over_evil = life->over && (uwsgi.evil_reload_on_rss > 0 || uwsgi.evil_reload_on_as > 0);
+    d.over_reload = life->over && (uwsgi.reload_on_rss > 0 || uwsgi.reload_on_as > 0);
+    if (!d.exited && (d.unknown || d.status == SIGKILL))
+        d.oom_killed = hk_watch_oom_take(&oom, hk_kernel_oom_kills("", getpid()));
+    memset(&e, 0, sizeof e);
+    e.kind = hk_watch_classify(&d);
+    e.worker = worker;
+    e.pid = pid;
+    hk_pool_init(&pool);
+    find_suspect(life, &e, &pool);
+    if (e.kind != HK_WATCH_NONE && hk_watch_on(e.kind)) {
+        e.signal = d.noted_signal != 0 ? d.noted_signal : !d.exited ? d.status : 0;
+        if (e.signal > 0)
+            hk_watch_figure(&e, "signal", (uint64_t)e.signal);
+        if (d.exited)
+            hk_watch_figure(&e, "exit_status", (uint64_t)d.status);
+        if (found != NULL && found->peak_rss > 0)
+            hk_watch_figure(&e, "rss_peak_bytes", found->peak_rss);
+        if (e.kind == HK_WATCH_MEMORY)
+            add_memory(life, &e);
+        else if (found != NULL && w->rss_size > 0)
+            hk_watch_figure(&e, "rss_bytes", w->rss_size);
+        if (life->signal != 0)
+            e.stack = hk_stack_read(worker, &pool);
+        hk_watch_report(&handler, &e, &pool);
+    }
+    if (e.kind == HK_WATCH_NONE && d.harakiri)
+        e.kind = HK_WATCH_HARAKIRI;
+    if (!d.wanted)
+        count_death(&e, &pool);
+    hk_stack_clear(worker);
     hk_pool_free(&pool);
 }
 
@@ -319,127 +308,132 @@ int hk_watch_reports_crash(hk_slice alarm)
     size_t at;
     int i;
 
-    if (!on(HK_WATCH_SEGFAULT) || !hk_slice_starts(alarm, start))
+    if (!hk_watch_on(HK_WATCH_SEGFAULT) || !hk_slice_starts(alarm, start))
         return 0;
     for (at = sizeof start - 1; at < alarm.n && alarm.p[at] >= '0' && alarm.p[at] <= '9' && pid < 100000000U; at++)
         pid = pid * 10 + (uint64_t)(alarm.p[at] - '0');
     for (i = 1; i <= uwsgi.numproc; i++)
-        if ((uint64_t)uwsgi.workers[i].pid == pid || (uint64_t)dead_pid[i] == pid)
+        if ((uint64_t)uwsgi.workers[i].pid == pid || (uint64_t)workers[i].dead == pid)
             return 1;
     return 0;
 }
 
-/* ---- the master's cycle ---- */
-
-static void count_death(void)
-{
-    time_t now = uwsgi_now(), oldest;
-    unsigned limit = hk_glue.storm_deaths > 0 && hk_glue.storm_deaths <= 64 ? (unsigned)hk_glue.storm_deaths : 5;
-    hk_snapshot none;
-    hk_pool pool;
-
-    oldest = deaths[(death_count + 64 - limit + 1) % 64];
-    deaths[death_count++ % 64] = now;
-    if (!on(HK_WATCH_STORM) || death_count < limit || now - oldest > hk_glue.storm_s || now - storm_said < hk_glue.storm_s)
-        return;
-    storm_said = now;
-    memset(&none, 0, sizeof none);
-    hk_pool_init(&pool);
-    report(HK_WATCH_STORM, 0, 0, &none, hk_slice_make("", 0), &pool);
-    hk_pool_free(&pool);
-}
-
-static void look_at_death(int worker, const siginfo_t *info)
-{
-    struct uwsgi_worker *w = &uwsgi.workers[worker];
-    rlim_t rss = (rlim_t)w->rss_size;
-    hk_watch_death d;
-    hk_watch_kind kind;
-    hk_snapshot suspect;
-    uint64_t kills;
-    hk_pool pool;
-
-    memset(&d, 0, sizeof d);
-    d.exited = info->si_code == CLD_EXITED;
-    d.status = info->si_status;
-    d.noted_signal = slots[worker].noted;
-    d.harakiri = harakiri_pid[worker] == w->pid;
-    d.wanted = w->cursed_at > 0 || uwsgi_instance_is_dying || uwsgi_instance_is_reloading;
-    d.over_memory = (uwsgi.reload_on_rss > 0 && rss >= uwsgi.reload_on_rss)
-        || (uwsgi.evil_reload_on_rss > 0 && rss >= uwsgi.evil_reload_on_rss);
-    if (!d.exited && d.status == SIGKILL) {
-        kills = count_oom_kills();
-        d.oom_killed = kills > oom_kills;
-        oom_kills = kills;
-    }
-    kind = hk_watch_classify(&d);
-    if (!d.wanted)
-        count_death();
-    if (kind == HK_WATCH_NONE || !on(kind))
-        return;
-    hk_pool_init(&pool);
-    (void)hk_snapshot_oldest(worker, &pool, &suspect);
-    report(kind, worker, d.noted_signal != 0 ? d.noted_signal : d.status, &suspect, read_stack(worker, &pool), &pool);
-    hk_pool_free(&pool);
-    clear_stack(worker);
-}
+/* ---- what lives on ---- */
 
 static void look_for_slow(int worker)
 {
-    hk_snapshot s;
-    hk_pool pool;
+    pending *p = &workers[worker].waiting;
+    hk_watch_event e;
     int core;
 
-    hk_pool_init(&pool);
     for (core = 0; core < uwsgi.cores; core++) {
-        uint64_t *seen = slow_seen[(size_t)worker * (size_t)uwsgi.cores + (size_t)core];
-        if (!hk_snapshot_core(worker, core, &pool, &s) || s.age_ms < (uint64_t)hk_glue.watch_slow_s * 1000
-            || seen[0] == s.start_us)
+        const struct uwsgi_core *c = &uwsgi.workers[worker].cores[core];
+        uint64_t *told = &slow_seen[(size_t)worker * (size_t)uwsgi.cores + (size_t)core], start = c->req.start_of_request;
+        if (!c->in_request || start == 0 || *told == start
+            || uwsgi_micros() < start + (uint64_t)hk_glue.watch_slow_s * 1000000U)
             continue;
-        seen[0] = s.start_us;
-        report(HK_WATCH_SLOW, worker, 0, &s, hk_slice_make("", 0), &pool);
+        start_event(&e, HK_WATCH_SLOW, worker);
+        if (!hk_snapshot_core(worker, core, &p->pool, &e.suspect))
+            continue;
+        *told = e.suspect.start_us;
+        wait_for_stack(worker, &e);
+    }
+}
+
+static void report_queue(const struct uwsgi_socket *s, uint64_t waiting, uint64_t max)
+{
+    hk_snapshot one, oldest;
+    hk_watch_event e;
+    char words[256];
+    hk_pool pool;
+    int i;
+
+    memset(&oldest, 0, sizeof oldest);
+    hk_pool_init(&pool);
+    for (i = 1; i <= uwsgi.numproc; i++)
+        if (hk_snapshot_oldest(i, &pool, &one) && (oldest.worker == 0 || one.start_us < oldest.start_us))
+            oldest = one;
+    start_event(&e, HK_WATCH_LISTEN_QUEUE, oldest.worker);
+    snprintf(words, sizeof words, "%llu of %llu connections wait at %.128s", (unsigned long long)waiting, (unsigned long long)max,
+             s->name == NULL ? "?" : s->name);
+    hk_watch_figure(&e, "queue", waiting);
+    hk_watch_figure(&e, "queue_max", max);
+    if (oldest.worker == 0) { /* nobody is at work: no worker has started yet */
+        e.words = hk_slice_of(words);
+        hk_watch_report(&handler, &e, &pool);
+    } else {
+        pending *p = &workers[oldest.worker].waiting;
+        e.words = hk_pool_keep(&p->pool, hk_slice_of(words));
+        if (hk_snapshot_core(oldest.worker, oldest.core, &p->pool, &e.suspect))
+            wait_for_stack(oldest.worker, &e);
+        else
+            hk_watch_report(&handler, &e, &p->pool);
     }
     hk_pool_free(&pool);
 }
 
-static void look_at_queue(void)
+static void look_at_queues(void)
 {
-    uint64_t limit = (uint64_t)uwsgi.listen_queue * (uint64_t)(hk_glue.watch_backlog > 0 ? hk_glue.watch_backlog : 100) / 100;
-    hk_snapshot none;
-    hk_pool pool;
+    const struct uwsgi_socket *s;
+    uint64_t waiting, max;
+    int i;
 
-    if (uwsgi.shared->backlog < (limit > 0 ? limit : 1)) {
-        queue_full = 0;
-        return;
+    for (s = uwsgi.sockets, i = 0; s != NULL && i < MAX_SOCKETS; s = s->next, i++) {
+        waiting = s->queue; /* uWSGI reads those of TCP sockets once a second */
+        max = s->max_queue;
+        if (s->family == AF_UNIX && hk_kernel_unix_queue(s->fd, &waiting, &max) < 0) {
+            if (!unix_queue_silent)
+                hk_sys_log("[sentry] sentry-watch: the kernel does not tell the listen queue of a unix socket: not watched");
+            unix_queue_silent = 1;
+        }
+        if (hk_watch_queue_is_news(&queue_full[i], waiting, max, (unsigned)hk_glue.watch_backlog))
+            report_queue(s, waiting, max);
     }
-    if (queue_full)
-        return;
-    queue_full = 1;
-    memset(&none, 0, sizeof none);
-    hk_pool_init(&pool);
-    report(HK_WATCH_LISTEN_QUEUE, 0, 0, &none, hk_slice_make("", 0), &pool);
-    hk_pool_free(&pool);
+}
+
+/* ---- the master's cycle ---- */
+
+static void look_for_deaths(void)
+{
+    hk_kernel_death found;
+    int i, any = hk_kernel_find_death(-1, &found);
+
+    for (i = 1; i <= uwsgi.numproc; i++) {
+        const struct uwsgi_worker *w = &uwsgi.workers[i];
+        seen *s = &workers[i];
+        if (s->pid > 0 && s->pid != w->pid && s->dead != s->pid) {
+            s->dead = s->pid; /* it died between our look and uWSGI's waitpid */
+            look_at_death(i, s->pid, s->generation, NULL);
+        }
+        if (w->pid > 0 && any && s->dead != w->pid && hk_kernel_find_death(w->pid, &found)) {
+            s->dead = w->pid;
+            look_at_death(i, w->pid, w->respawn_count, &found);
+        }
+        s->pid = w->pid;
+        s->generation = w->respawn_count;
+        s->cursed = w->cursed_at > 0;
+    }
 }
 
 void hk_watch_cycle(void)
 {
-    siginfo_t info;
+    uint64_t now = hk_sys_monotonic_ms();
     int i;
 
-    if (mask == 0 || slots == NULL)
+    if (workers == NULL)
         return;
-    for (i = 1; i <= uwsgi.numproc; i++) {
-        pid_t pid = uwsgi.workers[i].pid;
-        if (pid <= 0 || dead_pid[i] == pid)
-            continue;
-        memset(&info, 0, sizeof info);
-        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid) {
-            dead_pid[i] = pid;
-            look_at_death(i, &info);
-        } else if (on(HK_WATCH_SLOW) && hk_glue.watch_slow_s > 0) {
+    look_for_deaths();
+    for (i = 1; i <= uwsgi.numproc; i++)
+        if (workers[i].waiting.count > 0 && now - workers[i].waiting.asked_ms >= STACK_MS)
+            report_pending(i);
+    if (looked_ms != 0 && now - looked_ms < LOOK_MS)
+        return;
+    looked_ms = now;
+    hk_watch_oom_sample(&oom, hk_kernel_oom_kills("", getpid()), now);
+    for (i = 1; i <= uwsgi.numproc; i++)
+        if (hk_watch_on(HK_WATCH_SLOW) && hk_glue.watch_slow_s > 0 && uwsgi.workers[i].pid > 0
+            && workers[i].dead != uwsgi.workers[i].pid)
             look_for_slow(i);
-        }
-    }
-    if (on(HK_WATCH_LISTEN_QUEUE))
-        look_at_queue();
+    if (hk_watch_on(HK_WATCH_LISTEN_QUEUE))
+        look_at_queues();
 }

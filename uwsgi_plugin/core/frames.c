@@ -1,0 +1,125 @@
+#include "frames.h"
+
+#include "packet.h"
+
+#define MAX_LINE 1024U /* bytes of a source line that are looked at */
+
+hk_event_frame *hk_event_frames(hk_slice backtrace, hk_pool *pool, size_t *count)
+{
+    hk_slice rest = backtrace, item;
+    hk_event_frame *frames;
+    size_t items = 0, at = 0, i;
+
+    *count = 0;
+    while (hk_packet_next_item(&rest, &item) == 1)
+        items++;
+    if (items < 5)
+        return NULL;
+    frames = hk_pool_alloc(pool, items / 5 * sizeof *frames);
+    if (frames == NULL)
+        return NULL;
+    rest = backtrace;
+    while (at < items / 5 * 5 && hk_packet_next_item(&rest, &item) == 1) {
+        hk_event_frame *f = &frames[at / 5];
+        switch (at++ % 5) {
+        case 0: f->file = hk_pool_keep(pool, item); break;
+        case 1:
+            for (i = 0; i < item.n && i < 9 && item.p[i] >= '0' && item.p[i] <= '9'; i++)
+                f->line = f->line * 10 + (uint64_t)(item.p[i] - '0');
+            break;
+        case 2: f->function = hk_pool_keep(pool, item); break;
+        case 3: f->line_text = hk_pool_keep(pool, item); break;
+        default: break;
+        }
+    }
+    *count = items / 5;
+    return frames;
+}
+
+int hk_frames_in_app(hk_slice file)
+{
+    static const char *const outside[] = { "/site-packages/", "/dist-packages/", "/lib/python" };
+    size_t i, k;
+
+    for (i = 0; i < 3; i++) {
+        size_t n = strlen(outside[i]);
+        for (k = 0; k + n <= file.n; k++)
+            if (memcmp(file.p + k, outside[i], n) == 0)
+                return 0;
+    }
+    return file.n > 0 && file.p[0] != '<';
+}
+
+static void key(hk_json *j, const char *name)
+{
+    hk_json_key(j, hk_slice_of(name), HK_JSON_NO_LIMIT);
+}
+
+static void put_line(hk_json *j, hk_slice line)
+{
+    hk_buf clean;
+
+    hk_buf_init(&clean, 65536);
+    hk_request_scrub_source(line.n > MAX_LINE ? hk_slice_make(line.p, MAX_LINE) : line, &clean);
+    hk_json_value(j, hk_buf_ok(&clean) ? hk_buf_slice(&clean) : hk_slice_make("", 0), 256);
+    hk_buf_free(&clean);
+}
+
+static void put_lines(hk_json *j, const char *name, hk_slice lines)
+{
+    if (lines.n == 0)
+        return;
+    key(j, name);
+    hk_json_open(j, '[');
+    while (lines.n > 0) {
+        const char *end = memchr(lines.p, '\n', lines.n);
+        size_t n = end == NULL ? lines.n : (size_t)(end - lines.p);
+        put_line(j, hk_slice_make(lines.p, n));
+        lines = hk_slice_from(lines, n + 1);
+    }
+    hk_json_close(j, ']');
+}
+
+void hk_frames_put(hk_json *j, const hk_event_frame *frames, size_t count, int v7, int lines)
+{
+    size_t i, skip_from = count, skip_to = count;
+
+    if (count > HK_EVENT_MAX_FRAMES) {
+        skip_from = HK_EVENT_OUTER_FRAMES;
+        skip_to = count - (HK_EVENT_MAX_FRAMES - HK_EVENT_OUTER_FRAMES);
+    }
+    key(j, "frames");
+    hk_json_open(j, '[');
+    for (i = 0; i < count; i++) {
+        const hk_event_frame *f = &frames[i];
+        hk_slice base = f->file;
+        size_t k;
+        if (i >= skip_from && i < skip_to)
+            continue;
+        for (k = f->file.n; k > 0 && f->file.p[k - 1] != '/'; k--)
+            ;
+        base = hk_slice_from(f->file, k);
+        hk_json_open(j, '{');
+        hk_json_pair(j, "filename", base.n > 0 ? base : hk_slice_of("?"), 256);
+        hk_json_pair(j, "abs_path", f->file, 1024);
+        hk_json_pair(j, "function", f->function, 256);
+        if (f->line > 0) {
+            key(j, "lineno");
+            hk_json_u64(j, f->line);
+        }
+        if (lines) {
+            put_lines(j, "pre_context", f->before);
+            if (f->line_text.n > 0) {
+                key(j, "context_line");
+                put_line(j, f->line_text);
+            }
+            put_lines(j, "post_context", f->after);
+        }
+        if (v7) {
+            key(j, "in_app");
+            hk_json_bool(j, hk_frames_in_app(f->file));
+        }
+        hk_json_close(j, '}');
+    }
+    hk_json_close(j, ']');
+}

@@ -1,0 +1,100 @@
+#include "pystack.h"
+
+#define MAX_STACK 250U
+
+static hk_slice take_line(hk_slice *rest)
+{
+    const char *end = rest->n == 0 ? NULL : memchr(rest->p, '\n', rest->n);
+    hk_slice line = *rest;
+
+    if (end != NULL)
+        line.n = (size_t)(end - rest->p);
+    *rest = hk_slice_from(*rest, end == NULL ? rest->n : line.n + 1);
+    return line;
+}
+
+/* "Thread 0x00007f... (most recent call first):", "Current thread 0x... [name] (most recent call first):" or, of one
+ * thread, "Stack (most recent call first):". 1: a heading; *id is 0 where it tells none. */
+static int heading(hk_slice line, uint64_t *id, int *current)
+{
+    size_t at;
+
+    *id = 0;
+    *current = hk_slice_starts(line, "Current thread 0x");
+    if (hk_slice_starts(line, "Stack (most recent")) {
+        *current = 1;
+        return 1;
+    }
+    if (!*current && !hk_slice_starts(line, "Thread 0x"))
+        return 0;
+    for (at = *current ? 17 : 9; at < line.n; at++) {
+        char c = line.p[at];
+        if (c >= '0' && c <= '9')
+            *id = *id << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            *id = *id << 4 | (uint64_t)(c - 'a' + 10);
+        else
+            break;
+    }
+    return 1;
+}
+
+/* '  File "/a/b.py", line 12 in view' */
+static int frame_of(hk_slice line, hk_pool *pool, hk_event_frame *f)
+{
+    static const char mark[] = "\", line ";
+    size_t at, i;
+
+    memset(f, 0, sizeof *f);
+    if (!hk_slice_starts(line, "  File \""))
+        return 0;
+    for (at = line.n; at >= 8 + sizeof mark - 1; at--)
+        if (memcmp(line.p + at - (sizeof mark - 1), mark, sizeof mark - 1) == 0)
+            break;
+    if (at < 8 + sizeof mark - 1)
+        return 0;
+    f->file = hk_pool_keep(pool, hk_slice_make(line.p + 8, at - (sizeof mark - 1) - 8));
+    for (i = at; i < line.n && line.p[i] >= '0' && line.p[i] <= '9' && i - at < 9; i++)
+        f->line = f->line * 10 + (uint64_t)(line.p[i] - '0');
+    if (hk_slice_starts(hk_slice_from(line, i), " in "))
+        f->function = hk_pool_keep(pool, hk_slice_from(line, i + 4));
+    return 1;
+}
+
+/* Where the lines of the wanted thread begin. */
+static hk_slice find_thread(hk_slice text, uint64_t thread_id)
+{
+    hk_slice rest = text, first = { "", 0 }, now = { "", 0 };
+    uint64_t id;
+    int current;
+
+    while (rest.n > 0) {
+        if (!heading(take_line(&rest), &id, &current))
+            continue;
+        if (thread_id != 0 && id == thread_id)
+            return rest;
+        if (current)
+            now = rest;
+        if (first.n == 0)
+            first = rest;
+    }
+    return now.n > 0 ? now : first;
+}
+
+hk_event_frame *hk_pystack_read(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count)
+{
+    hk_slice rest = find_thread(text, thread_id);
+    hk_event_frame *frames = hk_pool_alloc(pool, MAX_STACK * sizeof *frames), swap;
+    size_t n = 0, i;
+
+    *count = 0;
+    while (frames != NULL && n < MAX_STACK && rest.n > 0 && frame_of(take_line(&rest), pool, &frames[n]))
+        n++;
+    for (i = 0; frames != NULL && i < n / 2; i++) { /* faulthandler writes the innermost first */
+        swap = frames[i];
+        frames[i] = frames[n - 1 - i];
+        frames[n - 1 - i] = swap;
+    }
+    *count = n;
+    return n == 0 ? NULL : frames;
+}

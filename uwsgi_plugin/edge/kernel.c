@@ -1,0 +1,186 @@
+#include "kernel.h"
+
+#include "../core/watch.h"
+
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static hk_slice read_small(const char *path, char *buffer, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t at = 0;
+    ssize_t n = 0;
+
+    if (fd < 0)
+        return hk_slice_make("", 0);
+    while (at < size && (n = read(fd, buffer + at, size - at)) > 0)
+        at += (size_t)n;
+    close(fd);
+    return hk_slice_make(buffer, at);
+}
+
+uint64_t hk_kernel_rss(pid_t pid)
+{
+    char path[64], text[256];
+    uint64_t pages = 0;
+    hk_slice s;
+    size_t i = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    s = read_small(path, text, sizeof text);
+    while (i < s.n && s.p[i] != ' ')
+        i++;
+    for (i++; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+        pages = pages * 10 + (uint64_t)(s.p[i] - '0');
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The path after "…:controllers:" in a line of /proc/PID/cgroup; empty: not this line. */
+static hk_slice group_of(hk_slice line, int version)
+{
+    const char *first = memchr(line.p, ':', line.n);
+    const char *second = first == NULL ? NULL : memchr(first + 1, ':', line.n - (size_t)(first + 1 - line.p));
+    hk_slice controllers;
+
+    if (second == NULL)
+        return hk_slice_make("", 0);
+    controllers = hk_slice_make(first + 1, (size_t)(second - first - 1));
+    if (version == 2 ? controllers.n > 0 : !hk_slice_is(controllers, "memory"))
+        return hk_slice_make("", 0);
+    return hk_slice_from(line, (size_t)(second + 1 - line.p));
+}
+
+static int count_in(const char *root, const char *mount, hk_slice group, const char *file, uint64_t *kills)
+{
+    char path[4200], text[4096];
+    hk_slice s;
+
+    if (group.n == 0 || group.n > 3500)
+        return 0;
+    /* Inside a container its own cgroup is mounted at the top, whatever /proc says. */
+    snprintf(path, sizeof path, "%s%s%.*s/%s", root, mount, (int)group.n, group.p, file);
+    s = read_small(path, text, sizeof text);
+    if (s.n == 0) {
+        snprintf(path, sizeof path, "%s%s/%s", root, mount, file);
+        s = read_small(path, text, sizeof text);
+    }
+    *kills = hk_watch_find_count(s, "oom_kill");
+    return s.n > 0;
+}
+
+uint64_t hk_kernel_oom_kills(const char *root, pid_t pid)
+{
+    char path[4200], text[8192];
+    hk_slice all, rest;
+    uint64_t kills = 0;
+    int version;
+
+    snprintf(path, sizeof path, "%s/proc/%d/cgroup", root, (int)pid);
+    all = read_small(path, text, sizeof text);
+    for (version = 2; version > 0; version--)
+        for (rest = all; rest.n > 0;) {
+            const char *end = memchr(rest.p, '\n', rest.n);
+            size_t n = end == NULL ? rest.n : (size_t)(end - rest.p);
+            hk_slice group = group_of(hk_slice_make(rest.p, n), version);
+            rest = hk_slice_from(rest, n + 1);
+            if (version == 2 ? count_in(root, "/sys/fs/cgroup", group, "memory.events", &kills)
+                             : count_in(root, "/sys/fs/cgroup/memory", group, "memory.oom_control", &kills))
+                return kills;
+        }
+    return 0;
+}
+
+int hk_kernel_find_death(pid_t pid, hk_kernel_death *out)
+{
+    struct rusage usage;
+    siginfo_t info;
+
+    memset(&info, 0, sizeof info);
+    memset(&usage, 0, sizeof usage);
+    memset(out, 0, sizeof *out);
+    /* The system call itself: the C library's waitid cannot ask for the usage. */
+    if (syscall(SYS_waitid, pid < 0 ? P_ALL : P_PID, pid < 0 ? 0 : pid, &info, WEXITED | WNOHANG | WNOWAIT, &usage) != 0
+        || info.si_pid == 0)
+        return 0;
+    out->pid = info.si_pid;
+    out->exited = info.si_code == CLD_EXITED;
+    out->status = info.si_status;
+    out->peak_rss = (uint64_t)usage.ru_maxrss * 1024U;
+    return 1;
+}
+
+typedef struct unix_request {
+    struct nlmsghdr head;
+    struct unix_diag_req ask;
+} unix_request;
+
+static int parse_queue(const char *reply, size_t n, uint64_t *waiting, uint64_t *max)
+{
+    struct nlmsghdr head;
+    struct rtattr attribute;
+    struct unix_diag_rqlen queue;
+    size_t at = NLMSG_ALIGN(sizeof head) + NLMSG_ALIGN(sizeof(struct unix_diag_msg)), size;
+
+    if (n < sizeof head)
+        return -1;
+    memcpy(&head, reply, sizeof head);
+    if (head.nlmsg_type != SOCK_DIAG_BY_FAMILY || head.nlmsg_len > n)
+        return -1;
+    while (at < head.nlmsg_len && head.nlmsg_len - at >= sizeof attribute) {
+        memcpy(&attribute, reply + at, sizeof attribute);
+        size = attribute.rta_len;
+        if (size < sizeof attribute || size > head.nlmsg_len - at)
+            return -1;
+        if (attribute.rta_type == UNIX_DIAG_RQLEN && size >= RTA_LENGTH(0) + sizeof queue) {
+            memcpy(&queue, reply + at + RTA_LENGTH(0), sizeof queue);
+            *waiting = queue.udiag_rqueue;
+            *max = queue.udiag_wqueue;
+            return 0;
+        }
+        at += RTA_ALIGN(size);
+    }
+    return -1;
+}
+
+int hk_kernel_unix_queue(int fd, uint64_t *waiting, uint64_t *max)
+{
+    struct sockaddr_nl kernel;
+    unix_request request;
+    char reply[4096];
+    struct stat st;
+    ssize_t n = -1;
+    int s;
+
+    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return -1;
+    s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (s < 0)
+        return -1;
+    memset(&kernel, 0, sizeof kernel);
+    kernel.nl_family = AF_NETLINK;
+    memset(&request, 0, sizeof request);
+    request.head.nlmsg_len = sizeof request;
+    request.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    request.head.nlmsg_flags = NLM_F_REQUEST;
+    request.ask.sdiag_family = AF_UNIX;
+    request.ask.udiag_states = (uint32_t)-1;
+    request.ask.udiag_ino = (uint32_t)st.st_ino;
+    request.ask.udiag_show = UDIAG_SHOW_RQLEN;
+    request.ask.udiag_cookie[0] = request.ask.udiag_cookie[1] = (uint32_t)-1; /* any */
+    /* The kernel answers while it is asked: the reply is there, or there is none. */
+    if (sendto(s, &request, sizeof request, 0, (const struct sockaddr *)&kernel, sizeof kernel) == (ssize_t)sizeof request)
+        n = recv(s, reply, sizeof reply, MSG_DONTWAIT);
+    close(s);
+    return n < 0 ? -1 : parse_queue(reply, (size_t)n, waiting, max);
+}

@@ -1,0 +1,14 @@
+/* source.h: the source lines of a stack's frames, read from the files that it names. */
+#ifndef HK_SOURCE_H
+#define HK_SOURCE_H
+
+#include "../core/event.h"
+
+#include <sys/types.h>
+
+/* Fill line_text, before and after of frames whose file can be read, the innermost first; at most budget_ms
+ * milliseconds, looked at between two files. Only regular files called *.py are opened, as this user where the process
+ * is root: who wrote the stack may have named any. */
+void hk_source_fill(hk_event_frame *frames, size_t count, uid_t uid, gid_t gid, unsigned budget_ms, hk_pool *pool);
+
+#endif

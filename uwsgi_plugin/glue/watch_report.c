@@ -1,0 +1,199 @@
+/* watch_report.c: one event of the watch, from what was seen. */
+#include "watch.h"
+
+#include "../core/frames.h"
+#include "../core/pystack.h"
+#include "../edge/source.h"
+#include "../edge/sys.h"
+
+#define SOURCE_MS 30 /* of the 150 that a harakiri may hold the master; the stack takes 100 */
+
+void hk_watch_figure(hk_watch_event *e, const char *name, uint64_t value)
+{
+    if (e->figure_count == sizeof e->figures / sizeof e->figures[0])
+        return;
+    e->figures[e->figure_count].name = name;
+    e->figures[e->figure_count++].value = value;
+}
+
+static hk_slice keep(hk_buf *b, hk_pool *pool)
+{
+    hk_slice out = hk_buf_ok(b) ? hk_pool_keep(pool, hk_buf_slice(b)) : hk_slice_make("", 0);
+
+    hk_buf_free(b);
+    return out;
+}
+
+static void put_number(hk_json *j, const char *name, uint64_t value)
+{
+    hk_json_key(j, hk_slice_of(name), HK_JSON_NO_LIMIT);
+    hk_json_u64(j, value);
+}
+
+/* contexts.uwsgi */
+static hk_slice context(const hk_watch_event *e, const hk_inflight *suspect, const hk_inflight *others, size_t count,
+                        hk_pool *pool)
+{
+    size_t i;
+    hk_json j;
+    hk_buf b;
+
+    hk_buf_init(&b, 256 * 1024);
+    hk_json_init(&j, &b);
+    hk_json_open(&j, '{');
+    hk_json_pair(&j, "version", hk_slice_of(UWSGI_VERSION), 32);
+    if (e->worker > 0) {
+        put_number(&j, "worker", (uint64_t)e->worker);
+        put_number(&j, "pid", (uint64_t)e->pid);
+        put_number(&j, "requests", uwsgi.workers[e->worker].delta_requests);
+        put_number(&j, "respawns", uwsgi.workers[e->worker].respawn_count);
+    }
+    for (i = 0; i < e->figure_count; i++)
+        put_number(&j, e->figures[i].name, e->figures[i].value);
+    if (e->suspect.start_us > 0) {
+        hk_json_key(&j, hk_slice_of("suspect"), HK_JSON_NO_LIMIT);
+        hk_inflight_put(&j, suspect);
+    }
+    if (count > 0) {
+        hk_json_key(&j, hk_slice_of("bystanders"), HK_JSON_NO_LIMIT);
+        hk_json_open(&j, '[');
+        for (i = 0; i < count; i++)
+            hk_inflight_put(&j, &others[i]);
+        hk_json_close(&j, ']');
+    }
+    if (e->deaths.n > 0) {
+        hk_json_key(&j, hk_slice_of("deaths"), HK_JSON_NO_LIMIT);
+        hk_json_raw(&j, e->deaths);
+    }
+    hk_json_close(&j, '}');
+    return keep(&b, pool);
+}
+
+/* Version 3 has no contexts: the same as texts. */
+static hk_pair *extra(const hk_watch_event *e, const hk_inflight *others, size_t count, hk_pool *pool, size_t *n)
+{
+    hk_pair *pairs = hk_pool_alloc(pool, (sizeof e->figures / sizeof e->figures[0] + 8) * sizeof *pairs);
+    hk_figure own[5];
+    size_t i, k = 0;
+    hk_buf b;
+
+    *n = 0;
+    if (pairs == NULL)
+        return NULL;
+    if (e->worker > 0) {
+        own[k].name = "worker", own[k++].value = (uint64_t)e->worker;
+        own[k].name = "pid", own[k++].value = (uint64_t)e->pid;
+        own[k].name = "requests", own[k++].value = uwsgi.workers[e->worker].delta_requests;
+    }
+    if (e->suspect.start_us > 0) {
+        own[k].name = "core", own[k++].value = (uint64_t)e->suspect.core;
+        own[k].name = "request_age_ms", own[k++].value = e->suspect.age_ms;
+    }
+    for (i = 0; i < k + e->figure_count; i++) {
+        const hk_figure *f = i < k ? &own[i] : &e->figures[i - k];
+        hk_buf_init(&b, 32);
+        hk_buf_put_u64(&b, f->value);
+        pairs[*n].key = hk_slice_of(f->name);
+        pairs[(*n)++].value = keep(&b, pool);
+    }
+    hk_buf_init(&b, 65536);
+    for (i = 0; i < count; i++)
+        hk_inflight_put_line(&others[i], &b);
+    pairs[*n].key = hk_slice_of("other_requests");
+    pairs[*n].value = keep(&b, pool);
+    *n += pairs[*n].value.n > 0;
+    pairs[*n].key = hk_slice_of("uwsgi_version");
+    pairs[(*n)++].value = hk_slice_of(UWSGI_VERSION);
+    return pairs;
+}
+
+static hk_slice message(const hk_watch_event *e, hk_slice transaction, hk_pool *pool)
+{
+    hk_buf b;
+
+    hk_buf_init(&b, 65536 * 3);
+    hk_buf_puts(&b, hk_watch_name(e->kind));
+    hk_buf_puts(&b, ": ");
+    if (e->worker > 0) {
+        hk_buf_puts(&b, "worker ");
+        hk_buf_put_u64(&b, (uint64_t)e->worker);
+        if (e->words.n > 0 || transaction.n > 0)
+            hk_buf_puts(&b, ", ");
+    }
+    hk_buf_slice_put(&b, e->words);
+    if (e->words.n > 0 && transaction.n > 0)
+        hk_buf_puts(&b, ", ");
+    hk_buf_slice_put(&b, transaction);
+    return keep(&b, pool);
+}
+
+/* "function in file" of the innermost frame of the application, else of the innermost: it groups, so no line. */
+static hk_slice place(const hk_event_frame *frames, size_t count, hk_pool *pool)
+{
+    const hk_event_frame *f;
+    size_t i, at;
+    hk_buf b;
+
+    if (count == 0)
+        return hk_slice_of("-");
+    for (i = count; i > 0 && !hk_frames_in_app(frames[i - 1].file); i--)
+        ;
+    f = &frames[i > 0 ? i - 1 : count - 1];
+    for (at = f->file.n; at > 0 && f->file.p[at - 1] != '/'; at--)
+        ;
+    hk_buf_init(&b, 8192);
+    hk_buf_slice_put(&b, f->function);
+    hk_buf_puts(&b, " in ");
+    hk_buf_slice_put(&b, hk_slice_from(f->file, at));
+    return keep(&b, pool);
+}
+
+void hk_watch_report(const hk_glue_handler *handler, const hk_watch_event *e, hk_pool *pool)
+{
+    hk_inflight suspect, *others = hk_pool_alloc(pool, HK_INFLIGHT_MAX * sizeof *others);
+    hk_pair tag = { hk_slice_of("uwsgi.event"), hk_slice_of(hk_watch_name(e->kind)) }, contexts[2];
+    size_t count = others == NULL ? 0 : hk_snapshot_others(&e->suspect, pool, others, HK_INFLIGHT_MAX), frame_count;
+    hk_event_frame *frames = hk_pystack_read(e->stack, e->suspect.thread_id, pool, &frame_count);
+    hk_slice fingerprint[3];
+    hk_capture_facts facts;
+    char span[33];
+    uid_t uid;
+    gid_t gid;
+
+    memset(&facts, 0, sizeof facts);
+    hk_snapshot_describe(&e->suspect, pool, &suspect);
+    suspect.pid = (uint64_t)e->pid;
+    suspect.transaction = facts.transaction = hk_inflight_transaction(&suspect, pool);
+    hk_spoolglue_user(&uid, &gid);
+    hk_source_fill(frames, frame_count, uid, gid, SOURCE_MS, pool);
+    facts.vars = e->suspect.vars;
+    facts.frames = frames;
+    facts.frame_count = frame_count;
+    facts.message = message(e, facts.transaction, pool);
+    if (e->worker > 0 || frame_count > 0) {
+        facts.exception_type = tag.value;
+        facts.exception_value = facts.message;
+    }
+    facts.level = hk_slice_of(hk_watch_level(e->kind));
+    facts.mechanism = "uwsgi.watch";
+    facts.signal = e->signal;
+    facts.user = hk_inflight_user(e->suspect.user, e->suspect.vars, pool);
+    facts.tags = &tag;
+    facts.tag_count = 1;
+    contexts[0].key = hk_slice_of("uwsgi");
+    contexts[0].value = context(e, &suspect, others, count, pool);
+    facts.context_count += contexts[0].value.n > 0;
+    hk_sys_event_id(span);
+    contexts[facts.context_count].key = hk_slice_of("trace");
+    contexts[facts.context_count].value = hk_inflight_trace(&suspect, hk_slice_make(span, 16), pool);
+    facts.context_count += contexts[facts.context_count].value.n > 0;
+    facts.contexts = contexts;
+    if (handler->options.protocol == 3)
+        facts.extra = extra(e, others, count, pool, &facts.extra_count);
+    fingerprint[0] = tag.value;
+    fingerprint[1] = facts.transaction.n > 0 ? facts.transaction : hk_slice_of("-");
+    fingerprint[2] = place(frames, frame_count, pool);
+    facts.fingerprint = fingerprint;
+    facts.fingerprint_count = 3;
+    hk_entry_report(handler, &facts);
+}

@@ -1,0 +1,361 @@
+/* watch_worker.c: what a worker leaves in shared memory for the master that watches it.
+ *
+ * The signal handler writes a few numbers, and lets faulthandler write the Python stack: no lock, no allocation.
+ */
+#include "watch.h"
+
+#include "../edge/sys.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+static hk_life *lives;    /* shared: two a worker */
+static hk_note *notes;    /* shared: one a core */
+static int *stack_fds;    /* a memfd a worker, made before any fork: it outlives the worker */
+static int python_fd = -1; /* the number that Python's faulthandler writes to; each worker has its own memfd under it */
+static struct stat own_file; /* of that memfd: the application may have closed it and opened another under its number */
+static int registered_here; /* this process, or the one it was forked from, registered faulthandler */
+static hk_life *own_life;
+static struct sigaction previous[64];
+static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+static void (*python_thread)(int core);
+
+hk_life *hk_worker_life(int worker, uint64_t generation)
+{
+    return &lives[(size_t)worker * 2 + (generation & 1)];
+}
+
+const hk_note *hk_worker_note(int worker, int core)
+{
+    return &notes[(size_t)worker * (size_t)uwsgi.cores + (size_t)core];
+}
+
+int hk_worker_stack_fd(int worker)
+{
+    return stack_fds[worker];
+}
+
+static int is_worker(void)
+{
+    return lives != NULL && uwsgi.mywid > 0 && uwsgi.mywid <= uwsgi.numproc;
+}
+
+/* ---- in the signal handler ---- */
+
+static int core_of_thread(void)
+{
+    int i;
+
+    if (uwsgi.threads < 2)
+        return uwsgi.cores == 1 ? 0 : -1; /* gevent: one thread has them all */
+    for (i = 0; i < uwsgi.threads; i++)
+        if (pthread_equal(uwsgi.workers[uwsgi.mywid].cores[i].thread_id, pthread_self()))
+            return i;
+    return -1; /* one of the application's own */
+}
+
+static void dump_stack(void)
+{
+    struct stat now;
+    sigset_t one;
+
+    if (own_life->ready != getpid() || fstat(python_fd, &now) != 0 || now.st_ino != own_file.st_ino
+        || now.st_dev != own_file.st_dev)
+        return;
+    if (ftruncate(python_fd, 0) == 0)
+        lseek(python_fd, 0, SEEK_SET);
+    sigemptyset(&one);
+    sigaddset(&one, HK_STACK_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+    raise(HK_STACK_SIGNAL);
+}
+
+static void note_crash(int signum, siginfo_t *info, void *context)
+{
+    const struct sigaction *old = &previous[signum];
+
+    /* Not in a child of the application, and only the first: what follows may crash as well. */
+    if (own_life != NULL && own_life->pid == getpid() && own_life->signal == 0) {
+        own_life->core = core_of_thread();
+        __atomic_store_n(&own_life->signal, signum, __ATOMIC_RELEASE);
+        dump_stack();
+    }
+    if ((old->sa_flags & SA_SIGINFO) != 0 && old->sa_sigaction != NULL) {
+        old->sa_sigaction(signum, info, context);
+    } else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN) {
+        old->sa_handler(signum);
+    } else {
+        signal(signum, SIG_DFL);
+        raise(signum);
+    }
+}
+
+/* ---- a worker's start, requests, threads and end ---- */
+
+/* After each request, where uWSGI ends workers for their memory: it has just measured it. */
+static void note_memory(struct wsgi_request *r)
+{
+    const struct uwsgi_worker *w = &uwsgi.workers[uwsgi.mywid];
+    rlim_t rss = (rlim_t)w->rss_size, vsz = (rlim_t)w->vsz_size;
+    int over = (uwsgi.reload_on_rss > 0 && rss >= uwsgi.reload_on_rss) || (uwsgi.reload_on_as > 0 && vsz >= uwsgi.reload_on_as)
+        || (uwsgi.evil_reload_on_rss > 0 && rss >= uwsgi.evil_reload_on_rss)
+        || (uwsgi.evil_reload_on_as > 0 && vsz >= uwsgi.evil_reload_on_as);
+
+    if (own_life == NULL)
+        return;
+    if (over) {
+        own_life->over_core = r->async_id;
+        own_life->over_size = r->uh->pktsize;
+        own_life->over_rss = w->rss_size;
+        own_life->over_vsz = w->vsz_size;
+        own_life->over_start_us = r->start_of_request;
+        own_life->over_us = r->end_of_request;
+    }
+    __atomic_store_n(&own_life->over, over, __ATOMIC_RELEASE);
+}
+
+static void add_request_hook(void (*func)(struct wsgi_request *))
+{
+    struct uwsgi_string_list *item = uwsgi_string_new_list(&uwsgi.after_request_hooks, "sentry");
+    void *pointer;
+
+    memcpy(&pointer, &func, sizeof pointer);
+    item->custom_ptr = pointer;
+}
+
+void hk_watch_worker_start(void)
+{
+    struct sigaction action;
+    hk_note *own;
+    size_t i;
+
+    if (hk_watch_mask == 0 || !is_worker())
+        return;
+    own_life = hk_worker_life(uwsgi.mywid, uwsgi.workers[uwsgi.mywid].respawn_count);
+    memset(own_life, 0, sizeof *own_life);
+    own_life->core = -1;
+    own_life->pid = getpid();
+    own = &notes[(size_t)uwsgi.mywid * (size_t)uwsgi.cores];
+    for (i = 0; i < (size_t)uwsgi.cores; i++)
+        if ((own[i].sequence & 1) != 0)
+            hk_note_reset(&own[i]); /* it died while it wrote */
+    if (python_fd >= 0 && dup2(stack_fds[uwsgi.mywid], python_fd) >= 0 && fstat(python_fd, &own_file) == 0 && registered_here)
+        __atomic_store_n(&own_life->ready, getpid(), __ATOMIC_RELEASE);
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = note_crash;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
+    sigemptyset(&action.sa_mask);
+    for (i = 0; i < sizeof crash_signals / sizeof crash_signals[0]; i++)
+        sigaction(crash_signals[i], &action, &previous[crash_signals[i]]);
+    if (hk_watch_on(HK_WATCH_MEMORY)
+        && (uwsgi.reload_on_rss > 0 || uwsgi.reload_on_as > 0 || uwsgi.evil_reload_on_rss > 0 || uwsgi.evil_reload_on_as > 0))
+        add_request_hook(note_memory);
+}
+
+void hk_watch_worker_end(void)
+{
+    if (own_life != NULL && own_life->pid == getpid())
+        own_life->in_order = 1;
+}
+
+/* uWSGI blocks all signals in the threads of a worker: a crash there would run no handler, and leave no stack. */
+static void init_thread(int core)
+{
+    sigset_t crashes;
+    size_t i;
+
+    if (python_thread != NULL)
+        python_thread(core);
+    sigemptyset(&crashes);
+    for (i = 0; i < sizeof crash_signals / sizeof crash_signals[0]; i++)
+        sigaddset(&crashes, crash_signals[i]);
+    pthread_sigmask(SIG_UNBLOCK, &crashes, NULL);
+}
+
+static void hook_threads(void)
+{
+    int i, found = 0;
+
+    for (i = 0; i < 256; i++)
+        if (uwsgi.p[i] != NULL && uwsgi.p[i]->init_thread != NULL) {
+            found = i;
+            break;
+        }
+    if (uwsgi.threads < 2 || uwsgi.p[found] == NULL)
+        return;
+    python_thread = uwsgi.p[found]->init_thread;
+    uwsgi.p[found]->init_thread = init_thread;
+}
+
+/* ---- what a worker tells ---- */
+
+static int core_of(hk_slice text)
+{
+    int core = 0;
+    size_t i;
+
+    for (i = 0; i < text.n && i < 6 && text.p[i] >= '0' && text.p[i] <= '9'; i++)
+        core = core * 10 + (text.p[i] - '0');
+    return i == text.n && core < uwsgi.cores ? core : -1;
+}
+
+static hk_note *note_of(int core)
+{
+    return &notes[(size_t)uwsgi.mywid * (size_t)uwsgi.cores + (size_t)core];
+}
+
+void hk_watch_note_reported(hk_slice core_text, hk_slice event_id)
+{
+    int core = core_of(core_text);
+    struct uwsgi_core *c;
+
+    if (core < 0 || event_id.n != 32 || uwsgi.mywid <= 0 || uwsgi.mywid > uwsgi.numproc)
+        return;
+    c = &uwsgi.workers[uwsgi.mywid].cores[core];
+    if (!c->in_request)
+        return;
+    uwsgi_logvar_add(&c->req, "sentry_event_id", 15, (char *)event_id.p, 32);
+    if (notes != NULL)
+        (void)hk_note_put(note_of(core), c->req.start_of_request, HK_NOTE_EVENT_ID, event_id);
+}
+
+/* sentry_request(core, transaction, user): of the request that runs there; an empty text leaves what is known. */
+static uint64_t request(uint8_t argc, char **argv, uint16_t *argvs, char **out)
+{
+    static const hk_note_field fields[2] = { HK_NOTE_TRANSACTION, HK_NOTE_USER };
+    const struct uwsgi_core *c;
+    int core, i;
+
+    (void)out;
+    if (argc < 2 || notes == NULL || !is_worker())
+        return 0;
+    core = core_of(hk_slice_make(argv[0], argvs[0]));
+    if (core < 0)
+        return 0;
+    c = &uwsgi.workers[uwsgi.mywid].cores[core];
+    for (i = 0; i < 2 && i + 1 < argc && c->in_request; i++)
+        if (argvs[i + 1] > 0)
+            (void)hk_note_put(note_of(core), c->req.start_of_request, fields[i], hk_slice_make(argv[i + 1], argvs[i + 1]));
+    return 0;
+}
+
+/* sentry_stack_fd(): the number faulthandler is to write to; nothing when nobody watches. */
+static uint64_t stack_fd(uint8_t argc, char **argv, uint16_t *argvs, char **out)
+{
+    (void)argc;
+    (void)argv;
+    (void)argvs;
+    if (hk_watch_mask == 0 || python_fd < 0)
+        return 0;
+    *out = uwsgi_num2str(python_fd);
+    return strlen(*out);
+}
+
+/* sentry_stack_ready(): faulthandler is registered, in this process and those forked from it. */
+static uint64_t stack_ready(uint8_t argc, char **argv, uint16_t *argvs, char **out)
+{
+    (void)argc;
+    (void)argv;
+    (void)argvs;
+    (void)out;
+    registered_here = 1;
+    if (own_life != NULL && own_life->pid == getpid())
+        __atomic_store_n(&own_life->ready, getpid(), __ATOMIC_RELEASE);
+    return 0;
+}
+
+void hk_watch_register(void)
+{
+    uint64_t (*functions[3])(uint8_t, char **, uint16_t *, char **) = { stack_fd, stack_ready, request };
+    static char *const names[3] = { "sentry_stack_fd", "sentry_stack_ready", "sentry_request" };
+    void *func;
+    int i;
+
+    if (hk_watch_mask == 0)
+        return;
+    for (i = 0; i < 3; i++) {
+        memcpy(&func, &functions[i], sizeof func);
+        uwsgi_register_rpc(names[i], &sentry_plugin, 0, func);
+    }
+}
+
+/* ---- before any fork ---- */
+
+static int make_memfd(void)
+{
+    int fd = (int)syscall(SYS_memfd_create, "heka-raven-stack", 1U /* MFD_CLOEXEC */);
+
+    uwsgi_add_safe_fd(fd);
+    return fd;
+}
+
+void hk_worker_share(void)
+{
+    size_t n = (size_t)uwsgi.numproc + 1, i;
+
+    notes = uwsgi_calloc_shared(n * (size_t)uwsgi.cores * sizeof *notes);
+    stack_fds = uwsgi_calloc(n * sizeof *stack_fds);
+    python_fd = make_memfd();
+    for (i = 0; i < n; i++)
+        stack_fds[i] = make_memfd();
+    hook_threads();
+    lives = uwsgi_calloc_shared(n * 2 * sizeof *lives);
+}
+
+/* ---- the stack, seen from the master ---- */
+
+void hk_stack_clear(int worker)
+{
+    if (ftruncate(stack_fds[worker], 0) == 0)
+        lseek(stack_fds[worker], 0, SEEK_SET);
+}
+
+int hk_stack_ask(int worker)
+{
+    const struct uwsgi_worker *w = &uwsgi.workers[worker];
+    hk_life *life = hk_worker_life(worker, w->respawn_count);
+    char path[64], name[64];
+    ssize_t n;
+
+    if (w->pid <= 0 || life->pid != w->pid || __atomic_load_n(&life->ready, __ATOMIC_ACQUIRE) != w->pid)
+        return -1;
+    /* The application may have closed it and opened a file of its own under the number. */
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)w->pid, python_fd);
+    n = readlink(path, name, sizeof name);
+    if (n <= 0 || !hk_slice_starts(hk_slice_make(name, (size_t)n), "/memfd:heka-raven-stack"))
+        return -1;
+    hk_stack_clear(worker);
+    return kill(w->pid, HK_STACK_SIGNAL);
+}
+
+void hk_stack_wait(int worker)
+{
+    const struct timespec step = { 0, 2000000 };
+    uint64_t until = hk_sys_monotonic_ms() + 100;
+    int same = 0;
+    off_t last = 0;
+    struct stat st;
+
+    while (same < 3 && hk_sys_monotonic_ms() < until) {
+        nanosleep(&step, NULL);
+        if (fstat(stack_fds[worker], &st) != 0)
+            return;
+        same = st.st_size > 0 && st.st_size == last ? same + 1 : 0;
+        last = st.st_size;
+    }
+}
+
+hk_slice hk_stack_read(int worker, hk_pool *pool)
+{
+    enum { MOST = 65536 };
+    struct stat st;
+    char *text;
+    ssize_t n;
+
+    if (fstat(stack_fds[worker], &st) < 0 || st.st_size == 0)
+        return hk_slice_make("", 0);
+    text = hk_pool_alloc(pool, MOST);
+    n = text == NULL ? 0 : pread(stack_fds[worker], text, MOST, 0);
+    return hk_slice_make(n > 0 ? text : "", n > 0 ? (size_t)n : 0);
+}
