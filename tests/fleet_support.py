@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import secrets
 import select
 import signal
 import socket
@@ -40,10 +41,19 @@ def wait_for(condition, limit_s=30.0, what="the thing waited for"):
         time.sleep(0.02)
 
 
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+def free_port():
+    """A free port from below those that the kernel gives to connections: a server takes it only seconds later."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        high = int(file.read().split()[0])
+    low = max(1024, high // 2)
+    while True:
+        port = low + secrets.randbelow(max(1, high - low))
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def stop(process, number=signal.SIGTERM, limit_s=20):

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import pika
 import pytest
-from fleet_support import stop, wait_for
+from fleet_support import free_port, stop, wait_for
 
 HOMES = sorted(glob.glob("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin"))
 START_LIMIT_S = 90
@@ -24,20 +24,6 @@ START_LIMIT_S = 90
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs each connection that is not there yet
 
 needs_rabbit = pytest.mark.skipif(not HOMES or not shutil.which("epmd"), reason="needs Debian's rabbitmq-server")
-
-
-def lasting_port():
-    """A free port from below those that the kernel gives to connections: a node takes it only seconds later."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-        low = int(file.read().split()[0])
-    while True:
-        port = max(1024, low // 2) + secrets.randbelow(max(1, low - max(1024, low // 2)))
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 def die_with_parent():
@@ -52,8 +38,8 @@ class Node:
     def __init__(self, cluster, number):
         self.cluster = cluster
         self.name = f"{cluster.tag}n{number}@localhost"
-        self.port = lasting_port()
-        self.dist_port = lasting_port()
+        self.port = free_port()
+        self.dist_port = free_port()
         self.directory = os.path.join(cluster.directory, f"n{number}")
         self.process = None
         os.makedirs(self.directory)
@@ -149,7 +135,7 @@ class Cluster:
     def __init__(self, directory, size):
         self.directory = str(directory)
         self.tag = f"hk{os.getpid()}{secrets.token_hex(2)}"
-        self.epmd_port = lasting_port()
+        self.epmd_port = free_port()
         os.makedirs(self.directory, exist_ok=True)
         cookie = os.path.join(self.directory, ".erlang.cookie")
         with open(os.open(cookie, os.O_WRONLY | os.O_CREAT, 0o400), "w") as file:

@@ -15,6 +15,7 @@ from fleet_support import (
     event_json,
     exact,
     fill,
+    free_port,
     publish_once,
     running_kent,
     running_relay,
@@ -23,7 +24,7 @@ from fleet_support import (
     stop,
     wait_for,
 )
-from rabbit_support import Cluster, lasting_port, needs_rabbit, running_cluster
+from rabbit_support import Cluster, needs_rabbit, running_cluster
 from uwsgi_support import Server, find_uwsgi, shared_plugin
 
 from heka_raven.ledger import read_snapshot
@@ -166,7 +167,7 @@ def test_tls(tmp_path):
         with open(path + ".key", "rb") as key, open(path, "wb") as both:
             both.write(done.stdout + key.read())
     cluster = Cluster(tmp_path / "rabbit", 1)
-    port = lasting_port()
+    port = free_port()
     cluster.nodes[0].config_lines += [
         f"listeners.ssl.1 = 127.0.0.1:{port}",
         f"ssl_options.cacertfile = {ca}",
