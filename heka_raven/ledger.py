@@ -53,6 +53,7 @@ SNAPSHOT_TRIES = 20  # a reader that meets a fold in each of them takes the last
 _COUNT = (SIZE - 8) // 8
 _INDEX = {name: offset // 8 - 1 for name, offset in OFFSETS.items()}
 _LAYOUT = struct.Struct(f"<8s{_COUNT}Q")
+_PACK = [struct.Struct(f"<{n}Q").pack for n in range(1, _COUNT + 1)]  # by the number of counters less one
 _FILE = re.compile(r"([0-9]+)-([0-9]+)(?:-[A-Za-z0-9]+)?", re.ASCII)
 _OPEN_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -116,7 +117,10 @@ class Ledger:
             for name, n in changes:
                 index = _INDEX[name]
                 values[index] = (values[index] + n) & MASK
-                first, last = min(first, index), max(last, index)
+                if index < first:  # min() and max() would cost a request more than the write itself
+                    first = index
+                if index > last:
+                    last = index
             try:
                 if self._fd < 0:
                     self._open()
@@ -124,8 +128,7 @@ class Ledger:
                     os.pwrite(self._fd, self._image(), 0)
                 else:
                     # All values are ours, so those in between may be written along.
-                    data = struct.pack(f"<{last - first + 1}Q", *values[first : last + 1])
-                    os.pwrite(self._fd, data, 8 * first + 8)
+                    os.pwrite(self._fd, _PACK[last - first](*values[first : last + 1]), 8 * first + 8)
                 self._dirty = False
             except OSError:
                 self._dirty = True
@@ -148,13 +151,11 @@ class Ledger:
 
     def after_fork(self) -> None:
         """Leave the parent's file to the parent."""
-        fd = self._fd
+        fd, path = self._fd, self._path
         self._reset()
-        if fd >= 0:
-            try:
-                os.close(fd)
-            except OSError:
-                pass  # closed already by whoever daemonised
+        # Whoever daemonises closes every descriptor; the number may be a file of the app's by now.
+        if fd >= 0 and is_at(fd, path):
+            os.close(fd)
 
     def close(self) -> None:
         """Leave the file to whoever folds it; a later count begins a new one."""

@@ -111,24 +111,31 @@ class Spool:
         self._buried = 0
         self._logged_at: dict[str, float] = {}
 
-    def put(self, event_id: str, envelope: bytes) -> bool:
+    def put(self, event_id: str, *envelope: bytes) -> bool:
         """Take an event in. Never raises; what cannot be kept is counted as ``cache_overflow``.
+
+        Args:
+            envelope: the bytes of the file, in one part or several.
 
         Returns:
             True once the event survives the death of this process.
         """
         try:
-            if not self.has_room(len(envelope)):
+            size = sum(map(len, envelope))
+            if not self.has_room(size):
                 self.ledger.add("discarded.cache_overflow")
                 self.log_sparingly("full", "spool %s is full (%d events, %d bytes): events are discarded",
                                    self.path, self._level_count, self._level_bytes)  # fmt: skip
                 return False
-            self._write_anew(event_id, envelope, ("captured", 1))
+            try:
+                self._write(event_id, envelope, size)
+            except FileNotFoundError:
+                self._write_anew(event_id, envelope, size, ("captured", 1))
         except Exception as error:
             self.ledger.add_many((("discarded.cache_overflow", 1), ("write_failed", 1)))
             self.log_sparingly("write", "spool %s: an event could not be written and is lost: %s", self.path, error)
             return False
-        self._count_spooled(len(envelope))
+        self._count_spooled(size)
         return True
 
     def take_over(self, event_id: str, envelope: bytes) -> bool:
@@ -136,7 +143,10 @@ class Spool:
         try:
             if not self.has_room(len(envelope)):
                 return False
-            self._write_anew(event_id, envelope)
+            try:
+                self._write(event_id, (envelope,), len(envelope))
+            except FileNotFoundError:
+                self._write_anew(event_id, (envelope,), len(envelope))
         except Exception as error:
             self.log_sparingly("write", "spool %s: an event cannot be written and waits: %s", self.path, error)
             return False
@@ -148,24 +158,21 @@ class Spool:
         self._level_count += 1
         self._level_bytes += size
 
-    def _write_anew(self, event_id: str, envelope: bytes, *carried: tuple[str, int]) -> None:
-        try:
-            self._write(event_id, envelope)
-        except FileNotFoundError:
-            # Deleted under us (a cleaner of /tmp, as a rule): make it anew, once for this event.
-            make_spool(self.path)
-            self.ledger.renew(*carried)
-            self._write(event_id, envelope)
+    def _write_anew(self, event_id: str, envelope: tuple[bytes, ...], size: int, *carried: tuple[str, int]) -> None:
+        """The spool was deleted under us (by a cleaner of /tmp, as a rule): make it anew, once for this event."""
+        make_spool(self.path)
+        self.ledger.renew(*carried)
+        self._write(event_id, envelope, size)
 
-    def _write(self, event_id: str, envelope: bytes) -> None:
+    def _write(self, event_id: str, envelope: tuple[bytes, ...], size: int) -> None:
         name = f"{time.time_ns():020d}-{os.getpid()}-{event_id}.env"
         temporary = f"{self._tmp}/{name}"
         fd = os.open(temporary, _FLAGS, 0o600)
         try:
             try:
-                written = os.write(fd, envelope)
-                while written < len(envelope):  # a disk that fills up: the next write says so
-                    written += os.write(fd, memoryview(envelope)[written:])
+                written = os.writev(fd, envelope)
+                while written < size:  # a disk that fills up: the next write says so
+                    written += os.write(fd, memoryview(b"".join(envelope))[written:])
                 if self.durability == "power":
                     os.fsync(fd)
             finally:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from heka_raven.envelope import encode_spool_envelope
+from heka_raven.envelope import encode_spool_head
 from heka_raven.ledger import Ledger
 from heka_raven.sender.options import sender_options, to_choice, to_int, to_size
 from heka_raven.sender.thread import SenderThread
@@ -84,12 +84,14 @@ class SpoolStream:
             True once the event is in the spool. The caller counted it as ``captured`` before.
         """
         try:
-            envelope = encode_spool_envelope(event_id, dsn_text, item_type, payload, hk)
+            head = encode_spool_head(event_id, dsn_text, item_type, len(payload), hk)
+            if not isinstance(payload, bytes):
+                raise TypeError(f"the payload is a {type(payload).__name__}, not bytes")
         except Exception as error:
             self.ledger.add("discarded.internal_sdk_error")
             self.spool.log_sparingly("encode", "an event could not be put into an envelope: %s", error)
             return False
-        stored = self.spool.put(event_id, envelope)
+        stored = self.spool.put(event_id, head, payload, b"\n")
         if self._sends:
             try:
                 self._start_sender()

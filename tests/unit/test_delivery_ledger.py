@@ -89,6 +89,25 @@ def test_a_forked_child_counts_in_a_file_of_its_own(spool):
     mine.close()
 
 
+def test_a_daemonised_process_keeps_its_own_files(spool, tmp_path):
+    """Who daemonises closes every descriptor: a file that got the ledger's number is neither closed nor written to."""
+    mine = Ledger(spool)
+    mine.add("captured")
+    path = tmp_path / "of the app"
+
+    def daemonised():
+        os.closerange(3, 256)
+        files = [open(path, "wb", buffering=0) for _ in range(mine._fd - 2)]
+        assert mine._fd == files[-1].fileno()
+        mine.add("captured")
+        assert 1 == files[-1].write(b"x")
+
+    in_child(daemonised)
+    assert b"x" == path.read_bytes()
+    assert 2 == read_snapshot(spool)["captured"]
+    mine.close()
+
+
 def test_a_fork_while_another_thread_counts(spool):
     """A child forked while the parent's lock is held can count: it has a lock of its own."""
     mine = Ledger(spool)
