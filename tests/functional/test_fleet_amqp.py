@@ -127,6 +127,28 @@ def test_a_message_is_acknowledged_only_when_it_is_in_the_spool(tmp_path, node, 
     assert 0 == node.depth(queue + ".dead")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a disk that fills up")
+def test_the_disk_of_a_relay_is_full(tmp_path, node, queue):
+    """What cannot be written stays with the broker and is not counted as lost; with room again everything comes."""
+    path = fill(tmp_path / "host", 100, size=6_000)
+    assert 0 == publish_once(path, node, queue).returncode
+    disk = tmp_path / "relay"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k,mode=700", "none", disk], check=True)
+    try:
+        log = tmp_path / "log"
+        with open(log, "wb") as said, from_broker(disk, node, queue, "--dsn", RULE, stderr=said) as relay:
+            wait_for(lambda: "No space left on device" in log.read_text())
+            assert 0 < len(relay.names()) < 100
+            subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
+            wait_for(lambda: len(relay.names()) == 100)
+        ledger = relay.ledger()
+        assert (100, 100, 0) == (ledger["captured"], ledger.pending, ledger.missing)
+        assert 0 == node.depth(queue + ".dead")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 def test_two_relays_share_the_queue(tmp_path, node, queue):
     """Both get a part; together they have each event once."""
     path = fill(tmp_path / "host", 2000)

@@ -1,9 +1,12 @@
 """The broker's URL and options, and what of an event travels."""
 
 import argparse
+import base64
 import os
+import random
 import subprocess
 import sys
+import zlib
 
 import orjson
 import pytest
@@ -20,6 +23,7 @@ from heka_raven.relay.allow import AllowList
 from heka_raven.relay.intake import Intake
 from heka_raven.relay.records import MAX_ENVELOPE_SIZE, Refused
 from heka_raven.relay.signers import Signers
+from heka_raven.sender.request import build_request
 from heka_raven.spool import Spool
 
 
@@ -150,6 +154,35 @@ def test_an_envelope_on_which_the_relay_fails_is_refused(intake, monkeypatch):
     with pytest.raises(Refused):
         intake.take_envelope(ENVELOPE, "amqp://h")
     assert {"refused.internal": 1} == intake.counts.snapshot()
+
+
+def test_mutated_envelopes_are_refused_or_taken(intake):
+    """Whatever a broker hands out: the relay takes it or refuses it, and what it took can be delivered."""
+    dice = random.Random(12)
+    seeds = [
+        encode_spool_envelope("a" * 32, "https://k:s@h/1", "event", b'{"a":{"b":[1,2.5,null]}}', {"timeout_s": 3}),
+        encode_spool_envelope("b" * 32, "https://k@h/1", "raven", base64.b64encode(zlib.compress(b'{"a":1}'))),
+    ]
+    for _ in range(3_000):
+        data = bytearray(dice.choice(seeds))
+        for _ in range(dice.randint(1, 6)):
+            at = dice.randrange(len(data))
+            kind = dice.randrange(3)
+            if kind == 0:
+                data[at] = dice.randrange(256)
+            elif kind == 1:
+                data[at:at] = dice.choice((b"\n", b"{", b'"', b"[" * 2000, b"9" * 400, b"\\ud800", b"\x00", b"null"))
+            else:
+                del data[at : at + dice.randint(1, 20)]
+        try:
+            assert intake.take_envelope(bytes(data), "amqp://h")
+        except Refused as refused:
+            assert "refused.internal" != refused.counter
+    names = intake.spool.names()
+    assert names
+    for name in names:
+        assert build_request(intake.spool.read(name), 0.0).dsn.host == "h"
+    assert 0 == read_snapshot(intake.spool.path).missing
 
 
 def test_every_option_of_send_is_a_key(tmp_path):
