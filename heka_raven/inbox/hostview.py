@@ -9,6 +9,7 @@ from typing import Any
 
 SPANS_S = {"15m": 900, "1h": 3_600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
 WIDTH = 1_000  # user units of the SVG's time axis
+NAMES_WIDTH = 170  # and of the names beside it; inbox.css has the share of the two
 LANE_HEIGHT = 34
 BIN = 5  # units of one bar of errors
 MAX_LANES = 60

@@ -90,6 +90,10 @@ class InFlight:
     facts: Pairs
 
 
+# What uWSGI's own alarms say, without the plugin's watch -> the name that the watch has for it
+UWSGI_SAYS = {"listen queue of socket": "listen-queue", "*** backtrace of ": "segfault"}
+
+
 @dataclass(slots=True)
 class Event:
     """One event, read from any protocol version."""
@@ -134,5 +138,6 @@ class Event:
         """
         found = self.tag("uwsgi.event")
         if not found and (self.sdk.startswith("heka-raven.uwsgi") or self.logger == "uwsgi.sentry"):
-            return "uwsgi"
+            said = self.message.lstrip()
+            return next((name for start, name in UWSGI_SAYS.items() if said.startswith(start)), "uwsgi")
         return found

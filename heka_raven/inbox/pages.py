@@ -47,6 +47,7 @@ def _environment(static: Static) -> Environment:
     environment.filters.update(
         ago=wording.ago,
         iso=wording.iso,
+        figures=wording.figures,
         machine=wording.machine,
         count=wording.count,
         size=wording.size,
@@ -172,6 +173,7 @@ class Pages:
             shown=len(rows),
             ticks=hostview.ticks(end - width_s, end),
             width=hostview.WIDTH,
+            names_width=hostview.NAMES_WIDTH,
             lane_height=hostview.LANE_HEIGHT,
             server_events=[row for row in rows if row["server_event"]][:100],
         )

@@ -120,7 +120,7 @@ def summarise(event: Event) -> Summary:
         level=event.level,
         type=kind,
         message=message[:1_000],
-        culprit=culprit,
+        culprit=culprit or event.logger,
         logger=event.logger,
         transaction=event.transaction,
         method=method,

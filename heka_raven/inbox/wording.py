@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 from markupsafe import Markup, escape
 
-from heka_raven.inbox.model import Error, Frame
+from heka_raven.inbox.model import Error, Frame, Pairs
 
 FILTERED = "[Filtered]"
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
@@ -50,6 +50,19 @@ def size(value: int) -> str:
         if value >= step:
             return f"{value / step:.1f} {unit}"
     return f"{value} B"
+
+
+def figures(rows: Pairs) -> Pairs:
+    """The server's numbers, with those in bytes and milliseconds also in units that one can read."""
+    out = []
+    for name, value in rows:
+        if value.isascii() and value.isdigit() and len(value) <= 15:
+            if name.endswith("_bytes") and int(value) >= 1_000:
+                value = f"{value} ({size(int(value))})"
+            elif name.endswith("_ms") and int(value) >= 1_000:
+                value = f"{value} ({int(value) / 1_000:,.1f} s)"
+        out.append((name, value))
+    return out
 
 
 def marked(text: str) -> Markup:

@@ -127,7 +127,7 @@ PAGES = {
 @pytest.mark.parametrize("look", ["light", "dark", "narrow", "narrow-dark"])
 def test_every_page_is_accessible(filled, tmp_path, look):
     """axe-core finds nothing wrong, in light and dark, wide and narrow; nothing overflows; the console is silent."""
-    size = (390, 844) if look.startswith("narrow") else (1280, 1000)
+    size = (375, 812) if look.startswith("narrow") else (1280, 1000)
     with chromium(tmp_path / "profile", size, dark=look.endswith("dark")) as driver:
         found = {}
         for name, path in PAGES.items():
@@ -178,9 +178,27 @@ def test_keys(filled, browser):
     wait(lambda: browser.current_url == filled.url + "/")
     one(browser, ".issue")
     press(browser, "/")
-    press(browser, "keyerror", ENTER)
-    wait(lambda: "q=keyerror" in browser.current_url)
-    wait(lambda: ["KeyError: 'GBP'"] == titles(browser))
+    press(browser, "worker", ENTER)
+    wait(lambda: "q=worker" in browser.current_url)
+    wait(lambda: 2 == len(titles(browser)))
+    press(browser, "j", "j", ENTER)
+    wait(lambda: "/event/" in browser.current_url)
+    press(browser, ESCAPE)
+    wait(lambda: "q=worker" in browser.current_url)
+    wait(lambda: titles(browser)[1] == chosen(browser))
+
+
+def test_keys_of_the_event_page(fresh, browser):
+    """j goes on to the older event of the issue, as down the list; k back to the newer; / begins a search."""
+    old, new = (send(fresh, number, message="the same thing") for number in (1, 2))
+    browser.get(f"{fresh.url}/event/{new}")
+    press(browser, "j")
+    wait(lambda: browser.current_url.endswith(old))
+    press(browser, "j")
+    press(browser, "k")
+    wait(lambda: browser.current_url.endswith(new))
+    press(browser, "/")
+    wait(lambda: "q" == browser.switch_to.active_element.get_attribute("id"))
 
 
 def test_filters_apply_when_chosen(filled, browser):
@@ -208,6 +226,16 @@ def test_the_event_page_folds_and_marks(filled, browser):
     assert "[Filtered]" == one(browser, "#request .filtered").text
     related = [item.text for item in all_of(browser, "#related a")]
     assert ["KeyError: 'GBP'", "worker 3 over its time limit"] == [text.split("\n")[-1] for text in related]
+
+
+def test_names_stay_beside_the_time_line(filled, tmp_path):
+    """On a narrow screen the newest end of the time line is in sight, and the workers' names with it."""
+    with chromium(tmp_path / "profile", (375, 812)) as driver:
+        driver.get(filled.url + "/hosts?span=15m")
+        name = one(driver, ".names .worker")
+        box = driver.execute_script("return arguments[0].getBoundingClientRect()", name)
+        assert 0 <= box["left"] < box["right"] <= 375
+        assert 0 < driver.execute_script("return document.querySelector('.chart').scrollLeft")
 
 
 def test_copying(filled, browser):

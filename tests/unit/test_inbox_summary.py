@@ -72,6 +72,28 @@ def test_the_innermost_app_frame_is_the_culprit():
     assert "GET /pay" == summarise(read_event(failing(transaction="GET /pay"))).culprit
 
 
+def test_the_logger_stands_where_there_is_no_culprit():
+    """So that the list says where a message came from; it does not split issues that were one."""
+    event = {"message": "the disk is full", "logger": "shop.jobs"}
+    assert "shop.jobs" == summarise(read_event(event)).culprit
+    assert "" == summarise(read_event({"message": "the disk is full"})).culprit
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ('listen queue of socket "127.0.0.1:8080" (fd: 3) full !!! (101/100)', "listen-queue"),
+        ("*** backtrace of 4711 ***\nuwsgi(uwsgi_backtrace+0x2a)", "segfault"),
+        ("CRITICAL the payment service does not answer", "uwsgi"),
+    ],
+)
+def test_alarms_of_uwsgi_are_known_by_their_words(said, kind):
+    """Without the watch, too, a full queue and a crash stand as such in the host view; only what the plugin sent."""
+    alarm = {"message": said, "logger": "mine", "sdk": {"name": "heka-raven.uwsgi", "version": "1"}}
+    assert kind == summarise(read_event(alarm)).server_event
+    assert "" == summarise(read_event({"message": said})).server_event
+
+
 def test_an_empty_event_has_a_title():
     """So that there is something to click."""
     assert "(no message)" == summarise(read_event({})).title

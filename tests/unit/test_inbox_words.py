@@ -12,7 +12,7 @@ from heka_raven.inbox.hostview import MAX_LANES, WIDTH, lanes_of, ticks
 from heka_raven.inbox.quota import Quota
 from heka_raven.inbox.server import ListenError, is_loopback, parse_address
 from heka_raven.inbox.shape import read_event
-from heka_raven.inbox.wording import ago, count, iso, machine, marked, tree, underlined
+from heka_raven.inbox.wording import ago, count, figures, iso, machine, marked, tree, underlined
 
 TOKEN = "a token of some length"
 
@@ -130,6 +130,16 @@ def test_failing_columns_are_marked_and_escaped():
 def test_what_was_filtered_stands_out():
     """Escaped, marked as often as it occurs."""
     assert 'a=<span class="filtered">[Filtered]</span>&amp;b=&lt;' == marked("a=[Filtered]&b=<")
+
+
+def test_figures_of_the_server_have_units_to_read():
+    """Bytes and milliseconds of some size; anything else as it came."""
+    rows = [("rss_bytes", "123456789"), ("request_age_ms", "61004"), ("worker", "3"), ("x_ms", "a"), ("y_ms", "12")]
+    assert [
+        ("rss_bytes", "123456789 (123.5 MB)"),
+        ("request_age_ms", "61004 (61.0 s)"),
+        *rows[2:],
+    ] == figures(rows)
 
 
 def test_times_and_numbers_in_words():

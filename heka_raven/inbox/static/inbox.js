@@ -88,6 +88,18 @@
   };
   setInterval(age, 5 * LIVE_MS);
 
+  // Back is the list as it was left: its search, its filters, the chosen issue.
+  const back = document.querySelector("a[data-back]");
+  const onList = Boolean(document.getElementById("q"));
+  if (onList) sessionStorage.setItem("list", location.pathname + location.search.replace("?find", ""));
+  else if (back && back.closest(".crumb")) back.href = sessionStorage.getItem("list") || back.href;
+  const left = sessionStorage.getItem("left");
+  sessionStorage.removeItem("left");
+  if (left) choose(document.querySelector(`.issue[data-id="${CSS.escape(left)}"]`));
+  addEventListener("pagehide", () => {
+    if (onList) sessionStorage.setItem("kept", chosen() ? chosen().dataset.id : "");
+  });
+
   // Filters apply at once.
   for (const select of document.querySelectorAll(".pick select")) {
     select.addEventListener("change", () => select.form.submit());
@@ -122,8 +134,10 @@
       if (typing) typing.blur();
       else if (chosen()) { chosen().classList.remove("chosen"); document.getElementById("main").focus(); }
       else {
-        const back = document.querySelector("a[data-back]");
-        if (back) location.href = back.href;
+        if (back) {
+          sessionStorage.setItem("left", sessionStorage.getItem("kept") || "");
+          location.href = back.href;
+        }
         else if (location.search) location.href = "/";
       }
       return;
