@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from heka_raven.scope import current_environ, describe_current
+
 # The plugin compares this much of an exception's message (HK_RING_MAX_TEXT in core/ring.h): uWSGI may cut the rest.
 MAX_MESSAGE = 4096  # bytes
 REPORTED = b"sentry_reported"
@@ -113,6 +115,33 @@ def tell_request(environ: Mapping[str, Any], *, transaction: str | None = None, 
         pass  # an event that knows less is better than a request that fails
 
 
+def answer_for_requests() -> bool:
+    """Let ``sentry-watch`` ask this process about its request: its route and user, which nobody told in advance.
+
+    The plugin asks with a signal, before it kills a worker for its time or when a request is slow. The answer is given
+    by the main thread as soon as Python runs in it; while C code does, there is none.
+    """
+    module = _uwsgi()
+    if module is None:
+        return False
+    try:
+        signal.signal(signal.SIGRTMIN + 6, _answer)
+        module.call(b"sentry_ready", b"answer")
+    except Exception:
+        return False  # not the main thread: the events know less
+    return True
+
+
+def _answer(signum: int, frame: object) -> None:
+    """Runs between two instructions of the application: reads, and lets nothing out."""
+    try:
+        environ, facts = current_environ(), describe_current()
+        if environ is not None and facts is not None:
+            tell_request(environ, transaction=facts.transaction, user=facts.user)
+    except BaseException:
+        pass
+
+
 def _core(environ: Mapping[str, Any]) -> bytes:
     """The core that a request runs on; uWSGI names it where a worker has more than one."""
     core = environ.get("uwsgi.core", 0)
@@ -155,7 +184,7 @@ def register_stack() -> bool:
         # Only this signal: faulthandler.enable() is the application's own. After a crash, the plugin's handler sends
         # itself the signal.
         faulthandler.register(signal.SIGRTMIN + 5, file=descriptor, all_threads=True, chain=False)
-        module.call(b"sentry_stack_ready")
+        module.call(b"sentry_ready", b"stack")
     except Exception:
         return False  # an event without a stack is better than an application that does not start
     return True

@@ -27,7 +27,7 @@ EDGE = [
 ]  # fmt: skip
 GLUE = [
     "clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "snapshot", "spoolglue", "watch",
-    "watch_report", "watch_worker",
+    "watch_live", "watch_report", "watch_stack", "watch_worker",
 ]  # fmt: skip
 
 GCC_LIST = ["core/" + f for f in CORE] + ["edge/" + f for f in EDGE] + ["glue/" + f for f in GLUE]

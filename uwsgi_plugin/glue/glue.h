@@ -18,6 +18,7 @@ typedef struct hk_glue_options {
     char *ca;
     char *proxy;
     char *watch;
+    char *watch_options; /* of its handler, as those of an alarm */
     int watch_slow_s;
     int watch_backlog; /* percent */
     int storm_deaths;

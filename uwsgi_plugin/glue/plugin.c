@@ -27,6 +27,8 @@ static struct uwsgi_option options[] = {
     { "sentry-environment", required_argument, 0, "environment of every event", uwsgi_opt_set_str, &hk_glue.environment, 0 },
     { "sentry-watch", required_argument, 0, "report deaths, harakiri, full queues: true, or a list", uwsgi_opt_set_str,
       &hk_glue.watch, 0 },
+    { "sentry-watch-options", required_argument, 0, "options of these events, as an alarm's: dsn, protocol, tags",
+      uwsgi_opt_set_str, &hk_glue.watch_options, 0 },
     { "sentry-watch-slow", required_argument, 0, "report a request older than this many seconds", uwsgi_opt_set_int,
       &hk_glue.watch_slow_s, 0 },
     { "sentry-watch-backlog", required_argument, 0, "percent of the listen queue that is reported (default 100)",

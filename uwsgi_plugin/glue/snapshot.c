@@ -28,12 +28,11 @@ static uint16_t size_of(const struct uwsgi_core *core)
     return size;
 }
 
-/* What the worker told of it, and the trace in its headers. */
-static void add_note(int worker, hk_pool *pool, hk_snapshot *out)
+void hk_snapshot_again(hk_pool *pool, hk_snapshot *out)
 {
     hk_note copy;
 
-    if (hk_note_get(hk_worker_note(worker, out->core), out->start_us, &copy)) {
+    if (out->start_us > 0 && hk_note_get(hk_worker_note(out->worker, out->core), out->start_us, &copy)) {
         out->transaction = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_TRANSACTION));
         out->user = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_USER));
         out->event_id = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_EVENT_ID));
@@ -58,7 +57,7 @@ int hk_snapshot_core(int worker, int core, hk_pool *pool, hk_snapshot *out)
     if (copy_vars(c->buffer, size, pool, &out->vars) == 0
         && (size_of(c) != size || memcmp(out->vars.p, c->buffer + 4, size) != 0))
         out->vars = hk_slice_make("", 0);
-    add_note(worker, pool, out);
+    hk_snapshot_again(pool, out);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (out->start_us == 0 || !__atomic_load_n(&c->in_request, __ATOMIC_ACQUIRE)
         || c->req.start_of_request != out->start_us) {
@@ -95,7 +94,7 @@ int hk_snapshot_ended(int worker, const hk_life *life, hk_pool *pool, hk_snapsho
     out->start_us = life->over_start_us;
     out->age_ms = (life->over_us - life->over_start_us) / 1000;
     (void)copy_vars(uwsgi.workers[worker].cores[out->core].buffer, life->over_size, pool, &out->vars);
-    add_note(worker, pool, out);
+    hk_snapshot_again(pool, out);
     return 1;
 }
 

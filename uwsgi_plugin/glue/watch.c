@@ -1,7 +1,7 @@
 /* watch.c: harakiri, crashes, kills, full queues and slow requests, with the request and the Python stack.
  *
  * Runs in the master: from its cycle, and from the harakiri just before a kill. Only there it waits, at most 150 ms in
- * all: the stack of a request that lives on is read in a later cycle than it was asked for.
+ * all; watch_live.c never does.
  */
 #include "watch.h"
 
@@ -9,17 +9,7 @@
 #include "../edge/sys.h"
 
 #define LOOK_MS 250U  /* how often requests and queues are looked at; deaths in every cycle */
-#define STACK_MS 20U  /* a stack that was asked for is read after that */
-#define MAX_PENDING 8 /* requests of one worker that wait for one stack; more are told without */
-#define MAX_SOCKETS 64
 #define STORM_LINES 10 /* deaths that the event of a storm names */
-
-typedef struct pending {
-    hk_watch_event events[MAX_PENDING];
-    size_t count;
-    uint64_t asked_ms;
-    hk_pool pool;
-} pending;
 
 /* What the master knows of a worker. */
 typedef struct seen {
@@ -28,7 +18,6 @@ typedef struct seen {
     int cursed;
     pid_t dead;     /* whose death was looked at */
     pid_t harakiri; /* who is being killed for it */
-    pending waiting;
 } seen;
 
 typedef struct death_line {
@@ -40,11 +29,8 @@ typedef struct death_line {
 } death_line;
 
 unsigned hk_watch_mask;
-static hk_glue_handler handler;
+hk_glue_handler hk_watch_handler;
 static seen *workers;
-static uint64_t *slow_seen; /* by worker and core: start of the request that was reported */
-static int queue_full[MAX_SOCKETS];
-static int unix_queue_silent; /* the kernel does not tell the queues of unix sockets: said once */
 static hk_watch_oom oom;
 static hk_watch_storm storm;
 static death_line last_deaths[STORM_LINES];
@@ -68,6 +54,19 @@ static void check_options(void)
     }
 }
 
+static void configure(void)
+{
+    const char *given = hk_glue.watch_options == NULL ? "" : hk_glue.watch_options;
+    hk_buf text;
+
+    hk_buf_init(&text, 65536);
+    if (strstr(given, "logger=") == NULL)
+        hk_buf_puts(&text, *given == '\0' ? "logger=uwsgi.watch" : "logger=uwsgi.watch,");
+    hk_buf_puts(&text, given);
+    hk_entry_configure(&hk_watch_handler, "sentry-watch-options", hk_buf_text(&text));
+    hk_buf_free(&text);
+}
+
 void hk_watch_share(void)
 {
     if (hk_glue.watch == NULL)
@@ -79,61 +78,17 @@ void hk_watch_share(void)
         return;
     }
     if (hk_watch_mask != 0)
-        hk_entry_configure(&handler, "sentry-watch", "logger=uwsgi.watch");
+        configure();
     if (hk_watch_mask != 0 && !uwsgi.master_process)
         hk_sys_log("[sentry] sentry-watch: no master, so nobody watches");
-    if (handler.off || !uwsgi.master_process)
+    if (hk_watch_handler.off || !uwsgi.master_process)
         hk_watch_mask = 0;
     if (hk_watch_mask == 0)
         return;
     check_options();
     workers = uwsgi_calloc(((size_t)uwsgi.numproc + 1) * sizeof *workers);
-    slow_seen = uwsgi_calloc(((size_t)uwsgi.numproc + 1) * (size_t)uwsgi.cores * sizeof *slow_seen);
+    hk_live_share();
     hk_worker_share();
-}
-
-/* ---- events that wait for a stack ---- */
-
-static void report_pending(int worker)
-{
-    pending *p = &workers[worker].waiting;
-    hk_slice stack;
-    size_t i;
-
-    if (p->count == 0)
-        return;
-    stack = p->asked_ms == 0 ? hk_slice_make("", 0) : hk_stack_read(worker, &p->pool);
-    for (i = 0; i < p->count; i++) {
-        p->events[i].stack = stack;
-        hk_watch_report(&handler, &p->events[i], &p->pool);
-    }
-    if (p->asked_ms != 0)
-        hk_stack_clear(worker);
-    hk_pool_free(&p->pool);
-    memset(p, 0, sizeof *p);
-}
-
-/* What e points to is in the worker's pool. */
-static void wait_for_stack(int worker, const hk_watch_event *e)
-{
-    pending *p = &workers[worker].waiting;
-
-    p->events[p->count++] = *e;
-    if (p->count == 1)
-        p->asked_ms = hk_stack_ask(worker) == 0 ? hk_sys_monotonic_ms() : 0;
-    if (p->asked_ms == 0 || p->count == MAX_PENDING)
-        report_pending(worker);
-}
-
-static void start_event(hk_watch_event *e, hk_watch_kind kind, int worker)
-{
-    memset(e, 0, sizeof *e);
-    e->kind = kind;
-    e->worker = worker;
-    if (worker > 0) {
-        e->pid = uwsgi.workers[worker].pid;
-        hk_watch_figure(e, "rss_bytes", hk_kernel_rss(e->pid));
-    }
 }
 
 /* ---- harakiri ---- */
@@ -146,18 +101,22 @@ void hk_watch_harakiri(int worker)
     if (workers == NULL || worker <= 0 || worker > uwsgi.numproc || workers[worker].harakiri == uwsgi.workers[worker].pid)
         return;
     workers[worker].harakiri = uwsgi.workers[worker].pid;
-    report_pending(worker);
+    hk_live_report(worker);
     if (!hk_watch_on(HK_WATCH_HARAKIRI))
         return;
     hk_pool_init(&pool);
-    start_event(&e, HK_WATCH_HARAKIRI, worker);
+    hk_watch_start(&e, HK_WATCH_HARAKIRI, worker);
     /* The snapshot first: the signal can interrupt a sleep and let the request finish. */
     (void)hk_snapshot_oldest(worker, &pool, &e.suspect);
     if (hk_stack_ask(worker) == 0) {
         hk_stack_wait(worker);
         e.stack = hk_stack_read(worker, &pool);
     }
-    hk_watch_report(&handler, &e, &pool);
+    if (e.suspect.start_us > 0 && hk_answer_ask(worker) == 0) {
+        hk_answer_wait(worker, e.suspect.core);
+        hk_snapshot_again(&pool, &e.suspect);
+    }
+    hk_watch_report(&hk_watch_handler, &e, &pool);
     hk_pool_free(&pool);
 }
 
@@ -207,7 +166,7 @@ static void count_death(const hk_watch_event *e, hk_pool *pool)
     if (!hk_watch_storm_add(&storm, now_s, (unsigned)hk_glue.storm_deaths, (unsigned)hk_glue.storm_s)
         || !hk_watch_on(HK_WATCH_STORM))
         return;
-    start_event(&s, HK_WATCH_STORM, 0);
+    hk_watch_start(&s, HK_WATCH_STORM, 0);
     snprintf(words, sizeof words, "%d workers died within %d seconds", hk_glue.storm_deaths, hk_glue.storm_s);
     s.words = hk_slice_of(words);
     hk_watch_figure(&s, "storm_deaths", (uint64_t)hk_glue.storm_deaths);
@@ -215,7 +174,7 @@ static void count_death(const hk_watch_event *e, hk_pool *pool)
     hk_buf_init(&deaths, 65536);
     put_deaths(now_s, &deaths);
     s.deaths = hk_buf_slice(&deaths);
-    hk_watch_report(&handler, &s, pool);
+    hk_watch_report(&hk_watch_handler, &s, pool);
     hk_buf_free(&deaths);
 }
 
@@ -253,7 +212,7 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
     hk_watch_event e;
     hk_pool pool;
 
-    report_pending(worker);
+    hk_live_report(worker);
     memset(&none, 0, sizeof none);
     none.core = -1;
     if (life->pid != pid)
@@ -291,7 +250,7 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
             hk_watch_figure(&e, "rss_bytes", w->rss_size);
         if (life->signal != 0)
             e.stack = hk_stack_read(worker, &pool);
-        hk_watch_report(&handler, &e, &pool);
+        hk_watch_report(&hk_watch_handler, &e, &pool);
     }
     if (e.kind == HK_WATCH_NONE && d.harakiri)
         e.kind = HK_WATCH_HARAKIRI;
@@ -316,79 +275,6 @@ int hk_watch_reports_crash(hk_slice alarm)
         if ((uint64_t)uwsgi.workers[i].pid == pid || (uint64_t)workers[i].dead == pid)
             return 1;
     return 0;
-}
-
-/* ---- what lives on ---- */
-
-static void look_for_slow(int worker)
-{
-    pending *p = &workers[worker].waiting;
-    hk_watch_event e;
-    int core;
-
-    for (core = 0; core < uwsgi.cores; core++) {
-        const struct uwsgi_core *c = &uwsgi.workers[worker].cores[core];
-        uint64_t *told = &slow_seen[(size_t)worker * (size_t)uwsgi.cores + (size_t)core], start = c->req.start_of_request;
-        if (!c->in_request || start == 0 || *told == start
-            || uwsgi_micros() < start + (uint64_t)hk_glue.watch_slow_s * 1000000U)
-            continue;
-        start_event(&e, HK_WATCH_SLOW, worker);
-        if (!hk_snapshot_core(worker, core, &p->pool, &e.suspect))
-            continue;
-        *told = e.suspect.start_us;
-        wait_for_stack(worker, &e);
-    }
-}
-
-static void report_queue(const struct uwsgi_socket *s, uint64_t waiting, uint64_t max)
-{
-    hk_snapshot one, oldest;
-    hk_watch_event e;
-    char words[256];
-    hk_pool pool;
-    int i;
-
-    memset(&oldest, 0, sizeof oldest);
-    hk_pool_init(&pool);
-    for (i = 1; i <= uwsgi.numproc; i++)
-        if (hk_snapshot_oldest(i, &pool, &one) && (oldest.worker == 0 || one.start_us < oldest.start_us))
-            oldest = one;
-    start_event(&e, HK_WATCH_LISTEN_QUEUE, oldest.worker);
-    snprintf(words, sizeof words, "%llu of %llu connections wait at %.128s", (unsigned long long)waiting, (unsigned long long)max,
-             s->name == NULL ? "?" : s->name);
-    hk_watch_figure(&e, "queue", waiting);
-    hk_watch_figure(&e, "queue_max", max);
-    if (oldest.worker == 0) { /* nobody is at work: no worker has started yet */
-        e.words = hk_slice_of(words);
-        hk_watch_report(&handler, &e, &pool);
-    } else {
-        pending *p = &workers[oldest.worker].waiting;
-        e.words = hk_pool_keep(&p->pool, hk_slice_of(words));
-        if (hk_snapshot_core(oldest.worker, oldest.core, &p->pool, &e.suspect))
-            wait_for_stack(oldest.worker, &e);
-        else
-            hk_watch_report(&handler, &e, &p->pool);
-    }
-    hk_pool_free(&pool);
-}
-
-static void look_at_queues(void)
-{
-    const struct uwsgi_socket *s;
-    uint64_t waiting, max;
-    int i;
-
-    for (s = uwsgi.sockets, i = 0; s != NULL && i < MAX_SOCKETS; s = s->next, i++) {
-        waiting = s->queue; /* uWSGI reads those of TCP sockets once a second */
-        max = s->max_queue;
-        if (s->family == AF_UNIX && hk_kernel_unix_queue(s->fd, &waiting, &max) < 0) {
-            if (!unix_queue_silent)
-                hk_sys_log("[sentry] sentry-watch: the kernel does not tell the listen queue of a unix socket: not watched");
-            unix_queue_silent = 1;
-        }
-        if (hk_watch_queue_is_news(&queue_full[i], waiting, max, (unsigned)hk_glue.watch_backlog))
-            report_queue(s, waiting, max);
-    }
 }
 
 /* ---- the master's cycle ---- */
@@ -423,9 +309,7 @@ void hk_watch_cycle(void)
     if (workers == NULL)
         return;
     look_for_deaths();
-    for (i = 1; i <= uwsgi.numproc; i++)
-        if (workers[i].waiting.count > 0 && now - workers[i].waiting.asked_ms >= STACK_MS)
-            report_pending(i);
+    hk_live_collect(now);
     if (looked_ms != 0 && now - looked_ms < LOOK_MS)
         return;
     looked_ms = now;
@@ -433,7 +317,7 @@ void hk_watch_cycle(void)
     for (i = 1; i <= uwsgi.numproc; i++)
         if (hk_watch_on(HK_WATCH_SLOW) && hk_glue.watch_slow_s > 0 && uwsgi.workers[i].pid > 0
             && workers[i].dead != uwsgi.workers[i].pid)
-            look_for_slow(i);
+            hk_live_find_slow(i);
     if (hk_watch_on(HK_WATCH_LISTEN_QUEUE))
-        look_at_queues();
+        hk_live_look_at_queues();
 }

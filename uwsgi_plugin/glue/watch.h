@@ -10,12 +10,14 @@
 
 #include <signal.h>
 
-#define HK_STACK_SIGNAL (SIGRTMIN + 5) /* uwsgi_bridge.py registers faulthandler on it */
+#define HK_STACK_SIGNAL (SIGRTMIN + 5)  /* uwsgi_bridge.py registers faulthandler on it, */
+#define HK_ANSWER_SIGNAL (SIGRTMIN + 6) /* and on this one its own handler */
 
 /* What one life of a worker leaves behind, in shared memory. */
 typedef struct hk_life {
     pid_t pid;
     pid_t ready;   /* the process whose faulthandler is registered: no other is ever signalled */
+    pid_t answers; /* likewise, that tells of its request when asked */
     int signal;    /* the crash signal that its handler saw */
     int core;      /* on which it crashed; -1: not known */
     int in_order;  /* it took uWSGI's own way out */
@@ -36,7 +38,8 @@ static inline int hk_watch_on(hk_watch_kind kind)
 hk_life *hk_worker_life(int worker, uint64_t generation);
 const hk_note *hk_worker_note(int worker, int core);
 void hk_worker_share(void); /* in the master, before any fork */
-int hk_worker_stack_fd(int worker); /* the memory file that its faulthandler writes to */
+int hk_worker_stack_fd(int worker); /* the memory file that its faulthandler writes to, */
+int hk_worker_python_fd(void);      /* under this number */
 
 /* snapshot.c: what a worker was doing, read from uWSGI's shared memory. Memory of zeros: nothing. */
 typedef struct hk_snapshot {
@@ -51,6 +54,7 @@ typedef struct hk_snapshot {
 int hk_snapshot_core(int worker, int core, hk_pool *pool, hk_snapshot *out); /* 1: a request is in flight */
 int hk_snapshot_oldest(int worker, hk_pool *pool, hk_snapshot *out);
 int hk_snapshot_ended(int worker, const hk_life *life, hk_pool *pool, hk_snapshot *out); /* that ended over a limit */
+void hk_snapshot_again(hk_pool *pool, hk_snapshot *s); /* what was told of it since */
 void hk_snapshot_describe(const hk_snapshot *s, hk_pool *pool, hk_inflight *out);
 /* All other requests in flight, at most max; how many. */
 size_t hk_snapshot_others(const hk_snapshot *suspect, hk_pool *pool, hk_inflight *out, size_t max);
@@ -60,6 +64,10 @@ int hk_stack_ask(int worker);
 void hk_stack_wait(int worker);
 hk_slice hk_stack_read(int worker, hk_pool *pool);
 void hk_stack_clear(int worker);
+
+/* What only the application knows of the request on a core: it tells when it is asked, into the core's note. */
+int hk_answer_ask(int worker);
+void hk_answer_wait(int worker, int core);
 
 /* One event. */
 typedef struct hk_figure {
@@ -80,7 +88,17 @@ typedef struct hk_watch_event {
     size_t figure_count;
 } hk_watch_event;
 
+extern hk_glue_handler hk_watch_handler;
+
+void hk_watch_start(hk_watch_event *e, hk_watch_kind kind, int worker); /* worker: it lives; 0: of none */
 void hk_watch_figure(hk_watch_event *e, const char *name, uint64_t value);
 void hk_watch_report(const hk_glue_handler *handler, const hk_watch_event *e, hk_pool *pool);
+
+/* watch_live.c */
+void hk_live_share(void);
+void hk_live_report(int worker);        /* what waits for a stack of this worker, which may die now */
+void hk_live_collect(uint64_t now_ms);  /* what has waited long enough */
+void hk_live_find_slow(int worker);
+void hk_live_look_at_queues(void);
 
 #endif

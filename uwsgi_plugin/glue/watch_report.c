@@ -3,6 +3,7 @@
 
 #include "../core/frames.h"
 #include "../core/pystack.h"
+#include "../edge/kernel.h"
 #include "../edge/source.h"
 #include "../edge/sys.h"
 
@@ -14,6 +15,17 @@ void hk_watch_figure(hk_watch_event *e, const char *name, uint64_t value)
         return;
     e->figures[e->figure_count].name = name;
     e->figures[e->figure_count++].value = value;
+}
+
+void hk_watch_start(hk_watch_event *e, hk_watch_kind kind, int worker)
+{
+    memset(e, 0, sizeof *e);
+    e->kind = kind;
+    e->worker = worker;
+    if (worker > 0) {
+        e->pid = uwsgi.workers[worker].pid;
+        hk_watch_figure(e, "rss_bytes", hk_kernel_rss(e->pid));
+    }
 }
 
 static hk_slice keep(hk_buf *b, hk_pool *pool)

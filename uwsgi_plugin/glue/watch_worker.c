@@ -4,8 +4,6 @@
  */
 #include "watch.h"
 
-#include "../edge/sys.h"
-
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,7 +13,7 @@ static hk_note *notes;    /* shared: one a core */
 static int *stack_fds;    /* a memfd a worker, made before any fork: it outlives the worker */
 static int python_fd = -1; /* the number that Python's faulthandler writes to; each worker has its own memfd under it */
 static struct stat own_file; /* of that memfd: the application may have closed it and opened another under its number */
-static int registered_here; /* this process, or the one it was forked from, registered faulthandler */
+static int stack_here, answers_here; /* this process, or the one it was forked from, registered its handlers */
 static hk_life *own_life;
 static struct sigaction previous[64];
 static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
@@ -34,6 +32,11 @@ const hk_note *hk_worker_note(int worker, int core)
 int hk_worker_stack_fd(int worker)
 {
     return stack_fds[worker];
+}
+
+int hk_worker_python_fd(void)
+{
+    return python_fd;
 }
 
 static int is_worker(void)
@@ -124,6 +127,14 @@ static void add_request_hook(void (*func)(struct wsgi_request *))
     item->custom_ptr = pointer;
 }
 
+static void set_ready(void)
+{
+    if (stack_here)
+        __atomic_store_n(&own_life->ready, own_life->pid, __ATOMIC_RELEASE);
+    if (answers_here)
+        __atomic_store_n(&own_life->answers, own_life->pid, __ATOMIC_RELEASE);
+}
+
 void hk_watch_worker_start(void)
 {
     struct sigaction action;
@@ -140,8 +151,9 @@ void hk_watch_worker_start(void)
     for (i = 0; i < (size_t)uwsgi.cores; i++)
         if ((own[i].sequence & 1) != 0)
             hk_note_reset(&own[i]); /* it died while it wrote */
-    if (python_fd >= 0 && dup2(stack_fds[uwsgi.mywid], python_fd) >= 0 && fstat(python_fd, &own_file) == 0 && registered_here)
-        __atomic_store_n(&own_life->ready, getpid(), __ATOMIC_RELEASE);
+    if (python_fd < 0 || dup2(stack_fds[uwsgi.mywid], python_fd) < 0 || fstat(python_fd, &own_file) != 0)
+        stack_here = 0;
+    set_ready();
     memset(&action, 0, sizeof action);
     action.sa_sigaction = note_crash;
     action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
@@ -252,23 +264,26 @@ static uint64_t stack_fd(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     return strlen(*out);
 }
 
-/* sentry_stack_ready(): faulthandler is registered, in this process and those forked from it. */
-static uint64_t stack_ready(uint8_t argc, char **argv, uint16_t *argvs, char **out)
+/* sentry_ready(what): what is registered, in this process and those forked from it: faulthandler for "stack", a handler
+ * that tells the request for "answer". */
+static uint64_t ready(uint8_t argc, char **argv, uint16_t *argvs, char **out)
 {
-    (void)argc;
-    (void)argv;
-    (void)argvs;
     (void)out;
-    registered_here = 1;
+    if (argc < 1)
+        return 0;
+    if (hk_slice_is(hk_slice_make(argv[0], argvs[0]), "answer"))
+        answers_here = 1;
+    else
+        stack_here = 1;
     if (own_life != NULL && own_life->pid == getpid())
-        __atomic_store_n(&own_life->ready, getpid(), __ATOMIC_RELEASE);
+        set_ready();
     return 0;
 }
 
 void hk_watch_register(void)
 {
-    uint64_t (*functions[3])(uint8_t, char **, uint16_t *, char **) = { stack_fd, stack_ready, request };
-    static char *const names[3] = { "sentry_stack_fd", "sentry_stack_ready", "sentry_request" };
+    uint64_t (*functions[3])(uint8_t, char **, uint16_t *, char **) = { stack_fd, ready, request };
+    static char *const names[3] = { "sentry_stack_fd", "sentry_ready", "sentry_request" };
     void *func;
     int i;
 
@@ -301,61 +316,4 @@ void hk_worker_share(void)
         stack_fds[i] = make_memfd();
     hook_threads();
     lives = uwsgi_calloc_shared(n * 2 * sizeof *lives);
-}
-
-/* ---- the stack, seen from the master ---- */
-
-void hk_stack_clear(int worker)
-{
-    if (ftruncate(stack_fds[worker], 0) == 0)
-        lseek(stack_fds[worker], 0, SEEK_SET);
-}
-
-int hk_stack_ask(int worker)
-{
-    const struct uwsgi_worker *w = &uwsgi.workers[worker];
-    hk_life *life = hk_worker_life(worker, w->respawn_count);
-    char path[64], name[64];
-    ssize_t n;
-
-    if (w->pid <= 0 || life->pid != w->pid || __atomic_load_n(&life->ready, __ATOMIC_ACQUIRE) != w->pid)
-        return -1;
-    /* The application may have closed it and opened a file of its own under the number. */
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)w->pid, python_fd);
-    n = readlink(path, name, sizeof name);
-    if (n <= 0 || !hk_slice_starts(hk_slice_make(name, (size_t)n), "/memfd:heka-raven-stack"))
-        return -1;
-    hk_stack_clear(worker);
-    return kill(w->pid, HK_STACK_SIGNAL);
-}
-
-void hk_stack_wait(int worker)
-{
-    const struct timespec step = { 0, 2000000 };
-    uint64_t until = hk_sys_monotonic_ms() + 100;
-    int same = 0;
-    off_t last = 0;
-    struct stat st;
-
-    while (same < 3 && hk_sys_monotonic_ms() < until) {
-        nanosleep(&step, NULL);
-        if (fstat(stack_fds[worker], &st) != 0)
-            return;
-        same = st.st_size > 0 && st.st_size == last ? same + 1 : 0;
-        last = st.st_size;
-    }
-}
-
-hk_slice hk_stack_read(int worker, hk_pool *pool)
-{
-    enum { MOST = 65536 };
-    struct stat st;
-    char *text;
-    ssize_t n;
-
-    if (fstat(stack_fds[worker], &st) < 0 || st.st_size == 0)
-        return hk_slice_make("", 0);
-    text = hk_pool_alloc(pool, MOST);
-    n = text == NULL ? 0 : pread(stack_fds[worker], text, MOST, 0);
-    return hk_slice_make(n > 0 ? text : "", n > 0 ? (size_t)n : 0);
 }
