@@ -154,7 +154,8 @@ def test_debug_masks_key_and_secret(serve, receiver):
     wait_for(lambda: "HTTP status 200" in server.text(), f"the debug lines\n{server.text()}")
     lines = [line for line in server.text().splitlines() if "[sentry] debug" in line]
     assert len(lines) == 2 and "key and secret masked" in lines[0]
-    assert "secretkey" not in "".join(lines) and "publickey" not in lines[0]
+    assert "secretkey" not in "".join(lines) and "publickey" not in "".join(lines)
+    assert all(f"http://127.0.0.1:{receiver.port}/api/1/envelope/" in line for line in lines)
 
 
 def test_middleware_finds_the_spool_and_starts_no_thread(serve, receiver):

@@ -149,8 +149,5 @@ char *hk_buf_dup(hk_slice s)
 
 void hk_buf_wipe(void *p, size_t n)
 {
-    volatile unsigned char *bytes = p;
-
-    while (n > 0)
-        bytes[--n] = 0;
+    explicit_bzero(p, n);
 }

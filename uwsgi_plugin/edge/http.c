@@ -23,6 +23,7 @@ typedef struct slot {
     hk_buf retry_after;
     int has_location, has_rate_limits, has_retry_after;
     int headers_done; /* the end of the headers of the final reply was seen */
+    hk_buf set_for; /* url, auth, type and flags of the last request: the next one like it needs its body only */
     char error[CURL_ERROR_SIZE];
     void *tag;
     int busy;
@@ -88,6 +89,41 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
     return n;
 }
 
+/* Whether the handle is set up for such a request; if not, *s notes that it will be. */
+static int is_set_for(slot *s, const hk_request_out *r)
+{
+    size_t old = s->set_for.len, n;
+    hk_buf *b = &s->set_for;
+
+    hk_buf_puts(b, r->url);
+    hk_buf_putc(b, '\n');
+    hk_buf_puts(b, r->auth);
+    hk_buf_putc(b, '\n');
+    hk_buf_puts(b, r->content_type);
+    hk_buf_putc(b, r->no_verify ? '!' : '\n');
+    hk_buf_put_u64(b, r->timeout_s);
+    n = b->len - old;
+    if (hk_buf_ok(b) && old == n && memcmp(b->data, b->data + old, n) == 0) {
+        b->len = n;
+        return 1;
+    }
+    if (!hk_buf_ok(b)) {
+        hk_buf_clear(b);
+        return 0;
+    }
+    memmove(b->data, b->data + old, n);
+    b->len = n;
+    return 0;
+}
+
+static int set_body(CURL *c, hk_slice body)
+{
+    int bad = curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n) != CURLE_OK;
+
+    bad |= curl_easy_setopt(c, CURLOPT_POSTFIELDS, body.p) != CURLE_OK;
+    return bad ? -1 : 0;
+}
+
 static int set_up(hk_http *h, slot *s, const hk_request_out *r)
 {
     CURL *c = s->easy;
@@ -128,8 +164,6 @@ static int set_up(hk_http *h, slot *s, const hk_request_out *r)
     bad |= curl_easy_setopt(c, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS) != CURLE_OK;
 #endif
     bad |= curl_easy_setopt(c, CURLOPT_POST, 1L) != CURLE_OK;
-    bad |= curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n) != CURLE_OK;
-    bad |= curl_easy_setopt(c, CURLOPT_POSTFIELDS, r->body.p) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_HTTPHEADER, s->headers) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_USERAGENT, HK_CLIENT) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) != CURLE_OK;
@@ -164,14 +198,19 @@ static int start(void *ctx, const hk_request_out *r)
         return -1;
     if (s->easy == NULL)
         s->easy = curl_easy_init();
-    else
-        curl_easy_reset(s->easy); /* connections live in the multi handle */
     if (s->easy == NULL)
         return -1;
+    if (!is_set_for(s, r)) {
+        curl_easy_reset(s->easy); /* connections live in the multi handle */
+        if (set_up(h, s, r) < 0) {
+            hk_buf_clear(&s->set_for);
+            return -1;
+        }
+    }
     s->has_location = s->has_rate_limits = s->has_retry_after = s->headers_done = 0;
     s->error[0] = '\0';
     s->tag = r->tag;
-    if (set_up(h, s, r) < 0 || curl_multi_add_handle(h->multi, s->easy) != CURLM_OK)
+    if (set_body(s->easy, r->body) < 0 || curl_multi_add_handle(h->multi, s->easy) != CURLM_OK)
         return -1;
     s->busy = 1;
     return 0;
@@ -272,6 +311,7 @@ hk_http *hk_http_new(const hk_http_options *options)
         hk_buf_init(&h->slots[i].location, MAX_HEADER);
         hk_buf_init(&h->slots[i].rate_limits, MAX_HEADER);
         hk_buf_init(&h->slots[i].retry_after, MAX_HEADER);
+        hk_buf_init(&h->slots[i].set_for, 32768);
     }
     return h;
 bad:
@@ -295,6 +335,9 @@ void hk_http_free(hk_http *h)
         hk_buf_free(&s->location);
         hk_buf_free(&s->rate_limits);
         hk_buf_free(&s->retry_after);
+        if (s->set_for.data != NULL)
+            hk_buf_wipe(s->set_for.data, s->set_for.len); /* keys */
+        hk_buf_free(&s->set_for);
     }
     if (h->multi != NULL)
         curl_multi_cleanup(h->multi);

@@ -178,7 +178,7 @@ int hk_queue_refresh(hk_queue *q, int new_fd, uint64_t now_ms, int force)
     q->entries = fresh;
     q->count = n;
     took = hk_sys_monotonic_ms() - now_ms;
-    q->next_list_ms = now_ms + took * 10;
+    q->next_list_ms = now_ms + took * 20;
     /* A file that came within the same tick of the clock would not change the mtime: look once more. */
     q->listed = (uint64_t)st.st_mtim.tv_sec * 1000U + (uint64_t)st.st_mtim.tv_nsec / 1000000U + 50U
         < hk_sys_now_ns() / 1000000U;
@@ -202,7 +202,7 @@ hk_status hk_queue_read(int dir_fd, const char *name, hk_buf *out)
         rc = HK_ERR_LIMIT;
         goto out;
     }
-    while ((n = read(fd, part, sizeof part)) != 0) {
+    while (out->len < (size_t)st.st_size && (n = read(fd, part, sizeof part)) != 0) { /* renamed whole: it does not grow */
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

@@ -20,7 +20,7 @@ typedef struct hk_queue {
     size_t count;
     struct timespec mtime; /* of new/ when it was listed */
     int listed;
-    uint64_t next_list_ms; /* not listed again before: a listing may cost a tenth of the time at most */
+    uint64_t next_list_ms; /* not listed again before: a listing may cost a twentieth of the time at most */
 } hk_queue;
 
 void hk_queue_init(hk_queue *q);
@@ -36,7 +36,7 @@ int hk_queue_measure(int new_fd, uint64_t *files, uint64_t *bytes);
 
 void hk_queue_name(const hk_queue_entry *e, char out[HK_QUEUE_NAME]);
 
-/* The bytes of a file. HK_ERR_SYSTEM: it vanished or is no regular file;
+/* The bytes of a file, into an empty buffer. HK_ERR_SYSTEM: it vanished or is no regular file;
  * HK_ERR_LIMIT: over HK_ENVELOPE_MAX_BYTES. */
 hk_status hk_queue_read(int dir_fd, const char *name, hk_buf *out);
 

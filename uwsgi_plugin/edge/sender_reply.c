@@ -153,8 +153,8 @@ void hk_sender_on_reply(void *ctx, const hk_reply_in *r)
     v = hk_policy_reply(r->status, r->location, hk_buf_slice(&f->wire.url), f->hops,
                         f->report ? 0 : hk_sender_age_s(&f->entry), s->options.discard_limited, &target);
     if (f->debug)
-        hk_sys_log("[sentry] debug: event %.32s to %s: %s %d", f->name + strlen(f->name) - 36, t->key,
-                   r->status == 0 ? r->error : "HTTP status", r->status);
+        hk_sys_log("[sentry] debug: event %.32s to %s: %s %d", f->name + strlen(f->name) - 36,
+                   f->wire.udp ? "udp" : f->request.url, r->status == 0 ? r->error : "HTTP status", r->status);
     pause_target(s, t, r);
     if (v.action == HK_FOLLOW) {
         if (hk_buf_ok(&target) && follow(s, f, &target) == 0)
