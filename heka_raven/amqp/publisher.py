@@ -53,7 +53,7 @@ class Publisher:
         """Nothing is opened.
 
         Args:
-            once: publish what is there, then return; also when no node can be reached or the queue is full.
+            once: publish what is there, then return; also when no node can be reached, it blocks, or the queue is full.
             send_secret: leave the DSN's secret in; else the relay's allow-list must know it, if the server wants it.
         """
         self.link = Link(options, self._ready, self._lost)
@@ -120,7 +120,7 @@ class Publisher:
             return not self._in_flight or self._channel is None or now >= self._stop_by
         if not self._once:
             return False
-        return self._listing.done and (not self._known or self._losses >= self._urls)
+        return self._listing.done and (not self._known or self._losses >= self._urls or self.link.blocked)
 
     def _scan(self) -> None:
         new = [name for name in self._listing.look() if name not in self._known]

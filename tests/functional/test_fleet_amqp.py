@@ -199,6 +199,19 @@ def test_without_a_broker_once_leaves_everything(tmp_path, node, queue):
     assert "guest" not in done.stdout + done.stderr
 
 
+def test_once_does_not_wait_for_the_disk_of_the_broker(tmp_path, node, queue):
+    """Under the disk alarm --once ends with 3, and the events wait; afterwards it publishes them."""
+    path = fill(tmp_path / "host", 10)
+    node.ctl("set_disk_free_limit", "100000000000000")
+    try:
+        assert 3 == publish_once(path, node, queue).returncode
+        assert 10 == len(spool_names(path))
+    finally:
+        node.ctl("set_disk_free_limit", "10000000")
+    assert 0 == publish_once(path, node, queue).returncode
+    assert exact(path)
+
+
 def test_a_full_queue_leaves_events_with_the_publisher(tmp_path, node, queue):
     """reject-publish: over the queue's limit the broker refuses, the spool keeps, and later everything goes."""
     path = fill(tmp_path / "host", 0)
