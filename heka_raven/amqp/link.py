@@ -24,8 +24,10 @@ READY_TIMEOUT_S = 30.0  # from the first byte to the queue being there; a node w
 LOOK_EVERY_S = 10.0  # how often the depth of the queues is asked for
 CLOSE_WAIT_S = 2.0
 LOG_EVERY_S = 60.0
-# Redeliveries before a message goes to the dead letters: one that kills its relay each time must not do so for ever.
-DELIVERY_LIMIT = 20
+# Redeliveries before a message goes to the dead letters: one that kills its relay each time must not do so for ever. A
+# relay whose spool is full is cut off by the broker every half an hour (consumer_timeout), which counts as one: so many
+# last for two days, longer than events wait in its spool (max_age).
+DELIVERY_LIMIT = 100
 
 logger = logging.getLogger("heka_raven")
 

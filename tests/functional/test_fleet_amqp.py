@@ -149,6 +149,27 @@ def test_the_disk_of_a_relay_is_full(tmp_path, node, queue):
         subprocess.run(["umount", disk], check=True)
 
 
+def test_a_full_relay_is_cut_off_by_the_broker(tmp_path, node, queue):
+    """RabbitMQ ends a channel that holds messages too long: another relay has them, none goes to the dead letters."""
+    path = fill(tmp_path / "host", 40)
+    assert 0 == publish_once(path, node, queue).returncode
+    settings = (
+        "application:set_env(rabbit, channel_tick_interval, {}), application:set_env(rabbit, consumer_timeout, {})."
+    )
+    node.ctl("eval", settings.format(500, 1000))
+    try:
+        options = ("--dsn", RULE, "--max-count", "10", "--prefetch", "20")
+        with from_broker(tmp_path / "small", node, queue, *options) as small:
+            wait_for(lambda: small.counts().get("redelivered", 0) >= 60, 60, "the third time")
+            assert 10 == len(small.names())
+            with from_broker(tmp_path / "large", node, queue, "--dsn", RULE) as large:
+                wait_for(lambda: len(large.names()) == 30, 60)
+    finally:
+        node.ctl("eval", settings.format(60_000, 1_800_000))
+    assert 40 == len({*spool_ids(tmp_path / "small"), *spool_ids(tmp_path / "large")})
+    assert [0, 0] == [node.depth(queue), node.depth(queue + ".dead")]
+
+
 def test_two_relays_share_the_queue(tmp_path, node, queue):
     """Both get a part; together they have each event once."""
     path = fill(tmp_path / "host", 2000)
