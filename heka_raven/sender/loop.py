@@ -21,6 +21,7 @@ from heka_raven.sender.reports import Reports
 from heka_raven.sender.request import Request, RequestError, build_report, build_request
 from heka_raven.sender.schedule import Schedule
 from heka_raven.sender.udp import UdpTransport
+from heka_raven.sender.workload import Workload
 from heka_raven.spool import Spool, parse_name
 
 HIRE_BELOW = 0.5  # of one processor, used by all workers together
@@ -68,8 +69,7 @@ class Sender:
         self._workers: list[threading.Thread] = []
         self._idle = 0
         self._active = 0  # workers with a name in hand
-        self._cpu_s = 0.0  # that workers used since the staff was looked at
-        self._staffed_at = 0.0
+        self._workload = Workload()
         self._stopping = False
         self._drain_until: float | None = None
         self._listing = Listing(spool, once=once)
@@ -130,8 +130,7 @@ class Sender:
         the first is alone until it is seen to wait.
         """
         tick = time.monotonic()
-        share = self._cpu_s / max(tick - self._staffed_at, 0.001)
-        self._cpu_s, self._staffed_at = 0.0, tick
+        share = self._workload.share(self._workers, tick)
         if not self._schedule.ready(time.time(), tick):
             return
         if self._idle:
@@ -152,7 +151,6 @@ class Sender:
                     self._condition.wait()
                     self._idle -= 1
                 self._active += 1
-            began_cpu_s = time.thread_time()
             try:
                 self._deliver(name)
             except Exception:
@@ -160,7 +158,6 @@ class Sender:
             finally:
                 with self._condition:
                     self._active -= 1
-                    self._cpu_s += time.thread_time() - began_cpu_s
 
     def _take(self) -> str | None:
         if self._stopping and (self._drain_until is None or time.monotonic() >= self._drain_until):
