@@ -3,11 +3,12 @@
 import base64
 import json
 import os
-import random
 import signal
 import socket
 import stat
 import subprocess
+import threading
+import time
 import zlib
 
 import pytest
@@ -30,6 +31,12 @@ from heka.client import HekaClient
 from heka.streams import TcpStream
 from heka.wire import RecordReader
 from heka_raven.envelope import parse_envelope
+from heka_raven.relay import listener as listener_module
+from heka_raven.relay.address import parse_address
+from heka_raven.relay.allow import AllowList
+from heka_raven.relay.intake import Intake
+from heka_raven.relay.signers import Signers
+from heka_raven.spool import Spool
 
 DSN = "http://key@sentry.example.com/1"
 RULE = "http://*@sentry.example.com/*"
@@ -163,6 +170,58 @@ def test_more_connections_than_places(tmp_path):
     assert relay.counts()["connections.refused"] >= 1
 
 
+def test_a_quiet_connection_makes_room(tmp_path, monkeypatch):
+    """When all places are taken, the one that was quiet longest is closed for the new one."""
+    monkeypatch.setattr(listener_module, "MIN_QUIET_S", 0.2)
+    intake = Intake(Spool(str(tmp_path / "spool")), AllowList([RULE]), Signers({}))
+    served = listener_module.Listener([parse_address("listen", "tcp://127.0.0.1:0")], intake, max_connections=2)
+    thread = threading.Thread(target=served.run)
+    thread.start()
+    try:
+        where = ("127.0.0.1", served.addresses[0].port)
+        with (
+            socket.create_connection(where, 10) as quiet,
+            socket.create_connection(where, 10) as busy,
+        ):
+            quiet.sendall(encode(event_json(0), DSN))
+            wait_for(lambda: len(intake.spool.names()) == 1)
+            time.sleep(0.3)
+            busy.sendall(encode(event_json(1), DSN))
+            wait_for(lambda: len(intake.spool.names()) == 2)
+            with socket.create_connection(where, 10) as third:
+                third.sendall(encode(event_json(2), DSN))
+                wait_for(lambda: len(intake.spool.names()) == 3)
+                assert b"" == quiet.recv(1)
+    finally:
+        served.stop()
+        thread.join()
+        served.close()
+    assert (1, 0) == (intake.counts["connections.quiet"], intake.counts["connections.refused"])
+
+
+def test_what_is_cut_off_or_dropped_is_counted(tmp_path):
+    """A client that goes in the middle of a record, and each datagram that the kernel threw away."""
+    with running_relay(tmp_path / "spool", "--dsn", RULE) as relay:
+        relay.send_tcp(encode(event_json(1), DSN)[:40])
+        wait_for(lambda: relay.counts().get("connections.cut") == 1)
+        relay.process.send_signal(signal.SIGSTOP)
+        sent = 400  # of 30 KB: more than net.core.rmem_max lets the socket hold, 4 MiB at most
+        for number in range(sent):
+            relay.send_udp(encode(event_json(number, 30_000), DSN))
+        relay.process.send_signal(signal.SIGCONT)
+
+        def told():
+            nonlocal sent
+            sent += 1
+            relay.send_udp(encode(event_json(sent, 300), DSN))  # the kernel tells with the next that comes
+            counts = relay.counts()
+            return counts.get("udp_dropped") and counts["accepted"] >= 5
+
+        wait_for(told)
+        wait_for(lambda: relay.counts()["accepted"] + relay.counts()["udp_dropped"] == sent)
+        assert relay.counts()["accepted"] == len(relay.names())
+
+
 def test_other_types_are_counted_or_handed_on(tmp_path):
     """--forward gives records of other types on as they came, so their signature still holds."""
     other = encode("line", None, kind="nginx.access", hmac=KEY)
@@ -251,98 +310,3 @@ def test_a_wrong_option_is_one_line(tmp_path):
     assert 2 == done.returncode
     assert 1 == done.stderr.count("\n")
     assert "--allow-unsigned" in done.stderr
-
-
-def mutate(dice, data):
-    """One of the ways in which bytes go wrong."""
-    data = bytearray(data)
-    kind = dice.randrange(7)
-    if kind == 0:
-        for _ in range(dice.randint(1, 8)):
-            data[dice.randrange(len(data))] = dice.randrange(256)
-    elif kind == 1:
-        del data[dice.randrange(len(data)) :]
-    elif kind == 2:
-        at = dice.randrange(len(data))
-        del data[at : at + dice.randint(1, 40)]
-    elif kind == 3:
-        at = dice.randrange(len(data))
-        data[at:at] = dice.randbytes(dice.randint(1, 40))
-    elif kind == 4:
-        at = dice.randrange(len(data))
-        data[at:at] = dice.choice((b"\x1e", b"\x1f", b"\x1e\x02\x08", b"\x1e\xff", b"\x1e\x04\x08\xff\xff\x03\x1f"))
-    elif kind == 5:
-        data = bytearray(dice.randbytes(dice.randint(1, 200)))
-    else:
-        at = dice.randrange(len(data))
-        data[at:] = data[: dice.randrange(len(data))]
-    return bytes(data)
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("rounds", [4_000, pytest.param(1_000_000, marks=pytest.mark.full)])
-def test_fuzz_the_reader(rounds):
-    """Mutated records, in any pieces: no exception, no growth, and the valid record behind each still comes."""
-    dice = random.Random(10)
-    seeds = [record for _, record in GOLDEN_EVENTS] + [encode(event_json(1), DSN, hmac=KEY), encode("", None, kind="x")]
-    valid = encode("the valid one", DSN, kind="valid")
-    heads = tuple(valid[:size] for size in range(1, len(valid) + 1))
-    reader = RecordReader()
-    missed = swallowed = 0
-    for number in range(rounds):
-        reader.feed(mutate(dice, dice.choice(seeds)))
-        assert reader.pending <= 65_536 + 65_536 + 258
-        if number % 20 == 0:
-            # A cut record may hold back what follows, up to the length it promised: end it, as the relay does with a
-            # connection, and look whether what is valid is found.
-            records = reader.feed(valid) + reader.finish()
-            if not any(record.message.type == "valid" for record in records):
-                # The format has no escape: a wrong length that reaches into the next record takes it for its own, if
-                # what comes of it happens to be a Message. Nothing else may take it.
-                missed += 1
-                swallowed += any(record.payload.endswith(heads) for record in records)
-            reader = RecordReader()
-    assert swallowed == missed <= rounds / 20 * 0.02
-
-
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("rounds", [4_000, pytest.param(1_000_000, marks=pytest.mark.full)])
-def test_fuzz_the_socket(tmp_path, rounds):
-    """A relay under mutated records over many connections: it lives, does not grow, and takes every valid event."""
-    dice = random.Random(11)
-    seeds = [readdress(record, DSN) for _, record in GOLDEN_EVENTS]
-    seeds += [encode(event_json(n, 300), DSN, kind="x") for n in range(5)]
-    with running_relay(
-        tmp_path / "spool", "--dsn", "https://never.example.com/1", "--dsn", "http://valid@v.example.com/1"
-    ) as relay:
-        batches = rounds // 200
-        must, behind = set(), set()
-        growing_from = 0
-        for batch in range(batches):
-            before, after, other, datagram = (
-                encode(event_json(10 * batch + place), "http://valid@v.example.com/1") for place in range(4)
-            )
-            with relay.tcp() as sock:
-                try:
-                    sock.sendall(before)
-                    sock.sendall(b"".join(mutate(dice, dice.choice(seeds)) for _ in range(200)))
-                    sock.sendall(after)
-                except OSError:
-                    pass  # closed for too much garbage
-            relay.send_udp(mutate(dice, dice.choice(seeds)))
-            relay.send_tcp(other)
-            relay.send_udp(datagram)
-            must |= {f"{10 * batch + place:032x}" for place in (0, 2)}
-            behind.add(f"{10 * batch + 1:032x}")
-            if batch == batches // 2:
-                growing_from = relay.rss_bytes()
-        wait_for(lambda: must <= set(spool_ids(relay.spool)), 60, "the valid events")
-        assert relay.process.poll() is None
-        assert relay.rss_bytes() - growing_from < 16 * 2**20
-        relay.send_tcp(encode(event_json(10**8), "http://valid@v.example.com/1"))
-        wait_for(lambda: f"{10**8:032x}" in spool_ids(relay.spool))
-        # Behind garbage in the same connection: a mutated length may swallow it, or the connection was closed.
-        assert len(behind & set(spool_ids(relay.spool))) >= 0.5 * batches
-        assert 0 == relay.counts().get("refused.internal", 0)
-        assert relay.peak_rss_bytes() < 100 * 2**20
-    assert 0 == relay.ledger().missing
