@@ -49,7 +49,8 @@ def test_the_wheel_holds_the_middleware_and_the_plugins_sources(wheel):
     assert "heka_raven/uwsgi_plugin/uwsgiplugin.py" in names
     assert any(n.startswith("heka_raven/uwsgi_plugin/core/") and n.endswith(".c") for n in names)
     assert any(n.startswith("heka_raven/uwsgi_plugin/core/") and n.endswith(".h") for n in names)
-    assert "heka/message.proto" in names
+    assert {"heka/message.proto", "heka/message_pb2.pyi", "heka/tests/helpers.py"} <= set(names)
+    assert {f"{package}/py.typed" for package in ("heka", "heka_raven", "metlog_raven")} <= set(names)
     assert {"heka", "heka_raven", "metlog_raven"} == {n.split("/")[0] for n in names if ".dist-info/" not in n}
     assert [] == [n for n in names if n.endswith((".so", ".o", ".pyc"))]
 

@@ -288,10 +288,11 @@ def test_bug_11_text_around_a_variable_is_kept(monkeypatch):
         verbose = true
         path = ${HEKA_TEST_HOME}/a:${HEKA_TEST_HOME}/b
         share = 100%
+        signs = %% %(path)s
         """,
         "heka",
     )
-    assert {"path": "/home/x/a:/home/x/b", "share": "100%"} == client.dummy(verbose=True)
+    assert {"path": "/home/x/a:/home/x/b", "share": "100%", "signs": "%% %(path)s"} == client.dummy(verbose=True)
 
 
 def test_bug_12_a_filter_that_fails_is_logged_once_and_lets_the_message_pass(caplog):

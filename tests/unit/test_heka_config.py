@@ -19,7 +19,7 @@ from heka.exceptions import ConfigError, EnvironmentNotFoundError, MethodNotFoun
 from heka.holder import CLIENT_HOLDER, HekaClientHolder, get_client
 from heka.message import Message
 from heka.path import DottedNameResolver, resolve_name
-from heka.streams import DebugCaptureStream, FileStream, UdpStream
+from heka.streams import DebugCaptureStream, FileStream, StdLibLoggingStream, StdOutStream, TcpStream, UdpStream
 
 CAPTURE = "heka.streams.DebugCaptureStream"
 
@@ -218,6 +218,65 @@ def test_dict_and_stream_forms_agree():
     assert (client.stream.args, client.stream.options) == ((1, 2), {"x": 1, "y": 2})
     assert {"a": {"b": 1, "c": 2}, "a_b": 1} == nest_prefixes({"a": {"b": 0, "c": 2}, "a_b": 1}, ["a"])
     assert {"a-b": 1, "a": {"b": 1}} == nest_prefixes({"a-b": 1}, ["a"], "-")
+
+
+# Every option of heka-py's streams: as text of an INI file, as keys of a dict, and what the stream then is.
+STREAM_OPTIONS = {
+    "udp": (
+        "stream_class = heka.streams.UdpStream\nstream_host = localhost\nstream_port = 5565\n",
+        {"stream_class": "heka.streams.UdpStream", "stream_host": "localhost", "stream_port": 5565},
+        lambda stream: isinstance(stream, UdpStream) and stream._destinations == [("localhost", 5565)],
+    ),
+    "udp to several": (
+        "stream_class = heka.streams.UdpStream\nstream_host = a\n  b\n  c\nstream_port = 1\n  2\n",
+        {"stream_class": "heka.streams.UdpStream", "stream_host": ["a", "b", "c"], "stream_port": [1, 2]},
+        lambda stream: stream._destinations == [("a", 1), ("b", 2), ("c", 2)],
+    ),
+    "tcp": (
+        "stream_class = heka.streams.tcp.TcpStream\nstream_host = 192.168.20.2\nstream_port = 5566\n",
+        {"stream": {"class": "heka.streams:TcpStream", "host": "192.168.20.2", "port": "5566"}},
+        lambda stream: isinstance(stream, TcpStream) and stream._destinations == [("192.168.20.2", 5566)],
+    ),
+    "tcp by position": (
+        "stream_class = heka.streams.TcpStream\nstream_args = a\n  5566\n",
+        {"stream": {"class": "heka.streams.TcpStream", "args": ["a", 5566]}},
+        lambda stream: stream._destinations == [("a", 5566)],
+    ),
+    "file": (
+        "stream_class = heka.streams.FileStream\nstream_filepath = /dev/null\n",
+        {"stream_class": "heka.streams.FileStream", "stream_filepath": "/dev/null"},
+        lambda stream: isinstance(stream, FileStream) and stream.filepath == "/dev/null",
+    ),
+    "logging": (
+        "stream_class = heka.streams.StdLibLoggingStream\nstream_logger_name = HekaLogger\n"
+        "encoder = heka.encoders.StdlibPayloadEncoder\n",
+        {
+            "stream": {"class": StdLibLoggingStream, "logger_name": "HekaLogger"},
+            "encoder": "heka.encoders.StdlibPayloadEncoder",
+        },
+        lambda stream: isinstance(stream, StdLibLoggingStream) and stream.logger.name == "HekaLogger",
+    ),
+    "stdout": (
+        "stream_class = heka.streams.StdOutStream\n",
+        {"stream": {"class": "heka.streams.StdOutStream"}},
+        lambda stream: isinstance(stream, StdOutStream),
+    ),
+    "capture": (
+        f"stream_class = {CAPTURE}\nstream_anything = 1\n",
+        {"stream_class": CAPTURE, "stream_anything": 1},
+        lambda stream: isinstance(stream, DebugCaptureStream) and stream.msgs.maxlen == 100,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STREAM_OPTIONS)
+def test_every_stream_takes_its_options_from_ini_and_from_dict(name):
+    """Each option of heka-py's streams works in both forms, in the spelling it had."""
+    text, config, is_right = STREAM_OPTIONS[name]
+    for client in (client_from_text_config("[heka]\n" + text, "heka"), client_from_dict_config(config)):
+        assert is_right(client.stream)
+        if hasattr(client.stream, "close"):
+            client.stream.close()
 
 
 def test_the_client_shows_its_configuration_without_the_key():

@@ -218,6 +218,11 @@ def test_whatever_the_client_makes_reads_back(messages, between, is_signed):
     records = list(client.stream.msgs)
     sent = sent_messages(client)
     for message, msg in zip(messages, sent, strict=True):
+        payload = message["payload"]
+        assert mended(message["type"]) == msg.type
+        assert mended("default" if message["logger"] is None else message["logger"]) == msg.logger
+        assert (6 if message["severity"] is None else message["severity"]) == msg.severity
+        assert (mended(payload) if isinstance(payload, str) else payload.decode("utf-8", "replace")) == msg.payload
         for (name, value), field in zip(flatten(message["fields"] or {}), msg.fields, strict=True):
             (found,) = field_values(field)
             assert (mended(name), carried(value), type(carried(value))) == (field.name, found, type(found))
