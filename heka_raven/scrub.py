@@ -146,12 +146,16 @@ class Scrubber:
 
     # -- trees --------------------------------------------------------------------------------------------------------
 
-    def mask_names(self, node: dict[Any, Any], loose: bool = False) -> None:
-        """Mask what stands under private names in *node* itself."""
-        for name, value in node.items():
-            kind = self._kind_of(name, loose)
+    def mask_names(self, node: dict[Any, Any], names: Iterable[Any] | None = None, loose: bool = False) -> None:
+        """Mask what stands under private names in *node* itself; *names*: those to look at, if not all."""
+        kinds = self._loose_kinds if loose else self._kinds
+        for name in tuple(node) if names is None else names:
+            kind = kinds.get(name)
+            if kind is None:
+                kind = self._kind_of(name, loose)
             if not kind:
                 continue
+            value = node[name]
             if kind == _SECRET:
                 if value is not None and value is not True and value is not False:
                     node[name] = self.mask
@@ -195,7 +199,7 @@ class Scrubber:
             return node
         done.add(id(node))
         if kind is dict:
-            self.mask_names(node, loose)
+            self.mask_names(node, None, loose)
             for name, value in node.items():
                 if type(value) in _TREES and (type(value) is not str or _suspicious(value)):
                     node[name] = self.scrub_tree(value, loose, done)
@@ -213,15 +217,20 @@ class Scrubber:
         """*text* without the secrets that can be told by a name before them, a URL's userinfo, or a scheme."""
         if not _suspicious(text):
             return text
-        if "://" in text:
-            text = _USERINFO.sub(rf"\1{self.mask}@", text)
+        marks = text.count("://")
+        if marks:
+            if "@" in text:
+                text = _USERINFO.sub(self._mask_userinfo, text)
             if text.endswith("…"):
                 text = _CUT_USERINFO.sub(rf"\1{self.mask}", text)
-        if "=" in text or ":" in text:
+        if "=" in text or text.count(":") > marks:
             text = self._mask_assigned(_ASSIGNED, text, loose)
         if "earer " in text or "asic " in text:
             text = _BEARER.sub(rf"\1 {self.mask}", text)
         return text
+
+    def _mask_userinfo(self, found: re.Match[str]) -> str:
+        return f"{found[1]}{self.mask}@"
 
     def _mask_assigned(self, pattern: re.Pattern[str], text: str, loose: bool) -> str:
         """Mask what *pattern* finds assigned to private names. What is not private is searched for more."""
@@ -243,8 +252,8 @@ class Scrubber:
 
     def clean_source(self, line: str) -> str:
         """A source line without the literals under secret names, and without URLs' userinfo."""
-        if "://" in line:
-            line = _USERINFO.sub(rf"\1{self.mask}@", line)
+        if "://" in line and "@" in line:
+            line = _USERINFO.sub(self._mask_userinfo, line)
         if ("=" in line or ":" in line) and ("'" in line or '"' in line):
             line = self._mask_assigned(_SOURCE_ASSIGNED, line, False)
         return line

@@ -119,7 +119,10 @@ def instance_dict(value: Any) -> dict[str, Any]:
 def is_one_of(value: Any, *kinds: type) -> bool:
     """Whether the type of *value* is exactly one of *kinds*; ``in`` would ask a metaclass for equality."""
     kind = type(value)
-    return any(kind is known for known in kinds)
+    for known in kinds:  # noqa: SIM110 - any() with a generator takes three times as long
+        if kind is known:
+            return True
+    return False
 
 
 def plain_dict(value: Any) -> dict[Any, Any]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Protocol
 
+import orjson
+
 from heka_raven.messages import exception_text
 from heka_raven.text import ELLIPSIS, clean, cut
 from heka_raven.typefacts import DICT, EXCEPTION, FIELDS, ITEMS, OPAQUE, TEXT, Plan, plan_of, type_name
@@ -41,7 +43,7 @@ class Guard(Protocol):
 
     def clean_text(self, text: str) -> str: ...
 
-    def mask_names(self, shown: dict[str, Any]) -> None: ...
+    def mask_names(self, shown: dict[str, Any], names: Iterable[str]) -> None: ...
 
     def mask_pair(self, shown: list[Any]) -> None: ...
 
@@ -90,9 +92,8 @@ class Walker:
         # One object is shown once, however many frames hold it. The object is kept, so that its id stays its own.
         self._memo: dict[int, tuple[Any, Any, int]] = {}
 
-    def exhausted(self, size: int = 0) -> bool:
-        """Whether the budget of the event is used up, now that *size* more characters are about to be shown."""
-        self.room -= size
+    def exhausted(self) -> bool:
+        """Whether the budget of the event is used up."""
         self.ticks -= 1
         if self.ticks <= 0:
             self.ticks = TICKS
@@ -160,7 +161,7 @@ def _str(walker: Walker, value: str, depth: int) -> str:
     walker.room -= length
     if not value.isascii():
         value = clean(value)
-    if "=" in value or ":" in value or "earer" in value:
+    if "=" in value or ":" in value or "earer " in value or "asic " in value:
         value = walker.guard.clean_text(value)
     return value
 
@@ -198,7 +199,7 @@ def _too_deep(walker: Walker, value: Any, length: int) -> str:
 def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: Iterable[Any] = ()) -> Any:
     """Show a list or a tuple; of anything else, *length* *items*, which iterate without the application's code."""
     if length < 0:
-        length, items = len(value), value[:MAX_ITEMS]
+        length, items = len(value), value
     if depth >= walker.max_depth:
         return _too_deep(walker, value, length)
     key = id(value) * 8 + depth
@@ -209,13 +210,24 @@ def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: I
         return known[1] if walker.room > 0 else CUT
     room = walker.room
     keep = length if length <= MAX_ITEMS else MAX_ITEMS if walker.legacy else MAX_ITEMS - 1
-    if walker.exhausted(4 * keep):
+    walker.room -= 4 * keep
+    walker.ticks -= 1
+    if (walker.ticks <= 0 or walker.room <= 0) and walker.exhausted():
         return CUT
-    head = list(islice(items, keep))
-    if not _all_small_integers(head):
+    head: list[Any] = [*islice(items, keep)]
+    for item in head:
+        # Types are compared by `is`: a set of them would ask their metaclasses for a hash.
+        if type(item) is not int:
+            plain = False
+            break
+    else:
+        plain = _are_small(head)
+    if not plain:
         depth += 1
+        get = HANDLERS.get
         for index, item in enumerate(head):
-            head[index] = walker.show(item, depth)
+            handler = get(id(type(item)))
+            head[index] = handler(walker, item, depth) if handler is not None else walker.show(item, depth)
         if length == 2:
             walker.guard.mask_pair(head)
     if length > keep and not walker.legacy:
@@ -224,12 +236,13 @@ def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: I
     return head
 
 
-def _all_small_integers(items: list[Any]) -> bool:
-    # Types are compared by `is`: a set of them would ask their metaclasses for a hash.
-    for item in items:
-        if type(item) is not int:
-            return False
-    return not items or (min(items) > _LOWEST and max(items) < MAX_INTEGER)
+def _are_small(integers: list[int]) -> bool:
+    """Whether all are below 2**53; orjson tells that five times as fast as min() and max()."""
+    try:
+        orjson.dumps(integers, None, orjson.OPT_STRICT_INTEGER)
+    except TypeError:
+        return False
+    return True
 
 
 def _mapping(walker: Walker, value: Any, depth: int, length: int = -1, items: Iterable[tuple[Any, Any]] = ()) -> Any:
@@ -246,7 +259,9 @@ def _mapping(walker: Walker, value: Any, depth: int, length: int = -1, items: It
         return known[1] if walker.room > 0 else CUT
     room = walker.room
     keep = length if length <= MAX_ITEMS else MAX_ITEMS if walker.legacy else MAX_ITEMS - 1
-    if walker.exhausted(8 * keep):
+    walker.room -= 8 * keep
+    walker.ticks -= 1
+    if (walker.ticks <= 0 or walker.room <= 0) and walker.exhausted():
         return CUT
     out: dict[str, Any] = {}
     try:
@@ -268,14 +283,14 @@ def _fill(
     get = HANDLERS.get
     guard = walker.guard
     safe = guard.safe_names
-    all_safe = True
+    unsafe: list[str] = []
     for name, item in pairs:
         # A safe name was looked at before: it is no private name, short, and encodes.
         if quoted or type(name) is not str or name not in safe:
-            all_safe = False
             name = walker.key(name, quoted)
             if name in out:
                 name = f"{name} ({len(out)})"
+            unsafe.append(name)
         kind = type(item)
         if kind is int and _LOWEST < item < MAX_INTEGER:
             out[name] = item
@@ -284,8 +299,8 @@ def _fill(
         else:
             handler = get(id(kind))
             out[name] = handler(walker, item, depth) if handler is not None else walker.show(item, depth)
-    if not all_safe:
-        guard.mask_names(out)
+    if unsafe:
+        guard.mask_names(out, unsafe)
 
 
 # -- by plan: subclasses and classes with fields ---------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from heka_raven.middleware.policy import class_names
@@ -16,6 +16,7 @@ from heka_raven.middleware.policy import class_names
 Environ = dict[str, Any]
 
 MAX_FRAMES = 100  # looked through in each direction
+MAX_KNOWN = 1024  # codes whose names are kept
 _NAMES = ("request", "req", "ctx")
 # The middleware's modules that call into the application: frames beyond are of another request, or of none.
 _BORDERS = frozenset({"heka_raven.middleware.wsgi", "heka_raven.middleware.body"})
@@ -45,13 +46,26 @@ def find_route(environ: Environ, traceback: TracebackType | None = None) -> str 
             if route is not None:
                 return route
     for frame in _frames(traceback):
-        for name in _NAMES:
-            code = frame.f_code
-            if name in code.co_varnames or name in code.co_cellvars or name in code.co_freevars:
-                route = _route_of(frame.f_locals.get(name), environ)
-                if route is not None:
-                    return route
+        for name in _names_in(frame.f_code):
+            route = _route_of(frame.f_locals.get(name), environ)
+            if route is not None:
+                return route
     return None
+
+
+_known_names: dict[int, tuple[CodeType, tuple[str, ...]]] = {}  # by the id of the code, which is kept alive
+
+
+def _names_in(code: CodeType) -> tuple[str, ...]:
+    """Those of _NAMES that *code* has a variable for. Python 3.11 makes its tuples of names anew at each look."""
+    known = _known_names.get(id(code))
+    if known is None:
+        variables = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+        known = code, tuple(name for name in _NAMES if name in variables)
+        if len(_known_names) >= MAX_KNOWN:
+            _known_names.clear()
+        _known_names[id(code)] = known
+    return known[1]
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
