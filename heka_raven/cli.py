@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from heka.exceptions import ConfigError
 from heka_raven import __version__
@@ -26,6 +28,13 @@ COMMANDS = {
     "relay": ("heka_raven.relay.command:main", "take events from a fleet: Heka records, or an AMQP broker"),
     "inbox": ("heka_raven.inbox.command:main", "a local Sentry-compatible inbox with a web page"),
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of options whose errors are one line, like every other error of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def usage() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from heka_raven.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from heka_raven.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Parser
 
 PLUGIN = "sentry_plugin.so"
 SOURCES = Path(__file__).resolve().parent / "uwsgi_plugin"
@@ -18,7 +17,7 @@ LOG_LINES = 15  # of a failed build: the compiler's last words
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="heka-raven build-plugin",
         description=f"Build {PLUGIN} with `uwsgi --build-plugin`, for that uwsgi: a plugin belongs to one binary.",
     )

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
 import binascii
 import math
@@ -18,7 +17,7 @@ import orjson
 
 from heka.message import field_values
 from heka.wire import Record, RecordReader
-from heka_raven.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from heka_raven.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Parser
 from heka_raven.dsn import DsnError, parse_dsn
 from heka_raven.envelope import MAX_ENVELOPE_SIZE, EnvelopeError, parse_envelope
 
@@ -33,7 +32,7 @@ class DecodeError(ValueError):
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="heka-raven decode",
         description="Heka records, raven payloads (one a line) and envelopes as lines of JSON with the keys uuid "
         "timestamp type logger severity payload pid hostname fields. Exit code 1: the end was cut off, or something "
@@ -54,7 +53,7 @@ def main(argv: list[str]) -> int:
                 with open(name, "rb") as file:
                     _decode(file, arguments.format, arguments.unpack)
         except DecodeError as error:
-            print(f"heka-raven decode: {name}: {error}", file=sys.stderr)
+            print(f"heka-raven decode: {'standard input' if name == '-' else name}: {error}", file=sys.stderr)
             code = EXIT_FAILED
         except OSError as error:
             if isinstance(error, BrokenPipeError):

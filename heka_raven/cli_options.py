@@ -6,7 +6,7 @@ import argparse
 import os
 import pwd
 
-from heka_raven.sender.options import CONVERTERS, SenderOptions, sender_options
+from heka_raven.sender.options import CONVERTERS, SenderOptions
 from heka_raven.spool_path import SpoolError, check_directory, resolve_spool_path
 
 
@@ -39,13 +39,22 @@ def add_sender(parser: argparse.ArgumentParser, *names: str) -> None:
             if isinstance(default, float)
             else f" (default {default})"
         )
-        option = "--" + name.removesuffix("_s").replace("_", "-")
-        parser.add_argument(option, dest=name, metavar=metavar, help=text + shown)
+        parser.add_argument(option_of(name), dest=name, metavar=metavar, help=text + shown)
+
+
+def option_of(name: str) -> str:
+    """The command's name for an option of the stream."""
+    return "--" + name.removesuffix("_s").replace("_", "-")
 
 
 def read_sender(arguments: argparse.Namespace) -> SenderOptions:
-    values = {name: value for name in CONVERTERS if (value := getattr(arguments, name, None)) is not None}
-    return sender_options(values)
+    """What the command line, or the configuration file, says of delivery.
+
+    Raises:
+        ConfigError: naming the option that is wrong.
+    """
+    given = {name: value for name in CONVERTERS if (value := getattr(arguments, name, None)) is not None}
+    return SenderOptions(**{name: CONVERTERS[name](option_of(name), value) for name, value in given.items()})
 
 
 def become_owner(path: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import os
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from heka_raven.amqp.command import send_to
 from heka_raven.amqp.options import add_broker, read_broker
-from heka_raven.cli import EXIT_FAILED, EXIT_LEFT, EXIT_LOCKED, EXIT_OK
+from heka_raven.cli import EXIT_FAILED, EXIT_LEFT, EXIT_LOCKED, EXIT_OK, Parser
 from heka_raven.cli_options import add_sender, add_spool, existing_spool, open_as_owner, read_sender
 from heka_raven.fleet_config import add_config, parse_with_config
 from heka_raven.sender.lock import SenderLock, holder_pid
@@ -28,7 +27,7 @@ logger = logging.getLogger("heka_raven")
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="heka-raven send",
         description="Deliver from the spool. Runs until SIGTERM or SIGINT: the requests in flight are finished first. "
         "As root it becomes the owner of the spool. Exit codes of --once: 0 nothing left, 3 something left, 4 another "
@@ -137,7 +136,7 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
 
 
 def retry_dead(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="heka-raven retry-dead",
         description="Put the events that servers refused (dead/) back into the spool; they count as captured anew.",
     )

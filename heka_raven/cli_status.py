@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -10,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from heka_raven.cli import EXIT_OK
+from heka_raven.cli import EXIT_OK, Parser
 from heka_raven.cli_options import add_spool, existing_spool
 from heka_raven.fleet_state import read_states
 from heka_raven.fleet_state import rows as fleet_rows
@@ -24,7 +23,7 @@ CLEAR = "\x1b[H\x1b[2J"
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="heka-raven status", description="What waits in a spool, what is limited, and where every event ended."
     )
     add_spool(parser)
@@ -33,11 +32,11 @@ def main(argv: list[str]) -> int:
         "--watch", nargs="?", const="2", metavar="S", help="again every S seconds (default 2) until Ctrl-C"
     )
     arguments = parser.parse_args(argv)
+    every_s = None if arguments.watch is None else to_seconds("--watch", arguments.watch, low=0.1, high=3600)
     path, reason = existing_spool(arguments.spool)
-    if arguments.watch is None:
+    if every_s is None:
         _show(collect(path, reason), arguments.json)
         return EXIT_OK
-    every_s = to_seconds("--watch", arguments.watch, low=0.1, high=3600)
     while True:
         found = collect(path, reason)
         if sys.stdout.isatty() and not arguments.json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
 import os
 import platform
@@ -15,7 +14,7 @@ import zlib
 import orjson
 
 from heka_raven import CLIENT_NAME, SDK_NAME, __version__
-from heka_raven.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from heka_raven.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Parser
 from heka_raven.cli_options import add_sender, read_sender
 from heka_raven.dsn import Dsn, DsnError, parse_dsn
 from heka_raven.envelope import encode_spool_envelope
@@ -29,7 +28,7 @@ DSN_VARIABLES = ("SENTRY_DSN", "HEKA_RAVEN_DSN")
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="heka-raven test",
         description="Send one event straight to the server, wait for its answer and say what happened. Exit code 0: it "
         "was accepted.",

@@ -44,6 +44,10 @@ class Dsn:
     def __repr__(self) -> str:
         return f"<Dsn {self.scheme}://…@{self.netloc()}{self.path}/{self.project}>"
 
+    def __str__(self) -> str:
+        """For logs: without the keys."""
+        return f"{self.scheme}://{self.netloc()}{self.path}/{self.project}"
+
     def netloc(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"

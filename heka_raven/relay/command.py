@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from heka.exceptions import ConfigError
 from heka_raven.amqp.options import add_broker, read_broker
-from heka_raven.cli import EXIT_FAILED, EXIT_OK
+from heka_raven.cli import EXIT_FAILED, EXIT_OK, Parser
 from heka_raven.cli_options import add_sender, add_spool, open_as_owner, read_sender
 from heka_raven.fleet_config import add_config, parse_with_config
 from heka_raven.fleet_state import FleetState
@@ -36,7 +36,7 @@ logger = logging.getLogger("heka_raven")
 
 def make_parser() -> argparse.ArgumentParser:
     """The options; each is also a key of the section ``[relay]``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="heka-raven relay",
         description="Take error events from a fleet, as Heka records or from an AMQP broker, into a spool, and deliver "
         "them. Runs until SIGTERM or SIGINT.",

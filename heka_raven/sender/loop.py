@@ -107,16 +107,20 @@ class Sender:
                 self._http.enforce_deadlines()
                 if not self._once:
                     self._keep_house()
-                if self._progress is not None:
-                    self._progress(self.tried, self.tried + self._schedule.waiting)
+                self._tell_progress()
         finally:
             self._end_workers()
             if self._once:
                 self._keep_house()
+            self._tell_progress()
             self._send_reports(final=True)
             save_limits(self._spool, self._limits, time.time())
             self._http.close()
             self._udp.close()
+
+    def _tell_progress(self) -> None:
+        if self._progress is not None:
+            self._progress(self.tried, self.tried + self._schedule.waiting)
 
     def _finished(self) -> bool:
         if not self._once and not self._stopping:

@@ -58,7 +58,7 @@ class Schedule:
 
     @property
     def waiting(self) -> int:
-        """Names that are known and not finished."""
+        """Names that are known and not finished; of those that get one try, the ones that were not tried."""
         return len(self._known)
 
     @property
@@ -111,9 +111,9 @@ class Schedule:
                 destination.round += 1
                 destination.failures += 1
                 destination.probe_at = tick + backoff_s(destination.failures, dice)
-        if finished:
+        if finished or self._once:
             self._known.discard(name)
-        elif not self._once:
+        else:
             heapq.heappush(destination.held, name)
 
     def gone(self, name: str) -> None:

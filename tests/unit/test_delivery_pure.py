@@ -207,6 +207,19 @@ def test_a_hanging_server_leaves_connections_to_the_others():
     assert schedule.begin(name, "other", 0, 0) is not None
 
 
+def test_one_try_is_one_try():
+    """With once, what was tried is waited for no longer, however it ended: only what was not tried is."""
+    schedule = Schedule(1, Limits(), once=True)
+    first, second = names(2)
+    schedule.found([first, second])
+    assert 2 == schedule.waiting
+    began = schedule.begin(schedule.next(0, 0), "a", 0, 0)
+    schedule.end(first, "a", began, 0, 0.5, failed=True, finished=False)
+    assert 1 == schedule.waiting
+    assert schedule.begin(schedule.next(0, 0), "a", 0, 0) is None
+    assert 1 == schedule.waiting
+
+
 def test_expired_events_need_a_reason():
     """Only events of a DSN that fails or is paused are given up for their age, each with its counter."""
     limits = Limits()
