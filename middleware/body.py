@@ -32,6 +32,8 @@ _PLAIN = frozenset(
 )
 """Beside list: types whose iteration runs no code of the application."""
 
+_EMPTY = b""  # Python keeps a single one
+
 # What any file, and any server's file_wrapper (wsgiref, gunicorn, Paste; waitress; uWSGI), has at least one of.
 _FILE_ATTRIBUTES = ("read", "filelike", "getfile")
 
@@ -63,10 +65,12 @@ def _is_file(body: Any, kind: type, environ: Environ) -> bool:
     if isinstance(wrapper, type):
         return issubclass(kind, wrapper)
     # uWSGI's is a function that gives back the file itself and remembers it: any object with read() may be one.
-    if wrapper is not None:
-        return hasattr(body, "read")
-    # The application may have taken it out of its environ.
-    return any(hasattr(body, name) for name in _FILE_ATTRIBUTES)
+    # If there is none, the application may have taken it out of its environ.
+    names = _FILE_ATTRIBUTES if wrapper is None else ("read",)
+    try:
+        return any(hasattr(body, name) for name in names)
+    except Exception:
+        return False  # its __getattr__ fails: that is for whoever asks it next, not for us to raise
 
 
 def _enter(state: State) -> Token[State | None] | None:
@@ -94,7 +98,8 @@ def _watch_generator(body: Generator[bytes, Any, Any], state: State, environ: En
             if token is not None:
                 _reset(token)
                 token = None
-            begun = True
+            if chunk is not _EMPTY:  # with which no server has to send the headers
+                begun = True
             yield chunk
             if _get() is not state:
                 token = _enter(state)
@@ -168,10 +173,13 @@ class Watched:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._body, name)
-        return partial(_close, self._state, self._environ, found) if name == "close" else found
+        return self._watched_close(found) if name == "close" else found
 
     def _closing(self) -> Any:
-        return partial(_close, self._state, self._environ, self._body.close)
+        return self._watched_close(self._body.close)
+
+    def _watched_close(self, close: Any) -> Any:
+        return partial(_close, self._state, self._environ, close) if callable(close) else close
 
     def _iter(self) -> Iterator[bytes]:
         found: Any = _run(self._state, self._environ, False, iter, self._body)
@@ -195,7 +203,8 @@ class Watched:
                 _reset(token)
         if chunk is _END:
             raise StopIteration
-        self._begun = True
+        if chunk is not _EMPTY:
+            self._begun = True
         return chunk  # type: ignore[no-any-return]
 
     def _item(self, key: Any) -> Any:

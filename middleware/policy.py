@@ -114,6 +114,6 @@ def _status(error: BaseException, attribute: str) -> int | None:
 
 def _is_expected(kind: type, expected: Any) -> bool:
     """Whether *kind* is among the classes in ``environ['paste.expected_exceptions']``."""
-    if not isinstance(expected, (list, tuple)):
+    if not isinstance(expected, (list, tuple, set, frozenset)):
         return False
     return any(isinstance(item, type) and item in _mro(kind) for item in expected)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import json
 import warnings
 from collections.abc import Callable, Mapping
@@ -52,10 +53,7 @@ def describe(
     copy = dict(environ)
     request = BaseRequest(copy)
     address = _fact(lambda: client_address(copy, trusted_proxies))
-    context = copy.get(CONTEXT_KEY)
-    if type(context) is not dict:
-        context = {}
-
+    context = _mapping(copy.get(CONTEXT_KEY))
     facts = RequestFacts(transaction=_fact(lambda: transaction(copy, traceback)) or "")
     env = {key: copy[key] for key in ENV_KEYS if type(copy.get(key)) is str and copy[key]}
     if address:
@@ -96,7 +94,7 @@ def _present(**facts: Any) -> dict[str, Any]:
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    return dict(value) if type(value) is dict else {}
+    return dict.copy(value) if issubclass(type(value), dict) else {}
 
 
 def _texts(value: Any) -> list[str] | None:
@@ -140,9 +138,18 @@ def find_user(environ: Environ, given: Any, address: str | None) -> dict[str, An
     user = _as_user(given) or _as_user(environ.get(USER_KEY)) or _repoze_user(environ.get("repoze.who.identity"))
     if user is None:
         user = _as_user(environ.get("REMOTE_USER"))
-    if user is not None and address:
+    if user is not None and _is_address(address):
         user.setdefault("ip_address", address)
     return user
+
+
+def _is_address(text: str | None) -> bool:
+    """Whether Sentry takes *text* as an address: a proxy may have written ``unknown``, and a Unix socket has none."""
+    try:
+        ipaddress.ip_address(text or "")
+    except ValueError:
+        return False
+    return True
 
 
 def _as_user(value: Any) -> dict[str, Any] | None:

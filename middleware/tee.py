@@ -1,6 +1,7 @@
 # tee.py: remembers the beginning of what the application read of its request's body.
 #
-# Rule: it never reads by itself, neither ahead nor after; what the application leaves unread is still there.
+# Rule 1: it never reads by itself, neither ahead nor after; what the application leaves unread is still there.
+# Rule 2: what the application reads from has the methods of the server's own input, and no others.
 """A bounded tee on ``wsgi.input``."""
 
 from __future__ import annotations
@@ -11,49 +12,27 @@ from typing import Any
 
 
 class InputTee:
-    """Stands for *source*, remembers up to *limit* bytes of what is read from it.
+    """Remembers up to *limit* bytes of what is read from *source*.
 
     Attributes:
+        stream: what the application is to read from.
         size: bytes that were read.
         whole: whether all of them are remembered, in order.
     """
 
     def __init__(self, source: Any, limit: int) -> None:
-        self._source = source
         self._limit = limit
         self._kept = bytearray()
         self.size = 0
         self.whole = True
+        self.stream: Any = _class_for(type(source))(source, self)
 
     def kept(self) -> bytes:
         """What is remembered."""
         return bytes(self._kept)
 
-    def read(self, *args: Any, **keywords: Any) -> bytes:
-        return self._keep(self._source.read(*args, **keywords))
-
-    def readline(self, *args: Any, **keywords: Any) -> bytes:
-        return self._keep(self._source.readline(*args, **keywords))
-
-    def readlines(self, *args: Any, **keywords: Any) -> list[bytes]:
-        lines: list[bytes] = self._source.readlines(*args, **keywords)
-        for line in lines:
-            self._keep(line)
-        return lines
-
-    def __iter__(self) -> Iterator[bytes]:
-        for line in self._source:
-            yield self._keep(line)
-
-    def __next__(self) -> bytes:
-        return self._keep(next(self._source))
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._source, name)
-        wrapper = _WRAPPERS.get(name)
-        return found if wrapper is None else partial(wrapper, self, found)
-
-    def _keep(self, data: bytes) -> bytes:
+    def keep(self, data: bytes) -> bytes:
+        """Remember *data*, which was read next, as far as there is room; gives it back."""
         self.size += len(data)
         room = self._limit - len(self._kept)
         if room >= len(data) and self.whole:
@@ -63,30 +42,99 @@ class InputTee:
             self.whole = False
         return data
 
-    def _read1(self, read1: Callable[..., bytes], *args: Any) -> bytes:
-        return self._keep(read1(*args))
+    def keep_lines(self, lines: list[bytes]) -> list[bytes]:
+        """The same for the lines that were read next."""
+        for line in lines:
+            self.keep(line)
+        return lines
 
-    def _readinto(self, readinto: Callable[[Any], int | None], buffer: Any) -> int | None:
-        count = readinto(buffer)
-        if count:
-            self._keep(bytes(memoryview(buffer).cast("B")[:count]))
-        return count
-
-    def _seek(self, seek: Callable[..., Any], *args: Any) -> Any:
+    def moved(self, to_the_start: bool) -> None:
         """A server that has the whole body lets the application read it again."""
-        position = seek(*args)
-        if args == (0,) or args == (0, 0):
+        if to_the_start:
             self._kept.clear()
             self.size = 0
-            self.whole = True
-        else:
-            self.whole = False
-        return position
+        self.whole = to_the_start
+
+
+class Stream:
+    """Stands for *source*. Subclasses have those of the methods in ``_SPECIAL`` that the source's class has."""
+
+    def __init__(self, source: Any, tee: InputTee) -> None:
+        self._heka_raven = source, tee
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """What isinstance() is to see: the server's class."""
+        found: type = self._heka_raven[0].__class__
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        source, tee = self._heka_raven
+        found = getattr(source, name)
+        wrapper = _WRAPPERS.get(name)
+        return partial(wrapper, tee, found) if wrapper is not None and callable(found) else found
+
+    def _iter(self) -> Iterator[bytes]:
+        source, tee = self._heka_raven
+        found = iter(source)
+        return self if found is source else map(tee.keep, found)
+
+    def _next(self) -> bytes:
+        source, tee = self._heka_raven
+        return tee.keep(next(source))
+
+    def _enter(self) -> Any:
+        source, _ = self._heka_raven
+        found = source.__enter__()
+        return self if found is source else found
+
+
+def _read(tee: InputTee, read: Callable[..., bytes], *args: Any, **keywords: Any) -> bytes:
+    return tee.keep(read(*args, **keywords))
+
+
+def _readlines(tee: InputTee, readlines: Callable[..., list[bytes]], *args: Any, **keywords: Any) -> list[bytes]:
+    return tee.keep_lines(readlines(*args, **keywords))
+
+
+def _readinto(tee: InputTee, readinto: Callable[[Any], int | None], buffer: Any) -> int | None:
+    count = readinto(buffer)
+    if count:
+        tee.keep(bytes(memoryview(buffer).cast("B")[:count]))
+    return count
+
+
+def _seek(tee: InputTee, seek: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    position = seek(*args, **keywords)
+    tee.moved(not keywords and args in ((0,), (0, 0)))
+    return position
 
 
 _WRAPPERS: dict[str, Callable[..., Any]] = {
-    "read1": InputTee._read1,
-    "readinto": InputTee._readinto,
-    "readinto1": InputTee._readinto,
-    "seek": InputTee._seek,
+    "read": _read,
+    "read1": _read,
+    "readall": _read,
+    "readline": _read,
+    "readlines": _readlines,
+    "readinto": _readinto,
+    "readinto1": _readinto,
+    "seek": _seek,
 }
+_SPECIAL: dict[str, Any] = {
+    "__iter__": Stream._iter,
+    "__next__": Stream._next,
+    "__enter__": Stream._enter,
+    "__exit__": lambda self, *exc_info: self._heka_raven[0].__exit__(*exc_info),
+    "__len__": lambda self: len(self._heka_raven[0]),
+    "__bool__": lambda self: bool(self._heka_raven[0]),
+}
+_classes: dict[tuple[str, ...], type[Stream]] = {}
+
+
+def _class_for(kind: type) -> type[Stream]:
+    """The class whose instances can be iterated, entered and the like just where those of *kind* can."""
+    names = tuple(name for name in _SPECIAL if hasattr(kind, name))
+    found = _classes.get(names)
+    if found is None:
+        found = _classes[names] = type("Stream", (Stream,), {name: _SPECIAL[name] for name in names})
+    return found

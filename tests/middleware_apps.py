@@ -236,6 +236,99 @@ body_fixture("bytes_as_body", lambda environ: b"xyz")
 body_fixture("none_as_body", lambda environ: None)
 
 
+class SizedNotClosing(Iterator):
+    def __len__(self):
+        return 2
+
+
+class NotCallableClose(Iterator):
+    close = None
+
+
+class StartsInItsSecondStep(Iterator):
+    def __init__(self, environ, start_response):
+        super().__init__(environ, [b"", b"late"])
+        self.start_response = start_response
+
+    def __next__(self):
+        if len(self.chunks) == 1:
+            self.start_response("200 OK", HEADERS)
+        return super().__next__()
+
+
+class DifferentEachTime:
+    def __init__(self, environ):
+        self.times = 0
+
+    def __iter__(self):
+        self.times += 1
+        yield str(self.times).encode()
+
+
+class AnswersEverything(Iterator):
+    """As a mock, or a proxy of a framework: whatever is asked for is there."""
+
+    def __getattr__(self, name):
+        if name.startswith("__") or name in ("chunks", "environ"):
+            raise AttributeError(name)
+        return lambda *args: log(self.environ, f"app {name}")
+
+
+body_fixture("sized_not_closing", SizedNotClosing)
+body_fixture("not_callable_close", NotCallableClose)
+body_fixture("different_each_time", DifferentEachTime)
+body_fixture("answers_everything", AnswersEverything)
+body_fixture("text_as_body", lambda environ: "text")
+body_fixture("number_as_body", lambda environ: 5)
+body_fixture("yields_nonsense", lambda environ: (chunk for chunk in (None, 1, "text")))
+
+
+@fixture
+def starts_late(environ, start_response):
+    return StartsInItsSecondStep(environ, start_response)
+
+
+@fixture
+def starts_twice(environ, start_response):
+    start_response("200 OK", HEADERS)
+    start_response("201 Created", HEADERS)
+    return [b"x"]
+
+
+@fixture
+def starts_by_keyword(environ, start_response):
+    start_response("200 OK", headers=HEADERS, exc_info=None)
+    return [b"x"]
+
+
+class ReturnsItself:
+    def __call__(self, environ, start_response):
+        start_response("200 OK", HEADERS)
+        return self
+
+    def __iter__(self):
+        yield b"itself"
+
+
+returns_itself = ReturnsItself()
+returns_itself.__name__ = "returns_itself"
+fixture(returns_itself)
+
+
+class StartsAtIter:
+    """An application that is a class, as PEP 3333 shows one."""
+
+    def __init__(self, environ, start_response):
+        self.start_response = start_response
+
+    def __iter__(self):
+        self.start_response("200 OK", HEADERS)
+        yield b"of a class"
+
+
+APPS["a_class"] = StartsAtIter
+
+
 @fixture
 def writes(environ, start_response):
     write = start_response("200 OK", HEADERS)
@@ -391,6 +484,27 @@ def fails_after_write(environ, start_response):
 
 
 @fixture
+def fails_after_write_and_says_so(environ, start_response):
+    import sys
+
+    start_response("200 OK", HEADERS)(b"written")
+    try:
+        raise error_of(environ)
+    except ValueError:
+        start_response("500 Sorry", [], sys.exc_info())
+    return [b"never"]
+
+
+@fixture
+def fails_without_environ(environ, start_response):
+    error = error_of(environ)
+    environ.clear()
+    start_response("200 OK", HEADERS)
+    yield b"one"
+    raise error
+
+
+@fixture
 def never_starts(environ, start_response):
     return [b"nobody said 200"]
 
@@ -459,6 +573,20 @@ class ClosesByAttribute:
         return iter([b"one"])
 
 
+class FailsAtEveryAttribute(Iterator):
+    def __getattr__(self, name):
+        if name in ("chunks", "environ"):
+            raise AttributeError(name)
+        raise RuntimeError(name)
+
+
+class FailsAtBool(Iterator):
+    def __bool__(self):
+        raise RuntimeError("neither true nor false")
+
+
+body_fixture("fails_at_every_attribute", FailsAtEveryAttribute)
+body_fixture("fails_at_bool", FailsAtBool)
 body_fixture("closes_by_attribute", ClosesByAttribute)
 body_fixture("fails_at_item", FailsAtItem)
 body_fixture("fails_at_iter", FailsAtIter)

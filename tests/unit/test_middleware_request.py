@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import OrderedDict, defaultdict
 
 import pytest
 from hypothesis import given, settings
@@ -94,7 +95,7 @@ def test_nonsense_costs_only_the_facts_it_is_part_of(environ):
 def test_no_environ_is_too_odd(environ):
     """Whatever the environ holds, a description comes of it."""
     tee = InputTee(io.BytesIO(b"abc"), 10)
-    tee.read()
+    tee.stream.read()
     describe(environ, trusted_proxies=1, status="xyz", tee=tee)
 
 
@@ -139,6 +140,24 @@ def test_users(keys, user):
     environ = make_environ(**keys)
     del environ["REMOTE_ADDR"]
     assert user == describe(environ).user
+
+
+@pytest.mark.parametrize("address", ["", "localhost", "unknown", "{{auto}}", "10.0.0", None])
+def test_what_is_no_address_is_not_the_users(address):
+    """Sentry takes IP addresses only: a Unix socket, or a proxy that hides its client, gives none."""
+    facts = describe(make_environ(REMOTE_USER="ann", REMOTE_ADDR=address))
+    assert {"id": "ann"} == facts.user
+    assert {"id": "ann"} == describe(
+        make_environ(REMOTE_USER="ann", HTTP_X_FORWARDED_FOR=address or "?"), trusted_proxies=1
+    ).user
+    assert "::1" == describe(make_environ(REMOTE_USER="ann", REMOTE_ADDR="::1")).user["ip_address"]
+
+
+def test_a_context_of_another_dict_class():
+    """An OrderedDict or a defaultdict is a dict as well."""
+    tags = OrderedDict(shop="north")
+    facts = describe(make_environ(**{"heka_raven.context": defaultdict(dict, tags=tags, user={"id": 1})}))
+    assert ({"shop": "north"}, 1) == (facts.tags, facts.user["id"])
 
 
 def test_context_of_the_application():
@@ -317,20 +336,20 @@ def test_a_body_over_the_limit():
 def test_the_tee_is_bounded():
     """Of a large upload only as much is kept as was asked for."""
     tee = InputTee(io.BytesIO(b"x" * 1_000_000), 1000)
-    while tee.read(4096):
+    while tee.stream.read(4096):
         pass
     assert (1_000_000, 1000, False) == (tee.size, len(tee.kept()), tee.whole)
 
 
-def test_the_tee_is_what_it_stands_for():
-    """Other attributes of wsgi.input are there, and those that are not are not."""
-    source = io.BytesIO(b"abc")
-    tee = InputTee(source, 10)
-    assert 0 == tee.tell()
-    assert not hasattr(tee, "no_such_thing")
-    tee.seek(1)
-    tee.read()
+def test_a_body_that_is_read_from_elsewhere():
+    """After a seek() that is not to the start nobody can tell what was read."""
+    tee = InputTee(io.BytesIO(b"abc"), 10)
+    tee.stream.seek(1)
+    tee.stream.read()
     assert not tee.whole
+    tee.stream.seek(0)
+    tee.stream.read()
+    assert (True, b"abc") == (tee.whole, tee.kept())
 
 
 def test_without_the_option_the_input_is_untouched():

@@ -90,14 +90,14 @@ class Server:
                 if chunk is None or chunk is StopIteration:
                     break
                 self.sent = self.sent or bool(chunk)
-        if hasattr(body, "close"):
-            self.note("close", body.close)
-            self.note("close again", body.close)
+        if self.note("closes", lambda: hasattr(body, "close")):
+            self.note("close", lambda: body.close())
+            self.note("close again", lambda: body.close())
 
     def look_at(self, body):
         self.seen.append(("len", self.note("len", lambda: len(body))))
         for name in ("close", "__len__", "__next__", "__iter__", "read", "fileno", "filelike"):
-            self.seen.append(("has", name, hasattr(body, name)))
+            self.seen.append(("has", name, self.note("has", lambda name=name: hasattr(body, name))))
         for name in ("__len__", "__next__", "__getitem__"):
             self.seen.append(("class has", name, hasattr(type(body), name) or name == "__getitem__"))
         if isinstance(self.wrapper, type):
@@ -142,6 +142,88 @@ def test_twice_is_as_once(name):
     assert bare.seen == watched.seen
     assert inner.reports == outer.reports
     assert current_environ() is None
+
+
+class ReadOnly:
+    """A wsgi.input that can do less than PEP 3333 asks."""
+
+    def __init__(self):
+        self.file = io.BytesIO(b"abc\ndef\n")
+
+    def read(self, size=-1):
+        return self.file.read(size)
+
+
+class OnlyWithSize(ReadOnly):
+    """A wsgi.input that wants to be told how much, and is false while nothing has come."""
+
+    def read(self, size):
+        return self.file.read(size)
+
+    def readline(self):
+        return self.file.readline()
+
+    def __iter__(self):
+        return iter(self.file)
+
+    def __len__(self):
+        return 0
+
+
+INPUTS = {
+    "bytes": lambda: io.BytesIO(b"abc\ndef\n"),
+    "buffered": lambda: io.BufferedReader(io.BytesIO(b"abc\ndef\n")),
+    "read only": ReadOnly,
+    "only with size": OnlyWithSize,
+}
+NAMES = ("read", "readline", "readlines", "readinto", "read1", "seek", "fileno", "close", "name", "raw")
+WAYS = {
+    "read": lambda source: source.read(),
+    "read a part": lambda source: source.read(2),
+    "read by keyword": lambda source: source.read(size=2),
+    "read none": lambda source: source.read(None),
+    "readline": lambda source: [source.readline(2), source.readline()],
+    "readlines": lambda source: source.readlines(3),
+    "iterate": list,
+    "one line": lambda source: next(iter(source)),
+    "next": next,
+    "is its iterator": lambda source: iter(source) is source,
+    "as text": lambda source: io.TextIOWrapper(source).read(),
+    "with": lambda source: source.__enter__() is source and source.read(),
+    "with statement": lambda source: with_statement(source),
+    "seek and tell": lambda source: [source.seek(0, 2), source.tell(), source.seek(2), source.read(1)],
+    "what it has": lambda source: [hasattr(source, name) for name in NAMES],
+    "class": lambda source: [isinstance(source, io.IOBase), source.__class__, hasattr(type(source), "__next__")],
+    "bool and len": lambda source: [bool(source), len(source)],
+    "close": lambda source: [source.close(), source.closed],
+    "attribute": lambda source: source.no_such_thing,
+}
+
+
+def with_statement(source):
+    with source as entered:
+        return [entered is source, entered.read()]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", INPUTS)
+def test_an_input_can_do_what_the_servers_can(kind, way):
+    """With `body`, what the application reads from has the methods of the server's own wsgi.input, and no others."""
+
+    def app(environ, start_response):
+        try:
+            found = WAYS[way](environ["wsgi.input"])
+        except Exception as error:
+            found = type(error)
+        given = environ["server.input"]
+        left = "closed" if getattr(given, "closed", False) else given.read(100)
+        return [(found, left)]
+
+    results = []
+    for wrapped in (app, RavenMiddleware(app, CountingClient(), body=100)):
+        source = INPUTS[kind]()
+        results += wrapped({"wsgi.input": source, "server.input": source}, None)
+    assert results[0] == results[1]
 
 
 class Environ(dict):
@@ -316,7 +398,26 @@ def test_attributes_of_a_body_are_reachable():
 
 
 def test_is_an_instance():
-    """RavenMiddleware(...) is what isinstance says it is, although servers get its bound method."""
+    """RavenMiddleware(...) is what isinstance says it is, although servers get a function of it."""
     wrapped = RavenMiddleware(APPS["a_list"], CountingClient())
     assert isinstance(wrapped, RavenMiddleware)
     assert not isinstance(APPS["a_list"], RavenMiddleware)
+    for app in (wrapped, wrapped.__self__):
+        assert [b"one", b"two"] == app({}, lambda *args: None)
+
+
+def test_a_subclass_can_be_called_its_own_way():
+    """What a subclass does in its __call__ is done."""
+
+    class Mine(RavenMiddleware):
+        def __call__(self, environ, start_response):
+            return ["mine", *super().__call__(environ, start_response)]
+
+    class AsItIs(RavenMiddleware):
+        pass
+
+    wrapped = Mine(APPS["a_list"], CountingClient())
+    assert isinstance(wrapped, Mine)
+    assert ["mine", b"one", b"two"] == wrapped({}, lambda *args: None)
+    assert isinstance(AsItIs(APPS["a_list"], CountingClient()), AsItIs)
+    assert not isinstance(RavenMiddleware(APPS["a_list"], CountingClient()), Mine)
