@@ -1,7 +1,7 @@
 # errorpage.py: what the visitor sees when the application failed and `catchall` is on.
 #
 # Rule 1: nothing of the error is on the page, only the event id: it is what the visitor can quote.
-# Rule 2: a page of the application's own that fails is replaced by the built-in one.
+# Rule 2: a page of the application's own that fails, or that the server does not take, is replaced by the built-in one.
 """The error page."""
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ log = logging.getLogger("heka_raven")
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
+Page = tuple[str, Headers, list[bytes]]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 STATUS = "500 Internal Server Error"
-TEXT = "Something went wrong on our side. The error was recorded."
+TEXT = "Something went wrong on our side."
+RECORDED = " The error was recorded."
 OFFERS = ["text/html", "application/json", "text/plain"]
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Internal Server Error</title></head>
@@ -54,7 +56,25 @@ def respond(
     Raises:
         BaseException: what the server raises when the response has begun.
     """
-    status, headers, body = _own_page(application, environ) or built_in_page(environ, event_id)
+    own = _own_page(application, environ)
+    if own is not None:
+        try:
+            return _answer(own, environ, start_response, error, event_id)
+        except Exception as refused:
+            if refused is error:
+                raise  # the response is on its way
+            log.warning("the server does not take the error page; the built-in one is shown", exc_info=True)
+    return _answer(built_in_page(environ, event_id), environ, start_response, error, event_id)
+
+
+def _answer(
+    page: Page,
+    environ: Environ,
+    start_response: Callable[..., Any],
+    error: BaseException,
+    event_id: str | None,
+) -> list[bytes]:
+    status, headers, body = page
     if event_id is not None and not any(name.lower() == "x-event-id" for name, _ in headers):
         headers.append(("X-Event-Id", event_id))
     if in_uwsgi():
@@ -66,16 +86,17 @@ def respond(
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else body
 
 
-def built_in_page(environ: Environ, event_id: str | None) -> tuple[str, Headers, list[bytes]]:
+def built_in_page(environ: Environ, event_id: str | None) -> Page:
     """HTML, JSON or text, by the request's ``Accept``."""
     kind = _accepted(environ.get("HTTP_ACCEPT"))
+    message = TEXT if event_id is None else TEXT + RECORDED
     if kind == "application/json":
-        text = json.dumps({"error": "Internal Server Error", "message": TEXT, "event_id": event_id}) + "\n"
+        text = json.dumps({"error": "Internal Server Error", "message": message, "event_id": event_id}) + "\n"
     elif kind == "text/plain":
-        text = f"Internal Server Error\n\n{TEXT}\n" + (f"Event id: {event_id}\n" if event_id else "")
+        text = f"Internal Server Error\n\n{message}\n" + (f"Event id: {event_id}\n" if event_id else "")
     else:
         event = f"<p>Event id: <code>{html.escape(event_id)}</code></p>" if event_id else ""
-        text = _PAGE.format(text=html.escape(TEXT), event=event)
+        text = _PAGE.format(text=html.escape(message), event=event)
     body = text.encode("utf-8")
     content_type = kind if kind == "application/json" else f"{kind}; charset=utf-8"
     headers = [
@@ -95,7 +116,7 @@ def _accepted(header: Any) -> str:
     return str(offers[0][0]) if offers else "text/plain"
 
 
-def _own_page(application: Application | None, environ: Environ) -> tuple[str, Headers, list[bytes]] | None:
+def _own_page(application: Application | None, environ: Environ) -> Page | None:
     """What the user's *application* answers; None if there is none, or if it fails."""
     if application is None:
         return None
@@ -115,7 +136,7 @@ def _own_page(application: Application | None, environ: Environ) -> tuple[str, H
             if close is not None:
                 close()
         status, headers = started
-        return status, headers, written
-    except Exception:
+        return status, headers, [b"".join(written)]
+    except (Exception, SystemExit):
         log.warning("the error page failed; the built-in one is shown", exc_info=True)
         return None

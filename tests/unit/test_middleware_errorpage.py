@@ -132,6 +132,43 @@ def test_without_an_event_id():
     _, headers = server.get(RavenMiddleware(APPS["fails_in_call"], Broken(), catchall=True))
     assert "X-Event-Id" not in headers
     assert b"Event id" not in server.sent
+    assert b"was recorded" not in server.sent
+
+
+def test_a_layer_further_in_has_reported_it(client):
+    """Whoever reported it first: its event id is on the page."""
+
+    def app(environ, start_response):
+        environ["heka_raven.event_id"] = EVENT_ID
+        raise ValueError
+
+    class ReportedAlready:
+        stream = None
+
+        def raven(self, *args, **fields):
+            return None
+
+    server = Server()
+    _, headers = server.get(RavenMiddleware(app, ReportedAlready(), catchall=True))
+    assert EVENT_ID == headers["X-Event-Id"]
+    assert EVENT_ID.encode() in server.sent
+
+
+@pytest.mark.parametrize("kind", ["generator", "iterator"])
+def test_an_empty_chunk_is_no_beginning(kind, client):
+    """After b"" the headers may still be replaced: the server is asked, and answers with the page."""
+
+    def steps(environ, start_response):
+        start_response("200 OK", [])
+        yield b""
+        raise ValueError
+
+    app = steps if kind == "generator" else lambda *args: map(bytes, steps(*args))
+    server = Server()
+    status, _ = server.get(RavenMiddleware(app, client, catchall=True))
+    assert "500 Internal Server Error" == status
+    assert server.sent.startswith(b"<!doctype html>")
+    assert 500 == client.facts.fields["status"]
 
 
 def own_page(environ, start_response):
@@ -160,14 +197,45 @@ def test_a_page_of_ones_own(client):
     assert EVENT_ID == headers["X-Event-Id"]
 
 
-@pytest.mark.parametrize("page", [page_that_fails, page_that_never_starts])
+def page_that_exits(environ, start_response):
+    raise SystemExit(1)
+
+
+def page_of_text(environ, start_response):
+    start_response("503 Sorry", [])
+    return ["half of it"]
+
+
+PAGES = [page_that_fails, page_that_never_starts, page_that_exits, page_of_text]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_that_fails_is_replaced(page, client, caplog):
-    """If the user's page raises, the built-in one is shown, and a line is logged."""
+    """If the user's page raises, or is none, the built-in one is shown, and a line is logged."""
     server = Server()
     status, _ = server.get(RavenMiddleware(APPS["fails_in_call"], client, catchall=True, error_page=page))
     assert "500 Internal Server Error" == status
     assert b"half of it" not in server.sent
     assert "the error page failed; the built-in one is shown" in caplog.messages
+
+
+def test_a_page_that_the_server_refuses_is_replaced(client, caplog):
+    """If the server does not take its status or its headers, likewise."""
+
+    class Strict(Server):
+        def start_response(self, status, headers, exc_info=None):
+            assert type(status) is str
+            return super().start_response(status, headers, exc_info)
+
+    def page(environ, start_response):
+        start_response(503, [])
+        return [b"half of it"]
+
+    server = Strict()
+    status, _ = server.get(RavenMiddleware(APPS["fails_in_call"], client, catchall=True, error_page=page))
+    assert "500 Internal Server Error" == status
+    assert b"half of it" not in server.sent
+    assert "the server does not take the error page; the built-in one is shown" in caplog.messages
 
 
 def test_the_page_can_be_iterated_by_hand(client):
