@@ -20,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+DEBIAN = "/usr/bin/uwsgi-core"
+DEBIAN_PLUGINS = "/usr/lib/uwsgi/plugins"
 WAIT_S = 20.0  # a limit, not a pace: tests go on as soon as what they wait for is there
 BUILD_S = 300
 
@@ -54,10 +56,10 @@ def application(env, start):
     if path == "/alarms":
         import uwsgi
         count, _, rate = query.partition(",")
-        refused = 0
+        began = time.monotonic()
         for i in range(int(count)):
             if rate:
-                time.sleep(1 / float(rate))
+                time.sleep(max(0, began + i / float(rate) - time.monotonic()))
             uwsgi.alarm("direct", "burst %d" % i)
     if path == "/sleep":
         time.sleep(float(query))
@@ -73,6 +75,13 @@ def application(env, start):
 def find_uwsgi() -> str | None:
     beside = Path(sys.executable).parent / "uwsgi"
     return os.environ.get("HK_UWSGI") or (str(beside) if beside.exists() else shutil.which("uwsgi"))
+
+
+def find_plugin(uwsgi: str, plugin: Path) -> str:
+    """The lines of ini by which this uWSGI finds the plugin; Debian's has Python as a plugin, too."""
+    if uwsgi == DEBIAN:
+        return f"plugins-dir = {DEBIAN_PLUGINS}\nplugin = python3\nplugin = {plugin}"
+    return f"plugins-dir = {plugin.parent}\nplugin = sentry"
 
 
 def build_plugin(uwsgi: str, where: Path, source: Path | str = ROOT / "uwsgi_plugin") -> Path:
@@ -212,8 +221,7 @@ class Server:
         (tmp_path / "app.py").write_text(app.replace("{root!r}", repr(str(ROOT))))
         self.ini = tmp_path / f"{name}.ini"
         text = f"""[uwsgi]
-plugins-dir = {plugin.parent}
-plugin = sentry
+{find_plugin(uwsgi, plugin)}
 http-socket = 127.0.0.1:{self.port}
 wsgi-file = {tmp_path / "app.py"}
 need-app = true
