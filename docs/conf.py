@@ -17,6 +17,8 @@ exclude_patterns = ["_build"]
 root_doc = "index"
 html_title = "heka-raven"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 if os.environ.get("DOCS_THEME") == "mozilla":
     # As the theme's own instructions say: its path and its name, and no pygments_style.
@@ -24,9 +26,12 @@ if os.environ.get("DOCS_THEME") == "mozilla":
 
     html_theme_path = [os.path.dirname(mozilla_sphinx_theme.__file__)]
     html_theme = "mozilla"
-    html_static_path = ["_static"]
-    html_css_files = ["beside_the_sidebar.css"]
+    html_css_files.append("beside_the_sidebar.css")
 else:
     pygments_style = "friendly"
     html_theme = "alabaster"
-    html_theme_options = {"description": "Error reporting for Python web apps under uWSGI", "page_width": "1100px"}
+    html_theme_options = {
+        "description": "Error reporting for Python web apps under uWSGI",
+        "page_width": "1240px",
+        "body_max_width": "1000px",
+    }

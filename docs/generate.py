@@ -36,6 +36,8 @@ HEAD = """Configuration reference
 
 Every option, from the code: ``docs/generate.py`` writes this page, and a test fails when it is not up to date. A name that does not exist
 and a value that is not allowed are errors at the start of the program, which say the name, the value and what would be right.
+
+`All of them`_ stand in one table at the end, by name: what each is, its default, its unit, and where it can be set.
 """
 
 
@@ -133,9 +135,56 @@ def handler_options():
     return re.findall(r'"(\w+)"', names.group(1))
 
 
+COLUMNS = ("option", "value", "default", "unit", "meaning")
+WIDTHS = "20 22 18 12 36"
+
+
+class Collected:
+    """The rows of every table, kept for the one at the end."""
+
+    def __init__(self):
+        self.rows = []
+
+    def table(self, where, rows):
+        rows = list(rows)
+        self.rows += [(row[0], where, *row[1:4]) for row in rows]
+        return table(COLUMNS, rows, WIDTHS)
+
+    def index(self):
+        """Every option once, by name; what several places take alike is one row."""
+        merged = {}
+        for name, where, *what in self.rows:
+            merged.setdefault((name, *what), []).append(where)
+        rows = sorted(merged.items(), key=lambda item: (item[0][0].strip("`-").lower(), item[1]))
+        return table(
+            ("option", "where", "value", "default", "unit"),
+            [(name, ", ".join(dict.fromkeys(places)), *what) for (name, *what), places in rows],
+            "24 30 24 18 12",
+        )
+
+
+def command_rows(parser):
+    """A command's options with what its help says of them."""
+    for action, metavar, help_text in actions_of(parser):
+        named = ", ".join(action.option_strings) or metavar
+        value, unit = texts.PLACEHOLDERS.get(metavar, (metavar or "flag", ""))
+        if metavar == "N":
+            unit = texts.COUNTED[action.option_strings[0]]
+        if "|" in value:
+            value = value.replace("|", ", ")
+        found = re.search(r"\s*\((?:default:?) ([^()]*)\)$|^default:? (.*)$", help_text)
+        default = next(filter(None, found.groups())) if found else shown_default(action)
+        meaning = help_text[: found.start()] if found else help_text
+        yield literal(named), _plain(value), _plain(default), unit, _plain(meaning)
+
+
+def shown_default(action):
+    """What argparse puts in where nothing is said; a flag is off without a word."""
+    return "" if action.nargs == 0 or action.default in (None, []) else str(action.default)
+
+
 def configuration():
-    columns = ("option", "value", "default", "unit", "meaning")
-    widths = "18 24 16 12 40"
+    collected = Collected()
     spool_defaults = {p.name: p.default for p in inspect.signature(SpoolStream.__init__).parameters.values()}
     spool_names = [n for n in spool_defaults if n not in ("self", "options")] + list(CONVERTERS)
     page = HEAD
@@ -144,32 +193,36 @@ def configuration():
         "Where: the plugin's dict, its section ``[NAME_plugin_raven]`` of a heka INI, and, with ``dsn``, keywords of ``RavenMiddleware`` and\n"
         "keys of its PasteDeploy section. See :doc:`raven_plugin`.",
     )
-    page += table(columns, option_rows(texts.PLUGIN, PLUGIN_OPTIONS, lambda n: default_of(PluginOptions, n)), widths)
+    rows = option_rows(texts.PLUGIN, PLUGIN_OPTIONS, lambda n: default_of(PluginOptions, n))
+    page += collected.table("raven plugin; middleware with ``dsn``", rows)
     page += section(
         "The middleware",
         "Where: keywords of ``RavenMiddleware``, keys of its PasteDeploy section (which also takes ``heka_config`` and\n"
         "``heka_section`` in place of ``dsn``). See :doc:`middleware`.",
     )
-    page += table(
-        columns, option_rows(texts.MIDDLEWARE, MIDDLEWARE_OPTIONS, lambda n: default_of(MiddlewareOptions, n)), widths
-    )
+    rows = option_rows(texts.MIDDLEWARE, MIDDLEWARE_OPTIONS, lambda n: default_of(MiddlewareOptions, n))
+    page += collected.table("middleware", rows)
     page += section(
         "The spool and its sender",
-        "Where: ``stream_<option>`` of a heka client whose ``stream_class`` is ``heka_raven.streams.SpoolStream``, of\n"
-        "``RavenMiddleware(dsn=...)`` and its PasteDeploy section; ``--<option>`` of ``heka-raven send`` and ``relay``, without ``_s`` and with\n"
-        "dashes. See :doc:`delivery`.",
+        "Where: a heka client whose ``stream_class`` is ``heka_raven.streams.SpoolStream``; ``RavenMiddleware(dsn=...)`` and its PasteDeploy\n"
+        "section. ``heka-raven send`` and ``relay`` have them as ``--timeout`` for ``stream_timeout_s``. See :doc:`delivery`.",
     )
+    spool_defaults = {p.name: p.default for p in inspect.signature(SpoolStream.__init__).parameters.values()}
+    spool_names = [n for n in spool_defaults if n not in ("self", "options")] + list(CONVERTERS)
 
     def spool_default(name):
         if name in spool_defaults:
             return shown(spool_defaults[name])
         return shown(getattr(SenderOptions(), name))
 
-    page += table(columns, option_rows(texts.SPOOL, spool_names, spool_default), widths)
+    rows = [
+        (literal(f"stream_{name.strip('`')}"), *rest)
+        for name, *rest in option_rows(texts.SPOOL, spool_names, spool_default)
+    ]
+    page += collected.table("heka client with SpoolStream; middleware with ``dsn``", rows)
     page += section("The heka client", "Where: the client's dict, or its section of an INI file. See :doc:`heka`.")
-    page += table(
-        columns, [(literal(n), kind, default, unit, text) for n, kind, default, unit, text in texts.HEKA], widths
-    )
+    rows = [(literal(n), kind, default, unit, text) for n, kind, default, unit, text in texts.HEKA]
+    page += collected.table("heka client", rows)
     page += "\nStreams, each with ``stream_`` before its options:\n\n"
     rows = []
     for name in texts.STREAMS:
@@ -182,8 +235,11 @@ def configuration():
         "uWSGI: for the whole server",
         "Where: uWSGI's ini or command line, with ``plugin = sentry``. See :doc:`uwsgi_plugin`.",
     )
-    rows = [(literal(name), "flag" if kind == "no_argument" else "value", text) for name, kind, text in uwsgi_options()]
-    page += table(("option", "", "meaning"), rows, "25 10 65")
+    described = {name: text for name, _, text in uwsgi_options()}
+    if set(described) != set(texts.SERVER):
+        raise SystemExit(f"docs/option_texts.py: SERVER: {sorted(set(described) ^ set(texts.SERVER))}")
+    rows = [(literal(name), *texts.SERVER[name], _plain(text)) for name, text in described.items()]
+    page += collected.table("uWSGI, the whole server", rows)
     page += section(
         "uWSGI: for one handler",
         "Where: behind ``sentry:`` in ``alarm``, ``hook-*``, ``route*`` and ``exception-handler``, as ``key=value,key=value``. A value with a comma stands\n"
@@ -192,10 +248,12 @@ def configuration():
     names = handler_options()
     if set(names) != set(texts.HANDLER):
         raise SystemExit(f"docs/option_texts.py: HANDLER: {sorted(set(names) ^ set(texts.HANDLER))}")
-    rows = [
-        (literal(n), texts.HANDLER[n][0].replace("*", "\\*"), texts.HANDLER[n][1], texts.HANDLER[n][2]) for n in names
-    ]
-    page += table(("option", "value", "default", "meaning"), rows, "20 32 20 40")
+    rows = []
+    for name in names:
+        kind, default, text = texts.HANDLER[name]
+        unit = "seconds" if kind.endswith(", seconds") else ""
+        rows.append((literal(name), kind.removesuffix(", seconds").replace("*", "\\*"), default, unit, text))
+    page += collected.table("uWSGI, one handler", rows)
     page += section("Environment", "Read by the program and by the command; what is set explicitly wins.")
     page += table(("variable", "meaning"), [(literal(n), t) for n, t in texts.ENVIRONMENT.items()], "30 70")
     page += section(
@@ -205,12 +263,10 @@ def configuration():
     )
     for name, (parser, text) in parsers().items():
         page += f"``heka-raven {name}``: {text}\n\n"
-        rows = []
-        for action, metavar, help_text in actions_of(parser):
-            named = ", ".join(action.option_strings) or metavar
-            value = f" {metavar}" if metavar and action.option_strings else ""
-            rows.append((f"``{named}{value}``", _plain(help_text)))
-        page += table(("option", "meaning"), rows, "35 65") + "\n"
+        page += collected.table(f"``{name}``", command_rows(parser)) + "\n"
+    page += section("All of them", "A name in ``code`` under *where* is a command of ``heka-raven``.")
+    collected.rows += [(literal(name), "environment", "text", "", "") for name in texts.ENVIRONMENT]
+    page += collected.index()
     return page.rstrip("\n") + "\n"
 
 

@@ -85,6 +85,39 @@ HANDLER = {
     "protocol": ("7, 3", "7", "3: for Sentry 5.1 to 5.4"),
     "api": ("envelope, store", "envelope", "store: for Sentry 9 and before"),
 }
+# Of the whole server: (type and what is allowed, default, unit). The meaning comes from the table in C.
+SERVER = {
+    "sentry-dsn": ("DSN", "", ""),
+    "sentry-spool": ("directory", "see Environment", ""),
+    "sentry-spool-size": ("number", "268435456", "bytes"),
+    "sentry-release": ("text", "", ""),
+    "sentry-environment": ("text", "", ""),
+    "sentry-watch": ("true, false, or a list of events", "false", ""),
+    "sentry-watch-options": ("options of a handler", "", ""),
+    "sentry-watch-slow": ("number", "off", "seconds"),
+    "sentry-watch-backlog": ("1 to 100", "100", "percent"),
+    "sentry-watch-storm": ("number", "5", "deaths"),
+    "sentry-watch-storm-seconds": ("number", "60", "seconds"),
+    "sentry-no-sender": ("flag", "false", ""),
+    "sentry-ca": ("file", "the system's", ""),
+    "sentry-proxy": ("URL", "$http_proxy, $https_proxy", ""),
+}
+# What a placeholder of the command's help stands for: (value, unit); and the units of the numbers "N".
+PLACEHOLDERS = {
+    "S": ("number", "seconds"),
+    "BYTES": ("number", "bytes"),
+    "SIZE": ("number; K, M, G", "bytes"),
+    "N": ("number", ""),
+    "DIR": ("directory", ""),
+    "FILE": ("file", ""),
+}
+COUNTED = {
+    "--connections": "connections",
+    "--max-connections": "connections",
+    "--max-count": "events",
+    "--prefetch": "messages",
+    "--rate-limit": "requests a second",
+}
 ENVIRONMENT = {
     "HEKA_RAVEN_SPOOL": "the spool, where no setting names one; the uWSGI plugin sets it for its workers. Without it "
     "``/var/spool/heka-raven/UID`` where that can be made, else ``/tmp/heka-raven-UID``",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from heka_raven.cli import Parser
 from heka_raven.inbox.auth import MIN_TOKEN, derive
 from heka_raven.inbox.keep import DEFAULT, KeepError, parse_keep
 
@@ -32,7 +33,7 @@ def default_database() -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     """The options; the documentation's table is made from it, too."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="heka-raven inbox",
         description="A local Sentry-compatible inbox: takes events from any Sentry client, shows them as web pages.",
         epilog="Environment: HEKA_RAVEN_INBOX_TOKEN is --token, which other users could read in the list of processes.",
@@ -186,6 +187,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 1 for what the machine refuses, 2 for wrong options."""
     options = make_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="heka-raven inbox: %(message)s", stream=sys.stderr)
+    # waitress warns of each request that waits for a thread: with more clients than threads that is each second one.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:
         import jinja2  # noqa: F401
         import waitress  # noqa: F401

@@ -1,9 +1,14 @@
 """What the README's table says of sentry-sdk, beside the same program with heka-raven."""
 
+import http.client
+import shutil
 import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
-from examples_support import environment, python
+from examples_support import ROOT, environment, python, running, wait_until
 from uwsgi_support import Receiver, free_port
 
 PROGRAM = """
@@ -121,3 +126,67 @@ def test_a_server_that_is_down(tmp_path):
         python("-c", DOWN, str(port)), env=environment(tmp_path / "spool"), capture_output=True, text=True, timeout=60
     )
     assert "0\n" == done.stdout, done.stderr
+
+
+FAILING = """
+import os
+import sentry_sdk
+from sentry_sdk.integrations.wsgi import SentryWsgiMiddleware
+sentry_sdk.init(os.environ["DSN"])
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/fail":
+        raise ValueError("for the test")
+    start_response("200 OK", [])
+    return [b"all is well"]
+
+application = SentryWsgiMiddleware(app)
+"""
+DEBIAN = shutil.which("uwsgi-core")
+
+
+def get(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+@pytest.mark.full
+@pytest.mark.skipif(DEBIAN is None, reason="no uwsgi-core: ./run test full installs it")
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="Debian's uWSGI has a Python of its own, 3.11")
+def test_a_worker_without_threads(receiver, tmp_path):
+    """Where uWSGI has Python threads off, sentry-sdk's thread stands still between requests: most events stay behind.
+
+    That ours are delivered there: test_uwsgi_entry_points.py.
+    """
+    sdk = pytest.importorskip("sentry_sdk")
+    (tmp_path / "app.py").write_text(FAILING)
+    port = free_port()
+    env = environment(tmp_path / "spool", DSN=receiver.dsn, PYTHONPATH=str(Path(sdk.__file__).parents[1]))
+    command = [DEBIAN, "--plugin", "python3", "--http-socket", f"127.0.0.1:{port}", "--wsgi-file", "app.py"]
+    receiver.delay_s = 0.3
+    with running([*command, "--master", "--need-app"], tmp_path, env) as process:
+        wait_until(lambda: get(port, "/") == 200, process.log, process)
+        for _ in range(20):
+            get(port, "/fail")
+        before = len(receiver.requests)
+        time.sleep(3)  # ten times what a server needs for one: a thread that ran would go on
+        assert len(receiver.requests) <= before + 1 < 15
+
+
+def test_the_ratios_of_the_readme():
+    """What README.rst says of the cost beside sentry-sdk is what the recorded bench shows."""
+    rows = {}
+    for line in (ROOT / "docs" / "performance" / "peers.txt").read_text().splitlines():
+        words = line.split()
+        if len(words) == 4 and words[0] in ("ours", "sentry"):
+            rows[words[0]] = [float(word) for word in words[1:]]
+    assert "a hundredth" in (ROOT / "README.rst").read_text()
+    assert rows["ours"][1] < rows["sentry"][1] / 100
+    assert "a fifth" in (ROOT / "README.rst").read_text()
+    assert rows["ours"][2] < rows["sentry"][2] / 5
