@@ -13,7 +13,7 @@ import weakref
 from heka_raven.spool_path import is_at
 
 _held: weakref.WeakSet[SenderLock] = weakref.WeakSet()
-_opening = threading.RLock()  # no fork between the open of a lock file and its entry in _held
+_opening = threading.RLock()  # no fork while a lock file is open and not in _held
 
 
 class SenderLock:
@@ -52,13 +52,14 @@ class SenderLock:
         return self._fd >= 0 and self._pid == os.getpid() and is_at(self._fd, self.path)
 
     def release(self) -> None:
-        fd, self._fd = self._fd, -1
-        _held.discard(self)
-        if fd >= 0:
-            try:
-                os.close(fd)
-            except OSError:
-                pass  # closed by a daemonising parent
+        with _opening:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                try:
+                    os.close(fd)
+                except OSError:
+                    pass  # closed by a daemonising parent
+            _held.discard(self)
 
 
 def holder_pid(spool_path: str) -> int | None:

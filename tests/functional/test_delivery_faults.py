@@ -76,6 +76,7 @@ def test_trickling_server(spool):
         began = time.monotonic()
         assert 3 == send_once(spool, "--timeout", "0.8")[0]
         assert time.monotonic() - began < 20
+        assert_exact(spool, captured=1, delivered=0)
 
 
 def test_half_a_body_is_an_answer(spool):
@@ -245,9 +246,11 @@ def test_one_dsn_down_does_not_hold_up_another(spool):
         sender = command("send", "--spool", spool, "--timeout", "60")
         try:
             wait_for(lambda: len(healthy.events) == 10)
+            wait_for(lambda: len(waiting(spool)) == 30)
         finally:
             end(sender, signal.SIGKILL)
         assert_once(ids, healthy)
+    assert_exact(spool, captured=40, off_by=1)
 
 
 def test_backoff_probes_once_a_second(spool):
