@@ -68,6 +68,10 @@ def _frames(stacktrace: Any, brief: bool) -> tuple[list[Frame], str]:
     stacktrace = mapping(stacktrace)
     raw = sequence(stacktrace.get("frames"))
     total = len(raw)
+    if brief:  # an index needs the innermost frame of the app, and where there is none the innermost at all
+        ours = (at for at in range(total - 1, -1, -1) if mapping(raw[at]).get("in_app") is not False)
+        raw = raw[next(ours, total - 1) :] if raw else raw
+        return [_frame(index, item, brief) for index, item in enumerate(raw[:MAX_FRAMES])], ""
     kept = list(enumerate(raw))
     notes = []
     if total > MAX_FRAMES:

@@ -94,6 +94,22 @@ def test_alarms_of_uwsgi_are_known_by_their_words(said, kind):
     assert "" == summarise(read_event({"message": said})).server_event
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        failing(),
+        failing(in_app=False),
+        failing(transaction="GET /pay", tags={"uwsgi.event": "harakiri"}),
+        {"exception": {"values": [{"type": "A"}, {"type": "B", "stacktrace": {"frames": [None, {}, "x"]}}]}},
+        {"stacktrace": {"frames": [{"function": "f", "in_app": True}, {"function": "g", "in_app": False}] * 9}},
+        {"exception": {"values": [{"type": "A", "stacktrace": {"frames": []}}]}},
+    ],
+)
+def test_the_brief_reading_indexes_the_same(event):
+    """The intake reads less of an event than its page does; issue, title and words are those of the whole."""
+    assert summarise(read_event(event)) == summarise(read_event(event, brief=True))
+
+
 def test_an_empty_event_has_a_title():
     """So that there is something to click."""
     assert "(no message)" == summarise(read_event({})).title
