@@ -297,7 +297,7 @@ def starts_twice(environ, start_response):
 
 @fixture
 def starts_by_keyword(environ, start_response):
-    start_response("200 OK", headers=HEADERS, exc_info=None)
+    start_response("200 OK", HEADERS, exc_info=None)
     return [b"x"]
 
 

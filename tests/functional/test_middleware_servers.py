@@ -37,6 +37,17 @@ def later_app(environ, start_response):
     raise ValueError("after the first byte")
 
 
+def empty_app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b""
+    raise ValueError("after an empty chunk")
+
+
+def written_app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])(b"written")
+    raise ValueError("after write()")
+
+
 def plain(environ, start_response):
     if environ["QUERY_STRING"] == "call":
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -71,6 +82,8 @@ watched = {{
     "reads": RavenMiddleware(reads, client),
     "page": RavenMiddleware(plain, client, catchall=True),
     "later": RavenMiddleware(later_app, client, catchall=True),
+    "empty": RavenMiddleware(empty_app, client, catchall=True),
+    "written": RavenMiddleware(written_app, client, catchall=True),
 }}
 
 
@@ -167,8 +180,23 @@ def test_error_page(running):
         assert b" 500 " in head.split(b"\r\n")[0], answer
         assert b"X-Event-Id: " + b"0" * 32 in head
         assert "0" * 32 == json.loads(body)["event_id"]
-    assert get(port, "/later").partition(b"\r\n\r\n")[2].startswith(b"begun")
-    assert b"Something went wrong on our side" not in get(port, "/later")
+    for path, sent in (("/later", b"begun"), ("/written", b"written")):
+        answer = get(port, path)
+        assert answer.partition(b"\r\n\r\n")[2].startswith(sent)
+        assert b" 200 " in answer.split(b"\r\n")[0]
+        assert b"Something went wrong on our side" not in answer
+
+
+def test_error_page_after_an_empty_chunk(running):
+    """waitress keeps the headers back until the first byte: the page is the response. The others have sent them."""
+    kind, port = running
+    answer = get(port, "/empty", "Accept: text/plain\r\n")
+    if kind == "waitress":
+        assert b" 500 " in answer.split(b"\r\n")[0], answer
+        assert answer.endswith(b"Event id: " + b"0" * 32 + b"\n")
+    else:
+        assert b" 200 " in answer.split(b"\r\n")[0]
+        assert b"Something went wrong" not in answer
 
 
 def counts(port):
