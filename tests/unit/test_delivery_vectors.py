@@ -145,3 +145,15 @@ def test_ledger_offsets():
     assert (str(SIZE), "0") == (table.pop("size"), table.pop("magic"))
     assert {name: int(offset) for name, offset in table.items()} == OFFSETS
     assert 8 == len(MAGIC)
+
+
+def test_the_documentation_names_every_end():
+    """docs/delivery.rst has a row for each counter of an end, docs/operations.rst one for each that can happen."""
+    docs = DATA.parent.parent / "docs"
+    if not docs.exists():
+        pytest.skip("no documentation beside the tests")
+    delivery, operations = ((docs / name).read_text(encoding="utf-8") for name in ("delivery.rst", "operations.rst"))
+    for name in OFFSETS:
+        if name.startswith("discarded."):
+            assert f"``{name}`` " in delivery
+            assert name == "discarded.queue_overflow" or f"``{name.partition('.')[2]}`` " in operations
