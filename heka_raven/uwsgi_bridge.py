@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import os
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from heka_raven.scope import current_environ, describe_current
 
@@ -115,6 +116,17 @@ def tell_request(environ: Mapping[str, Any], *, transaction: str | None = None, 
         pass  # an event that knows less is better than a request that fails
 
 
+_os_exit = os._exit
+
+
+def _exit(status: int) -> NoReturn:
+    """``os._exit``, whose stack nobody could see afterwards."""
+    try:
+        _uwsgi().call(b"sentry_exit")  # only the worker itself is heard, not a child of the application's own
+    finally:
+        _os_exit(status)
+
+
 def answer_for_requests() -> bool:
     """Let ``sentry-watch`` ask this process about its request: its route and user, which nobody told in advance.
 
@@ -185,6 +197,8 @@ def register_stack() -> bool:
         # itself the signal.
         faulthandler.register(signal.SIGRTMIN + 5, file=descriptor, all_threads=True, chain=False)
         module.call(b"sentry_ready", b"stack")
+        if os._exit is _os_exit:
+            os._exit = _exit
     except Exception:
         return False  # an event without a stack is better than an application that does not start
     return True

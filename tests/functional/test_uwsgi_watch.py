@@ -1,60 +1,39 @@
-"""The watch: each way a request can take its worker along, provoked for real: one event that names the request."""
+"""The watch: each way a request can take its worker along, provoked for real: one event that names the request.
 
+Four requests run at a time: the bad one, and three that only hold their places.
+"""
+
+import json
 import os
+import re
 import signal
 import socket
 import threading
+import time
+from pathlib import Path
 
 import pytest
 from uwsgi_support import Receiver, Server, find_uwsgi, shared_plugin, wait_for
+from watch_support import (
+    APP,
+    GEVENT,
+    MODES,
+    PREFORK,
+    THREADS,
+    bystanders,
+    functions,
+    hold_three,
+    in_background,
+    kinds,
+    one_event,
+    suspect,
+)
 
 UWSGI = find_uwsgi()
 pytestmark = [
     pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(180),
 ]
-WATCH = "processes = 4\nsentry-watch = true\n"
-MODES = [
-    "",
-    pytest.param("lazy-apps = true", marks=pytest.mark.full),
-    pytest.param("threads = 2\nenable-threads = true", marks=pytest.mark.full),
-]
-APP = """
-import ctypes, os, sys, time
-sys.path.insert(0, {root!r})
-from heka_raven import uwsgi_bridge
-
-def stuck_in_python(seconds):
-    time.sleep(seconds)
-
-def stuck_in_c(seconds):
-    # PyDLL keeps the GIL: no other Python code of this process runs meanwhile.
-    ctypes.PyDLL(None).usleep(int(seconds * 1000000))
-
-def crash():
-    ctypes.string_at(0)
-
-def application(env, start):
-    what = env["PATH_INFO"].strip("/")
-    if what == "sleep":
-        stuck_in_python(30)
-    if what == "c":
-        ctypes.PyDLL(None).sleep(30)
-    if what == "slow":
-        time.sleep(2.5)
-    if what == "hold":
-        with open("hold.pid", "w") as f:
-            f.write(str(os.getpid()))
-        time.sleep(float(env["QUERY_STRING"]))
-    if what == "segfault":
-        crash()
-    if what == "abort":
-        os.abort()
-    if what == "exit":
-        os._exit(7)
-    start("200 OK", [("Content-Type", "text/plain")])
-    return [str(os.getpid()).encode()]
-"""
 
 
 @pytest.fixture(scope="session")
@@ -74,8 +53,10 @@ def serve(plugin, receiver, tmp_path):
     """Start one server with these lines of ini; it is stopped at the end."""
     servers = []
 
-    def start(lines):
-        servers.append(Server(UWSGI, plugin, tmp_path, lines, dsn=receiver.dsn, app=APP))
+    def start(lines, **options):
+        options.setdefault("dsn", receiver.dsn)
+        options.setdefault("app", APP)
+        servers.append(Server(UWSGI, plugin, tmp_path, lines, **options))
         return servers[-1].wait_ready()
 
     yield start
@@ -83,126 +64,481 @@ def serve(plugin, receiver, tmp_path):
         server.stop()
 
 
-def in_background(server, *paths):
-    for path in paths:
-        threading.Thread(target=server.crash, args=(path,), daemon=True).start()
-
-
-def one_event(receiver, server, kind):
-    """The one event of this kind; no other event beside it."""
-    found = wait_for(
-        lambda: [e for e in receiver.events if e.get("tags", {}).get("uwsgi.event") == kind],
-        f"{kind}, got {receiver.texts()}\n{server.text()}",
-    )
-    wait_for(lambda: server.waiting() == 0, "an empty spool")
-    assert len(receiver.events) == 1, receiver.texts()
-    return found[0]
-
-
-def functions(event):
-    return [f["function"] for f in event["exception"]["values"][0]["stacktrace"]["frames"]]
-
-
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("path, function", [("/sleep?token=hide", "stuck_in_python"), ("/c", "application")])
+@pytest.mark.parametrize("path, function", [("/sleep?token=hide", "stuck_in_python"), ("/c", "stuck_in_c")])
 def test_harakiri(serve, receiver, mode, path, function):
     """A worker over its time limit: the request, out of several in flight, and its Python stack, also inside C code."""
     transaction = "GET " + path.partition("?")[0]
-    server = serve(WATCH + "harakiri = 2\n" + mode)
+    server = serve("sentry-watch = true\nharakiri = 3\n" + mode)
     in_background(server, path)
-    # They outlast the limit: a request that ends on the same worker would take the worker's one timer with it.
-    threading.Timer(1, in_background, (server, "/hold?3", "/hold?3")).start()
+    # Younger, and they outlast the limit: one that ends on the same worker would take the worker's one timer with it.
+    threading.Timer(1, in_background, (server, *["/hold?5"] * 3)).start()
     wait_for(lambda: transaction in [e["transaction"] for e in receiver.events], f"a harakiri\n{server.text()}")
     wait_for(lambda: server.waiting() == 0, "an empty spool")
     (event,) = [e for e in receiver.events if e["transaction"] == transaction]
+    # Those beside may go over the limit too, one by one; nobody else says anything, and nobody is told as killed.
     assert {e["transaction"] for e in receiver.events} <= {transaction, "GET /hold"}
-    assert event["tags"]["uwsgi.event"] == "harakiri"
-    assert functions(event)[-1] == function or function in functions(event)
+    assert {"harakiri"} == set(kinds(receiver))
+    assert function == functions(event)[-1]
+    frame = event["exception"]["values"][0]["stacktrace"]["frames"][-1]
+    assert "seconds" in frame["context_line"] and frame["pre_context"][-1].startswith(("def ", "    #"))
     assert event["level"] == "error" and "hide" not in str(event)
-    assert "GET /hold" in event["extra"]["other_requests"]
-    assert int(event["extra"]["request_age_ms"]) >= 1000
+    assert ["harakiri", transaction, f"{function} in app.py"] == event["fingerprint"]
+    assert suspect(event)["age_ms"] >= 1900 and suspect(event)["url"].endswith(path.partition("?")[0])
+    if mode != GEVENT:  # it accepts nobody while the one thread is stuck
+        assert 3 == len(bystanders(event)) and all(url.endswith("/hold") for url in bystanders(event))
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["segfault", "abort"])
 def test_crash(serve, receiver, mode, kind):
     """A crashed worker: one event, with the request and the stack; alarm-segfault does not repeat it."""
-    server = serve(WATCH + "alarm = crash sentry:logger=t.crash\nalarm-segfault = crash\n" + mode)
-    server.crash("/" + kind)
+    server = serve("sentry-watch = true\nalarm = crash sentry:logger=t.crash\nalarm-segfault = crash\n" + mode)
+    if mode == GEVENT:  # of the greenlets of a crashed worker the oldest is named
+        in_background(server, f"/{kind}?2")
+        time.sleep(0.5)
+        hold_three(server, 20)
+    else:
+        hold_three(server, 20)
+        server.crash("/" + kind)
     event = one_event(receiver, server, kind)
-    assert event["transaction"] == "GET /" + kind and event["level"] == "fatal"
-    if not mode.startswith("threads"):
-        assert ("crash" if kind == "segfault" else "application") in functions(event)
-    assert event["fingerprint"][:2] == [kind, "/" + kind]
+    assert "fatal" == event["level"]
+    assert "GET /" + kind == event["transaction"]
+    assert ("crash" if kind == "segfault" else "give_up") in functions(event)
+    number, name = (11, "SIGSEGV") if kind == "segfault" else (6, "SIGABRT")
+    mechanism = event["exception"]["values"][0]["mechanism"]
+    assert {"number": number, "name": name} == mechanism["meta"]["signal"] and "uwsgi.watch" == mechanism["type"]
+    assert [kind, "GET /" + kind] == event["fingerprint"][:2]
+    assert suspect(event)["url"].endswith("/" + kind)
+    assert 3 == len(bystanders(event)) and all(url.endswith("/hold") for url in bystanders(event))
 
 
-def test_killed_from_outside(serve, receiver):
-    """SIGKILL from outside: the request and its age; there is no stack to be had."""
-    server = serve(WATCH)
-    in_background(server, "/hold?20")
-    pid_file = server.tmp_path / "hold.pid"
-    os.kill(int(wait_for(lambda: pid_file.exists() and pid_file.read_text(), "a busy worker")), signal.SIGKILL)
+@pytest.mark.parametrize("mode", MODES)
+def test_killed_from_outside(serve, receiver, mode):
+    """SIGKILL from outside: the oldest request of the worker and its age; there is no stack to be had."""
+    server = serve("sentry-watch = true\n" + mode)
+    in_background(server, "/victim?30")
+    pid_file = server.tmp_path / "victim.pid"
+    pid = int(wait_for(lambda: pid_file.exists() and pid_file.read_text(), "a busy worker"))
+    hold_three(server, 30)
+    os.kill(pid, signal.SIGKILL)
     event = one_event(receiver, server, "killed")
-    assert event["transaction"] == "GET /hold" and event["extra"]["signal"] == "9"
+    assert "GET /victim" == event["transaction"] and "fatal" == event["level"]
+    assert (9, pid) == (event["contexts"]["uwsgi"]["signal"], event["contexts"]["uwsgi"]["pid"])
+    assert "stacktrace" not in event["exception"]["values"][0] and suspect(event)["age_ms"] > 0
+    assert 3 == len(bystanders(event))
 
 
-def test_exit_of_the_application(serve, receiver):
-    """os._exit in the application is told with its status and the request."""
-    server = serve(WATCH)
-    server.crash("/exit")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("status", [7, 1, 30])
+def test_exit_of_the_application(serve, receiver, mode, status):
+    """os._exit in the application, with any status, is told with it, the request and the stack."""
+    server = serve("sentry-watch = true\n" + mode)
+    if mode == GEVENT:
+        in_background(server, f"/exit?{status},2")
+        time.sleep(0.5)
+        hold_three(server, 20)
+    else:
+        hold_three(server, 20)
+        server.crash(f"/exit?{status},0")
     event = one_event(receiver, server, "exit")
-    assert event["transaction"] == "GET /exit" and event["extra"]["exit_status"] == "7"
+    assert "GET /exit" == event["transaction"] and "error" == event["level"]
+    assert status == event["contexts"]["uwsgi"]["exit_status"] and "signal" not in event["contexts"]["uwsgi"]
+    assert "leave" == functions(event)[-1]
 
 
-def test_slow_request_is_told_once_and_lives(serve, receiver):
-    """A slow request is told once, while it runs; it ends well."""
-    server = serve(WATCH + "sentry-watch-slow = 1")
-    assert server.get("/slow")[0] == 200
-    event = one_event(receiver, server, "slow")
-    assert event["transaction"] == "GET /slow" and event["level"] == "warning"
+@pytest.mark.parametrize("mode", MODES)
+def test_slow_request_is_told_once_and_lives(serve, receiver, mode):
+    """A slow request is told once, with its stack, while it runs; it ends well."""
+    server = serve("sentry-watch = true\nsentry-watch-slow = 1\n" + mode)
+    hold_three(server, 0.4)
+    assert (200, "slept well") == server.get("/slow")
+    wait_for(lambda: receiver.events and server.waiting() == 0, f"an event\n{server.text()}")
+    if mode != GEVENT:  # there a thread that sleeps makes all of its requests slow
+        assert 1 == len(receiver.events), receiver.texts()
+    (event,) = [e for e in receiver.events if e["transaction"] == "GET /slow"]
+    assert "slow" == event["tags"]["uwsgi.event"] and "warning" == event["level"]
+    assert "stuck_in_python" == functions(event)[-1]
 
 
-def test_listen_queue_is_told_once(serve, receiver):
-    """A full listen queue is one event, not one a second; the requests that were running are in it."""
-    server = serve("processes = 1\nsentry-watch = listen-queue\nlisten = 2")
-    in_background(server, "/hold?4")
-    wait_for((server.tmp_path / "hold.pid").exists, "the request to run")
+def test_slow_requests_of_one_worker_are_all_told(serve, receiver):
+    """Two threads of one worker, both slow: one event each, with the stack of its own thread."""
+    server = serve("sentry-watch = true\nsentry-watch-slow = 1\nprocesses = 1\nthreads = 2\nenable-threads = true")
+    in_background(server, "/slow", "/hold?4")
+    wait_for(lambda: len(receiver.events) == 2, f"two events\n{server.text()}")
+    assert {"GET /slow": "stuck_in_python", "GET /hold": "hold"} == {
+        e["transaction"]: functions(e)[-1] for e in receiver.events
+    }
+
+
+def test_slow_is_off_unless_set(serve, receiver):
+    """sentry-watch = true alone reports no slow request."""
+    server = serve("sentry-watch = true\n" + PREFORK)
+    assert 200 == server.get("/hold?2.2")[0]
+    assert [] == receiver.texts() and 0 == server.waiting()
+
+
+def fill(address, count):
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     clients = []
-    for _ in range(6):
-        s = socket.socket()
+    for _ in range(count):
+        s = socket.socket(family)
         s.setblocking(False)
-        s.connect_ex(("127.0.0.1", server.port))
+        s.connect_ex(address)
         clients.append(s)
+    return clients
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_listen_queue(serve, receiver, kind):
+    """A full queue is one event, not one a second, with the request that keeps the worker; again after it fell."""
+    path = f"/tmp/hk-watch-{os.getpid()}.sock"  # short: a unix socket's name has 108 bytes
+    server = serve(f"processes = 1\nsentry-watch = listen-queue\nlisten = 2\nsocket = {path}")
+    address = path if kind == "unix" else ("127.0.0.1", server.port)
+    for number in (1, 2):
+        in_background(server, "/victim?5")
+        wait_for((server.tmp_path / "victim.pid").exists, "the request to run")
+        clients = fill(address, 6)
+        wait_for(lambda n=number: len(receiver.events) == n, f"event {number} {receiver.texts()}\n{server.text()}")
+        time.sleep(2.2)  # two more looks
+        for s in clients:
+            s.close()
+        wait_for(lambda: server._answers(), "the queue to be taken off")
+        (server.tmp_path / "victim.pid").unlink()
+        assert ["listen-queue"] * number == kinds(receiver)
+        event = receiver.events[-1]
+        name = re.escape(path if kind == "unix" else f"127.0.0.1:{server.port}")
+        assert re.search(rf"[2-9] of 2 connections wait at {name}", event["logentry"]["formatted"])
+        assert "warning" == event["level"] and "GET /victim" == event["transaction"] and "hold" == functions(event)[-1]
+
+
+def test_listen_queue_percent(serve, receiver):
+    """sentry-watch-backlog: half of the queue is enough."""
+    server = serve("processes = 1\nsentry-watch = listen-queue\nlisten = 10\nsentry-watch-backlog = 50")
+    in_background(server, "/victim?6")
+    wait_for((server.tmp_path / "victim.pid").exists, "the request to run")
+    clients = fill(("127.0.0.1", server.port), 6)
     event = one_event(receiver, server, "listen-queue")
-    assert "GET /hold" in event["extra"]["other_requests"]
+    assert 10 > event["contexts"]["uwsgi"]["queue"] >= 5 and 10 == event["contexts"]["uwsgi"]["queue_max"]
     for s in clients:
         s.close()
 
 
-@pytest.mark.full
+@pytest.mark.parametrize("mode", [PREFORK, pytest.param(THREADS, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "option, limit", [("reload-on-rss", "rss"), ("evil-reload-on-rss", "rss"), ("reload-on-as", "address_space")]
+)
+def test_memory(serve, receiver, mode, option, limit):
+    """A worker that uWSGI ends for its memory: a warning with the figures and the request after which it was over."""
+    mebibytes = 100 if limit == "rss" else 2000
+    server = serve(f"sentry-watch = true\n{option} = {mebibytes}\nmin-worker-lifetime = 0\n" + mode)
+    hold_three(server, 3)
+    assert 200 == server.get(f"/grow?{mebibytes}")[0]
+    event = one_event(receiver, server, "memory")
+    figures = event["contexts"]["uwsgi"]
+    assert "warning" == event["level"] and "GET /grow" == event["transaction"]
+    assert figures[f"{limit}_bytes"] >= mebibytes << 20 == figures[option.replace("-", "_") + "_bytes"]
+
+
 def test_respawn_storm(serve, receiver):
-    """Five deaths in a minute are a storm, told once."""
-    server = serve("processes = 2\nsentry-watch = respawn-storm")
-    for _ in range(6):
-        server.crash("/exit")
-    one_event(receiver, server, "respawn-storm")
+    """N deaths within M seconds are a storm, told once in that time, with the deaths; then again."""
+    server = serve(
+        "processes = 2\nsentry-watch = respawn-storm\nsentry-watch-storm = 3\nsentry-watch-storm-seconds = 30\n"
+        "forkbomb-delay = 0"
+    )
+    for _ in range(5):
+        server.crash("/exit?7,0")
+    event = one_event(receiver, server, "respawn-storm")
+    assert "fatal" == event["level"] and "3 workers died within 30 seconds" in event["logentry"]["formatted"]
+    deaths = event["contexts"]["uwsgi"]["deaths"]
+    assert [("exit", "GET /exit")] * 3 == [(death["event"], death["transaction"]) for death in deaths]
 
 
 @pytest.mark.full
+@pytest.mark.timeout(300)
+def test_a_hundred_deaths_are_a_hundred_events(serve, receiver):
+    """Every death of a crash loop is told, each once, with its own request; the storm once a minute."""
+    server = serve("sentry-watch = true\nforkbomb-delay = 0\n" + PREFORK)
+    for number in range(100):
+        server.crash(("/exit?7,0&n=%d", "/segfault?n=%d")[number % 2] % number)
+    wait_for(lambda: len(receiver.events) - kinds(receiver).count("respawn-storm") >= 100, "100 events", 60)
+    wait_for(lambda: server.waiting() == 0, "an empty spool")
+    queries = [e["request"]["query_string"].rpartition("n=")[2] for e in receiver.events if "request" in e]
+    assert [str(n) for n in range(100)] == sorted(queries, key=int)
+    assert 1 <= kinds(receiver).count("respawn-storm") <= 3
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
 def test_normal_life_gives_no_event(serve, receiver):
-    """Requests, max-requests, a reload and a stop are no news."""
-    server = serve(WATCH + "max-requests = 20\nmin-worker-lifetime = 0\nharakiri = 10")
-    for _ in range(200):
-        assert server.get("/")[0] == 200
-    server.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "gracefully (RE)spawned" in server.text() and server._answers(), "the reload")
+    """10,000 requests, max-requests, a reload, a worker's reload and a stop are no news."""
+    server = serve(
+        "sentry-watch = true\nsentry-watch-slow = 60\nmax-requests = 400\nmin-worker-lifetime = 0\nharakiri = 60\n"
+        "reload-on-rss = 2000\nlisten = 100\nmaster-fifo = fifo\n" + PREFORK
+    )
+    failed = []
+
+    def client():
+        for _ in range(2500):
+            if server.get("/")[0] != 200:
+                failed.append(1)
+
+    threads = [threading.Thread(target=client) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    (server.tmp_path / "fifo").write_text("r")  # a graceful reload
+    wait_for(lambda: "gracefully (RE)spawned" in server.text() and server._answers(), "the reload", 60)
     server.stop()
-    assert receiver.texts() == [] and server.waiting() == 0
+    assert [] == receiver.texts() and 0 == server.waiting()
 
 
-def test_wrong_list_is_said(serve, receiver):
-    """An unknown word turns the watch off with one line; the server runs."""
-    server = serve("sentry-watch = harakiri,earthquake")
-    assert "[sentry] sentry-watch: true, or a list of harakiri" in server.text()
-    server.crash("/exit")
-    assert receiver.events == []
+def test_a_server_that_is_down_loses_nothing(serve, receiver):
+    """While the Sentry server is down the deaths wait in the spool; once it is back each arrives once."""
+    receiver.status = 503
+    server = serve("sentry-watch = true\n" + PREFORK)
+    server.crash("/segfault")
+    wait_for(lambda: server.waiting() == 1, "the event in the spool")
+    server.crash("/exit?7,0")
+    wait_for(lambda: server.waiting() == 2, "the second event in the spool")
+    receiver.status = 200
+    wait_for(lambda: len(receiver.events) == 2 and server.waiting() == 0, "both events", 60)
+    assert ["exit", "segfault"] == sorted(kinds(receiver))
+
+
+def test_a_death_that_nobody_saw_is_told(serve, receiver, tmp_path):
+    """A worker that uWSGI reaps before anybody looked: told by what it left in shared memory, without its status."""
+    # Between our look and its own, uWSGI's master opens this pidfile once a second: a FIFO holds it there.
+    fifo = tmp_path / "pid"
+    os.mkfifo(fifo)
+    stopped = threading.Event()
+
+    def let_go_on(times):
+        while times > 0 and not stopped.is_set():
+            try:
+                os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+                times -= 1
+            except OSError:  # it is not there yet
+                pass
+            time.sleep(0.05)
+
+    server = serve(f"sentry-watch = true\nprocesses = 1\nsmart-attach-daemon = {fifo} true")
+    pid = server.get("/")[1]
+    let_go_on(2)  # it opens it once before its loop begins
+    wait_for(lambda: waits_for_a_writer(server.process.pid), "the master at the FIFO")
+    server.crash("/exit?7,0")
+    wait_for(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z", "the worker's end")
+    thread = threading.Thread(target=let_go_on, args=(1000,))
+    thread.start()
+    try:
+        event = one_event(receiver, server, "exit")
+        assert "exit_status" not in event["contexts"]["uwsgi"]  # so it was this way
+        assert "leave" == functions(event)[-1]
+        server.stop()
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def waits_for_a_writer(pid):
+    """Whether a process is in the kernel's open() of a FIFO; where that is not told, it had time enough."""
+    where = Path(f"/proc/{pid}/wchan").read_text()
+    if where in ("", "0"):
+        time.sleep(4)
+    return where in ("", "0", "wait_for_partner")
+
+
+def cgroup_with_limit(limit):
+    """A cgroup of its own whose processes may take *limit* bytes together; None where this machine allows none."""
+    for parent, setting, swap in (
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
+        ("/sys/fs/cgroup", "memory.max", "memory.swap.max"),
+    ):
+        folder = Path(parent) / f"hk-watch-{os.getpid()}"
+        try:
+            folder.mkdir()
+        except OSError:
+            continue
+        try:
+            (folder / setting).write_text(str(limit))
+            if (folder / swap).exists():
+                (folder / swap).write_text(str(limit) if "memsw" in swap else "0")
+            return folder
+        except OSError:
+            folder.rmdir()
+    return None
+
+
+def test_oom_kill(serve, receiver):
+    """A worker that the kernel kills for its cgroup's memory is told as oom, the next SIGKILL as killed."""
+    folder = cgroup_with_limit(200 << 20)
+    if folder is None:
+        pytest.skip("this machine lets us make no memory cgroup")
+    try:
+        server = serve(f"sentry-watch = true\ncgroup = {folder}\n" + PREFORK)
+        hold_three(server, 20)
+        server.crash("/grow?400")
+        event = one_event(receiver, server, "oom")
+        assert "GET /grow" == event["transaction"] and "fatal" == event["level"]
+        assert event["contexts"]["uwsgi"]["rss_peak_bytes"] > 50 << 20 and 9 == event["contexts"]["uwsgi"]["signal"]
+        pid = int(wait_for(lambda: server.get("/")[1], "a worker"))
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: "killed" in kinds(receiver), "the kill")
+        server.stop()
+    finally:
+        wait_for(lambda: not (folder / "cgroup.procs").read_text().strip(), "an empty cgroup")
+        folder.rmdir()
+
+
+WITH_MIDDLEWARE = """
+import sys
+sys.path.insert(0, {root!r})
+from heka_raven.middleware import RavenMiddleware
+import ctypes, os, time
+
+class Route:
+    rule = "/things/<id>"
+
+def inner(env, start):
+    path = env["PATH_INFO"]
+    if path.startswith("/things"):
+        env["bottle.route"] = Route()
+        env["heka_raven.user"] = {"id": "7", "email": "v@example.org", "password": "hide"}
+        time.sleep(30)
+    if path == "/crash":
+        ctypes.string_at(0)
+    if path == "/boom":
+        raise ValueError("boom")
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [b"well"]
+
+wrapped = RavenMiddleware(inner, dsn=os.environ["TEST_DSN"], catchall=True)
+
+def application(env, start):
+    if env["PATH_INFO"] == "/crash":  # as an authentication around it does
+        env["heka_raven.user"] = "outer"
+    try:
+        return wrapped(env, start)
+    finally:
+        with open("event.id", "w") as f:
+            f.write(env.get("heka_raven.event_id", ""))
+"""
+TRACE = {"sentry-trace": "a" * 32 + "-" + "b" * 16 + "-1"}
+
+
+@pytest.mark.parametrize("why", ["harakiri", "slow"])
+def test_what_the_middleware_knows_is_asked(serve, receiver, why):
+    """Route, user and trace of a request that is stuck in Python, also those set while it ran."""
+    limit = "harakiri = 2" if why == "harakiri" else "sentry-watch-slow = 1"
+    server = serve(f"sentry-watch = true\n{limit}\n{PREFORK}", app=WITH_MIDDLEWARE, env={"TEST_DSN": receiver.dsn})
+    threading.Thread(target=server.get, args=("/things/5",), kwargs={"headers": TRACE}, daemon=True).start()
+    event = one_event(receiver, server, why)
+    assert "GET /things/<id>" == event["transaction"] == suspect(event)["transaction"] == event["culprit"]
+    assert {"id": "7", "email": "v@example.org", "ip_address": "127.0.0.1"} == event["user"]
+    assert ("a" * 32, "b" * 16) == (
+        event["contexts"]["trace"]["trace_id"],
+        event["contexts"]["trace"]["parent_span_id"],
+    )
+    assert [why, "GET /things/<id>", "inner in app.py"] == event["fingerprint"] and "hide" not in str(event)
+
+
+def test_what_the_middleware_knew_outlives_a_crash(serve, receiver):
+    """User and trace that were known when the request began are in the event of its crash."""
+    server = serve("sentry-watch = true\n" + PREFORK, app=WITH_MIDDLEWARE, env={"TEST_DSN": receiver.dsn})
+    threading.Thread(target=server.get, args=("/crash",), kwargs={"headers": TRACE}, daemon=True).start()
+    event = one_event(receiver, server, "segfault")
+    assert {"id": "outer", "ip_address": "127.0.0.1"} == event["user"] and "a" * 32 == event["contexts"]["trace"][
+        "trace_id"
+    ]
+    assert "string_at" == functions(event)[-1] and ["segfault", "GET /crash", "inner in app.py"] == event["fingerprint"]
+
+
+def test_one_event_id_everywhere(serve, receiver):
+    """Environ, uWSGI's log variable, error page and event have the same id; the exception handler repeats nothing."""
+    server = serve(
+        "sentry-watch = true\nexception-handler = sentry:\nlog-format = id=%(sentry_event_id) %(uri)\n" + THREADS,
+        app=WITH_MIDDLEWARE,
+        env={"TEST_DSN": receiver.dsn},
+    )
+    status, page = server.get("/boom", headers={"Accept": "application/json"})
+    (event,) = wait_for(lambda: receiver.events, "the event")
+    assert (500, event["event_id"]) == (status, json.loads(page)["event_id"])
+    assert event["event_id"] == (server.tmp_path / "event.id").read_text()
+    wait_for(lambda: f"id={event['event_id']} /boom" in server.text(), "the log line")
+    assert 200 == server.get("/other")[0]
+    wait_for(lambda: "id=- /other" in server.text(), "the next request's log line")
+    assert 1 == len(receiver.events)
+
+
+NO_BRIDGE = """
+import ctypes, time
+def application(env, start):
+    if env["PATH_INFO"] == "/segfault":
+        ctypes.string_at(0)
+    if env["PATH_INFO"] == "/slow":
+        time.sleep(2.5)
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [b"slept well"]
+"""
+
+
+@pytest.mark.parametrize("importing", [False, True])
+def test_without_the_middleware(serve, receiver, importing):
+    """No bridge: never a signal, so the worker lives, and events without a stack; the ini line import brings it."""
+    lines = "sentry-watch = true\nsentry-watch-slow = 1\nimport = heka_raven.uwsgi_bridge\n" if importing else ""
+    server = serve((lines or "sentry-watch = true\nsentry-watch-slow = 1\n") + PREFORK, app=NO_BRIDGE, home=importing)
+    assert (200, "slept well") == server.get("/slow")
+    server.crash("/segfault")
+    wait_for(lambda: len(receiver.events) == 2 and server.waiting() == 0, f"two events\n{server.text()}")
+    assert ["segfault", "slow"] == sorted(kinds(receiver))
+    for event in receiver.events:
+        assert importing == ("stacktrace" in event["exception"]["values"][0])
+        assert "GET /" + event["tags"]["uwsgi.event"] == event["transaction"]
+
+
+def test_the_application_s_own_faulthandler_is_left_alone(serve, receiver):
+    """faulthandler.enable() of the application writes where it did; the event has the stack too."""
+    server = serve("sentry-watch = true\n" + PREFORK, env={"PYTHONFAULTHANDLER": "1"})
+    server.crash("/segfault")
+    assert "crash" in functions(one_event(receiver, server, "segfault"))
+    assert "Fatal Python error: Segmentation fault" in server.text()
+
+
+def test_children_of_the_application_are_not_the_worker(serve, receiver):
+    """A child that the application forked may crash and leave as it likes: the worker lives, and nothing is told."""
+    server = serve("sentry-watch = true\n" + PREFORK)
+    assert (200, "both are dead") == server.get("/children")
+    time.sleep(1.5)  # a look or two
+    assert [] == receiver.texts() and 0 == server.waiting()
+
+
+def test_a_stack_overflow_has_its_stack(serve, receiver):
+    """The handlers have a stack of their own."""
+    server = serve("sentry-watch = true\n" + PREFORK)
+    server.crash("/overflow")
+    assert "recurse" in functions(one_event(receiver, server, "segfault"))
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ("sentry-watch = harakiri,earthquake", "sentry-watch: true, or a list of harakiri"),
+        ("sentry-watch = true\nsentry-watch-backlog = 0", "sentry-watch-backlog: 0 is outside 1..100 percent"),
+        ("sentry-watch = true\nsentry-watch-storm = 0", "sentry-watch-storm: 0 is outside 1..1000 deaths"),
+        ("sentry-watch = true\nsentry-watch-storm-seconds = 0", "sentry-watch-storm-seconds: 0 is outside 1..86400"),
+        ("sentry-watch = true\nsentry-watch-options = colour=red", "sentry-watch-options: "),
+    ],
+)
+def test_wrong_options_are_said(serve, receiver, line, said):
+    """A mistake is one line that names the option and the limit; the server runs."""
+    assert "[sentry] " + said in serve(line).text()
+
+
+def test_a_list_watches_only_what_it_names(serve, receiver):
+    """sentry-watch = exit: a segfault is not told."""
+    server = serve("sentry-watch = exit\n" + PREFORK)
+    server.crash("/segfault")
+    server.crash("/exit?7,0")
+    assert "GET /exit" == one_event(receiver, server, "exit")["transaction"]

@@ -5,17 +5,17 @@
  */
 #include "watch.h"
 
-static int copy_vars(const char *buffer, uint16_t size, hk_pool *pool, hk_slice *out)
+static int copy_vars(const char *vars, uint16_t size, hk_pool *pool, hk_slice *out)
 {
     char *copy;
 
-    /* 4: struct uwsgi_header, which stands in front of the variables. */
+    /* 4: struct uwsgi_header, which stands in front of them. */
     if (size == 0 || (uint64_t)size + 4 > uwsgi.buffer_size)
         return -1;
     copy = hk_pool_alloc(pool, size);
     if (copy == NULL)
         return -1;
-    memcpy(copy, buffer + 4, size);
+    memcpy(copy, vars, size);
     *out = hk_slice_make(copy, size);
     return 0;
 }
@@ -54,7 +54,7 @@ int hk_snapshot_core(int worker, int core, hk_pool *pool, hk_snapshot *out)
     out->thread_id = (uint64_t)c->thread_id;
     out->age_ms = out->start_us > 0 && now > out->start_us ? (now - out->start_us) / 1000 : 0;
     size = size_of(c);
-    if (copy_vars(c->buffer, size, pool, &out->vars) == 0
+    if (copy_vars(c->buffer + 4, size, pool, &out->vars) == 0
         && (size_of(c) != size || memcmp(out->vars.p, c->buffer + 4, size) != 0))
         out->vars = hk_slice_make("", 0);
     hk_snapshot_again(pool, out);
@@ -93,7 +93,7 @@ int hk_snapshot_ended(int worker, const hk_life *life, hk_pool *pool, hk_snapsho
     out->core = life->over_core;
     out->start_us = life->over_start_us;
     out->age_ms = (life->over_us - life->over_start_us) / 1000;
-    (void)copy_vars(uwsgi.workers[worker].cores[out->core].buffer, life->over_size, pool, &out->vars);
+    (void)copy_vars(hk_worker_over_vars(life), life->over_size, pool, &out->vars);
     hk_snapshot_again(pool, out);
     return 1;
 }

@@ -197,7 +197,7 @@ static void find_suspect(const hk_life *life, hk_watch_event *e, hk_pool *pool)
 {
     if (e->kind == HK_WATCH_MEMORY && hk_snapshot_ended(e->worker, life, pool, &e->suspect))
         return;
-    if (life->signal != 0 && life->core >= 0 && hk_snapshot_core(e->worker, life->core, pool, &e->suspect))
+    if ((life->signal != 0 || life->exits) && life->core >= 0 && hk_snapshot_core(e->worker, life->core, pool, &e->suspect))
         return;
     (void)hk_snapshot_oldest(e->worker, pool, &e->suspect);
 }
@@ -248,7 +248,7 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
             add_memory(life, &e);
         else if (found != NULL && w->rss_size > 0)
             hk_watch_figure(&e, "rss_bytes", w->rss_size);
-        if (life->signal != 0)
+        if (life->signal != 0 || life->exits)
             e.stack = hk_stack_read(worker, &pool);
         hk_watch_report(&hk_watch_handler, &e, &pool);
     }

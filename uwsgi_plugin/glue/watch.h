@@ -19,11 +19,12 @@ typedef struct hk_life {
     pid_t ready;   /* the process whose faulthandler is registered: no other is ever signalled */
     pid_t answers; /* likewise, that tells of its request when asked */
     int signal;    /* the crash signal that its handler saw */
-    int core;      /* on which it crashed; -1: not known */
+    int exits;     /* the application called os._exit */
+    int core;      /* on which it crashed or called that; -1: not known */
     int in_order;  /* it took uWSGI's own way out */
-    int over;      /* its last request ended over a memory limit: the next four are of that request */
+    int over;      /* its last request ended over a memory limit; what follows is of the first that did */
     int over_core;
-    uint16_t over_size; /* bytes of its variables, which still are in the core's buffer */
+    uint16_t over_size; /* bytes of its variables */
     uint64_t over_rss, over_vsz, over_start_us, over_us;
 } hk_life;
 
@@ -36,6 +37,7 @@ static inline int hk_watch_on(hk_watch_kind kind)
 
 /* Two lives a worker: what a dead one left outlives the start of the next. */
 hk_life *hk_worker_life(int worker, uint64_t generation);
+char *hk_worker_over_vars(const hk_life *life);
 const hk_note *hk_worker_note(int worker, int core);
 void hk_worker_share(void); /* in the master, before any fork */
 int hk_worker_stack_fd(int worker); /* the memory file that its faulthandler writes to, */

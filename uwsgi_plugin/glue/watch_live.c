@@ -7,7 +7,7 @@
 #include "../edge/kernel.h"
 #include "../edge/sys.h"
 
-#define STACK_MS 20U  /* a stack that was asked for is read after that */
+#define STACK_MS 400U /* a stack that was asked for is read after that: the worker may have to wait for a processor */
 #define MAX_PENDING 8 /* requests of one worker that wait for one stack; more are told without */
 #define MAX_SOCKETS 64
 

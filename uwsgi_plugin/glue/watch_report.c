@@ -160,6 +160,18 @@ static hk_slice place(const hk_event_frame *frames, size_t count, hk_pool *pool)
     return keep(&b, pool);
 }
 
+/* Without our own wrapper of os._exit. */
+static size_t without_bridge(const hk_event_frame *frames, size_t count)
+{
+    static const char name[] = "/uwsgi_bridge.py";
+    size_t n = sizeof name - 1;
+
+    while (count > 0 && frames[count - 1].file.n > n
+           && memcmp(frames[count - 1].file.p + frames[count - 1].file.n - n, name, n) == 0)
+        count--;
+    return count;
+}
+
 void hk_watch_report(const hk_glue_handler *handler, const hk_watch_event *e, hk_pool *pool)
 {
     hk_inflight suspect, *others = hk_pool_alloc(pool, HK_INFLIGHT_MAX * sizeof *others);
@@ -176,6 +188,7 @@ void hk_watch_report(const hk_glue_handler *handler, const hk_watch_event *e, hk
     hk_snapshot_describe(&e->suspect, pool, &suspect);
     suspect.pid = (uint64_t)e->pid;
     suspect.transaction = facts.transaction = hk_inflight_transaction(&suspect, pool);
+    frame_count = without_bridge(frames, frame_count);
     hk_spoolglue_user(&uid, &gid);
     hk_source_fill(frames, frame_count, uid, gid, SOURCE_MS, pool);
     facts.vars = e->suspect.vars;

@@ -10,6 +10,7 @@
 
 static hk_life *lives;    /* shared: two a worker */
 static hk_note *notes;    /* shared: one a core */
+static char *over_vars;   /* shared: one request a life */
 static int *stack_fds;    /* a memfd a worker, made before any fork: it outlives the worker */
 static int python_fd = -1; /* the number that Python's faulthandler writes to; each worker has its own memfd under it */
 static struct stat own_file; /* of that memfd: the application may have closed it and opened another under its number */
@@ -22,6 +23,11 @@ static void (*python_thread)(int core);
 hk_life *hk_worker_life(int worker, uint64_t generation)
 {
     return &lives[(size_t)worker * 2 + (generation & 1)];
+}
+
+char *hk_worker_over_vars(const hk_life *life)
+{
+    return over_vars + (size_t)(life - lives) * uwsgi.buffer_size;
 }
 
 const hk_note *hk_worker_note(int worker, int core)
@@ -107,9 +113,10 @@ static void note_memory(struct wsgi_request *r)
 
     if (own_life == NULL)
         return;
-    if (over) {
+    if (over && !own_life->over) { /* those that end after it found it so */
         own_life->over_core = r->async_id;
-        own_life->over_size = r->uh->pktsize;
+        own_life->over_size = r->uh->pktsize <= uwsgi.buffer_size - 4 ? r->uh->pktsize : 0;
+        memcpy(hk_worker_over_vars(own_life), r->buffer, own_life->over_size);
         own_life->over_rss = w->rss_size;
         own_life->over_vsz = w->vsz_size;
         own_life->over_start_us = r->start_of_request;
@@ -280,16 +287,31 @@ static uint64_t ready(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     return 0;
 }
 
+/* sentry_exit(): the application calls os._exit. */
+static uint64_t leave(uint8_t argc, char **argv, uint16_t *argvs, char **out)
+{
+    (void)argc;
+    (void)argv;
+    (void)argvs;
+    (void)out;
+    if (own_life != NULL && own_life->pid == getpid()) {
+        own_life->core = core_of_thread();
+        own_life->exits = 1;
+        dump_stack();
+    }
+    return 0;
+}
+
 void hk_watch_register(void)
 {
-    uint64_t (*functions[3])(uint8_t, char **, uint16_t *, char **) = { stack_fd, ready, request };
-    static char *const names[3] = { "sentry_stack_fd", "sentry_ready", "sentry_request" };
+    uint64_t (*functions[4])(uint8_t, char **, uint16_t *, char **) = { stack_fd, ready, request, leave };
+    static char *const names[4] = { "sentry_stack_fd", "sentry_ready", "sentry_request", "sentry_exit" };
     void *func;
     int i;
 
     if (hk_watch_mask == 0)
         return;
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         memcpy(&func, &functions[i], sizeof func);
         uwsgi_register_rpc(names[i], &sentry_plugin, 0, func);
     }
@@ -315,5 +337,6 @@ void hk_worker_share(void)
     for (i = 0; i < n; i++)
         stack_fds[i] = make_memfd();
     hook_threads();
+    over_vars = uwsgi_calloc_shared(n * 2 * uwsgi.buffer_size);
     lives = uwsgi_calloc_shared(n * 2 * sizeof *lives);
 }

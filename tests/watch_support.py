@@ -1,0 +1,147 @@
+"""What the tests of the watch share: an app with a request for each way to die, and how events are read."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from uwsgi_support import Receiver, Server, wait_for
+
+full = pytest.mark.full
+PREFORK = "processes = 4\n"
+LAZY = PREFORK + "lazy-apps = true\n"
+THREADS = "processes = 2\nthreads = 2\nenable-threads = true\n"
+GEVENT = "processes = 1\ngevent = 8\n"
+MODES = [
+    pytest.param(PREFORK, id="prefork"),
+    pytest.param(LAZY, id="lazy-apps", marks=full),
+    pytest.param(THREADS, id="threads", marks=full),
+    pytest.param(GEVENT, id="gevent", marks=full),
+]
+APP = """
+import ctypes, os, sys, time
+sys.path.insert(0, {root!r})
+from heka_raven import uwsgi_bridge
+import uwsgi
+
+if b"gevent" in uwsgi.opt or "gevent" in uwsgi.opt:
+    from gevent import sleep as pause
+else:
+    from time import sleep as pause
+
+kept = []
+
+def stuck_in_python(seconds):
+    time.sleep(seconds)
+
+def stuck_in_c(seconds):
+    # PyDLL keeps the GIL: no other Python code of this process runs meanwhile.
+    ctypes.PyDLL(None).sleep(seconds)
+
+def hold(seconds):
+    pause(seconds)
+
+def crash():
+    ctypes.string_at(0)
+
+def give_up():
+    os.abort()
+
+def leave(status):
+    os._exit(status)
+
+def recurse(depth):
+    return str([Nested(depth + 1)])
+
+class Nested:
+    def __init__(self, depth):
+        self.depth = depth
+    def __repr__(self):
+        return recurse(self.depth)
+
+def note_pid(name):
+    with open("held", "a") as f:
+        f.write(name + "\\n")
+    own = "%s.%d.%d" % (name, os.getpid(), time.monotonic_ns())
+    with open(own, "w") as f:
+        f.write(str(os.getpid()))
+    os.rename(own, name)
+
+def children():
+    for die in (crash, lambda: leave(7), give_up):
+        pid = os.fork()
+        if pid == 0:
+            die()
+        os.waitpid(pid, 0)
+    return "both are dead"
+
+def application(env, start):
+    what, query = env["PATH_INFO"].strip("/"), env.get("QUERY_STRING", "")
+    answer = str(os.getpid())
+    if what == "sleep":
+        stuck_in_python(30)
+    if what == "c":
+        stuck_in_c(30)
+    if what == "slow":
+        stuck_in_python(2.5)
+        answer = "slept well"
+    if what in ("hold", "victim"):
+        note_pid(what + ".pid")
+        hold(float(query))
+    if what in ("segfault", "abort"):
+        pause(float(query) if query.isdigit() else 0)
+        crash() if what == "segfault" else give_up()
+    if what == "exit":
+        status, _, seconds = query.partition("&")[0].partition(",")
+        pause(float(seconds))
+        leave(int(status))
+    if what == "grow":
+        kept.append(b"x" * (int(query) << 20))
+    if what == "overflow":
+        sys.setrecursionlimit(1 << 30)
+        recurse(0)
+    if what == "children":
+        answer = children()
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [answer.encode()]
+"""
+
+
+def in_background(server: Server, *paths: str) -> None:
+    for path in paths:
+        threading.Thread(target=server.crash, args=(path,), daemon=True).start()
+
+
+def hold_three(server: Server, seconds: float) -> None:
+    """Three requests beside the bad one; back once they run."""
+    held = server.tmp_path / "held"
+    before = held.read_text().count("hold") if held.exists() else 0
+    in_background(server, *[f"/hold?{seconds}"] * 3)
+    wait_for(lambda: held.exists() and held.read_text().count("hold") >= before + 3, "three requests to run")
+
+
+def kinds(receiver: Receiver) -> list[str]:
+    return [event["tags"]["uwsgi.event"] for event in receiver.events]
+
+
+def one_event(receiver: Receiver, server: Server, kind: str) -> dict:
+    """The one event of this kind; no other event beside it."""
+    found = wait_for(
+        lambda: [e for e in receiver.events if e.get("tags", {}).get("uwsgi.event") == kind],
+        f"{kind}, got {receiver.texts()}\n{server.text()}",
+    )
+    wait_for(lambda: server.waiting() == 0, "an empty spool")
+    assert len(receiver.events) == 1, receiver.texts()
+    return found[0]
+
+
+def functions(event: dict) -> list[str]:
+    return [frame["function"] for frame in event["exception"]["values"][0]["stacktrace"]["frames"]]
+
+
+def suspect(event: dict) -> dict:
+    return event["contexts"]["uwsgi"]["suspect"]
+
+
+def bystanders(event: dict) -> list[str]:
+    return [request["url"] for request in event["contexts"]["uwsgi"].get("bystanders", [])]
