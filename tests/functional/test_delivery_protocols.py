@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import zlib
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from delivery_support import (
+    DATA,
     Reply,
     Server,
     app,
@@ -136,6 +138,68 @@ def test_proxy(spool):
             put(spool, direct.dsn)
             run_command("send", "--once", "--spool", spool, env={"http_proxy": url, "no_proxy": "127.0.0.1"})
             assert (1, 2) == (len(direct.requests), len(proxy.requests))
+
+
+class Tunnel:
+    """A proxy that knows CONNECT alone; ``asked`` holds the first lines and the authorizations."""
+
+    def __init__(self):
+        self.asked = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://user:word@127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        head = b""
+        while b"\r\n\r\n" not in head and (part := sock.recv(65536)):
+            head += part
+        lines = head.decode().split("\r\n")
+        found = next((line for line in lines if line.lower().startswith("proxy-authorization")), "")
+        self.asked.append((lines[0], found.partition(": ")[2]))
+        host, _, port = lines[0].split()[1].rpartition(":")
+        with sock, socket.create_connection((host, int(port))) as other:
+            sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            while True:
+                for one in select.select([sock, other], [], [], 20)[0]:
+                    data = one.recv(65536)
+                    if not data:
+                        return
+                    (other if one is sock else sock).sendall(data)
+
+
+def test_https_by_proxy(spool):
+    """TLS goes through the proxy's tunnel to the server, whose certificate is verified there as well."""
+    ca = DATA / "tls" / "ca.pem"
+    with Tunnel() as proxy, Server(tls="server.pem") as server, Server(tls="wrong.pem") as wrong:
+        ids = fill(spool, server.dsn, 3)
+        result = send_once(spool, "--proxy", proxy.url, "--ca-file", ca, "--connections", "1")
+        assert 0 == result[0], result
+        assert sorted(ids) == sorted(server.event_ids)
+        ((line, login),) = proxy.asked
+        assert ["CONNECT", f"127.0.0.1:{server.port}"] == line.split()[:2]
+        assert "Basic " + base64.b64encode(b"user:word").decode() == login
+        fill(spool, server.dsn, 1)
+        sent = run_command("send", "--once", "--spool", spool, "--ca-file", ca, env={"https_proxy": proxy.url})
+        assert (0, 2, 4) == (sent[0], len(proxy.asked), len(server.events))
+        fill(spool, wrong.dsn, 1)
+        code, _, err = send_once(spool, "--proxy", proxy.url, "--ca-file", ca)
+        assert (3, []) == (code, wrong.requests)
+        assert "TLS failed" in err, err
+        assert_exact(spool, captured=5, delivered=4)
 
 
 def test_proxy_refuses(spool):
