@@ -123,17 +123,17 @@ class _Link:
     def _send_locked(self, data: bytes, deadline: float) -> None:
         if self._socket is not None and _is_closed_by_peer(self._socket):
             self._drop()
-        fresh = self._socket is None
-        sock = self._socket or self._connect(deadline)
-        try:
-            _send_all(sock, data, deadline)
-        except OSError as exc:
-            # A record may be out in part: only a new connection is sure to begin with a record.
-            self._drop()
-            if fresh or isinstance(exc, TimeoutError):
-                self._pause()
-                raise
-            _send_all(self._connect(deadline), data, deadline)
+        while True:
+            fresh = self._socket is None
+            sock = self._socket or self._connect(deadline)
+            try:
+                return _send_all(sock, data, deadline)
+            except OSError as exc:
+                # A record may be out in part: only a new connection is sure to begin with a record.
+                self._drop()
+                if fresh or isinstance(exc, TimeoutError):
+                    self._pause()
+                    raise
 
     def _connect(self, deadline: float) -> socket.socket:
         now = time.monotonic()

@@ -363,6 +363,41 @@ def test_tcp_threads_behind_a_stalled_write_wait_no_longer_than_it():
         stream.close()
 
 
+def reset(connection):
+    """Close *connection* as a router that crashes does."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def test_tcp_never_goes_on_behind_half_a_record():
+    """A second connection that fails as well is given up with its half of a record, not used for the next one."""
+    with tcp_server() as server:
+        stream = TcpStream("127.0.0.1", port_of(server), timeout_s=3)
+        stream.write(b"one")
+        first = accept(server)
+        assert first.recv(3) == b"one"
+        errors = []
+
+        def write():
+            try:
+                stream.write(b"x" * 50_000_000)
+            except OSError as exc:
+                errors.append(exc)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        assert first.recv(1) == b"x"
+        reset(first)
+        with accept(server) as second:
+            thread.join(LIMIT_S)
+            assert len(errors) == 1
+            assert second.recv(1) == b"x"
+            with pytest.raises(OSError, match="not connected"):
+                stream.write(b"two")
+        assert stream.lost == 2
+        stream.close()
+
+
 def test_tcp_survives_a_reset():
     """A connection that the router resets is replaced; the record of that write arrives."""
     with tcp_server() as server:
@@ -370,8 +405,7 @@ def test_tcp_survives_a_reset():
         stream.write(b"one")
         first = accept(server)
         assert first.recv(16) == b"one"
-        first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        first.close()
+        reset(first)
         stream.write(b"two")
         with accept(server) as second:
             assert second.recv(16) == b"two"
