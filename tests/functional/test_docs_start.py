@@ -3,13 +3,15 @@
 import http.client
 import json
 import re
+import shutil
 import subprocess
 import textwrap
 import urllib.request
 from pathlib import Path
 
+import pytest
 from examples_support import command, environment, inbox, python, running, wait_until
-from uwsgi_support import free_port
+from uwsgi_support import find_uwsgi, free_port, shared_plugin
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "start.rst"
 
@@ -76,3 +78,26 @@ def test_the_inbox_is_away(tmp_path):
         send = command("send", "--once")
         assert 0 == subprocess.run(send, env=env, timeout=60).returncode
         assert "ZeroDivisionError" == box.one()["exception"]["values"][-1]["type"]
+
+
+UWSGI = find_uwsgi()
+
+
+@pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one")
+def test_under_uwsgi(tmp_path):
+    """The ini of the page with the plugin beside it: the middleware reports once, and the plugin delivers."""
+    found = re.search(r"\.\. code-block:: ini\n\n(.*?)\n\n``uwsgi --ini``", PAGE.read_text(), re.DOTALL)
+    port = free_port()
+    env = environment(tmp_path / "spool")
+    with inbox(tmp_path) as box:
+        changed = textwrap.dedent(found.group(1)).replace("8080", str(port))
+        (tmp_path / "hello.ini").write_text(changed.replace("127.0.0.1:9000", f"127.0.0.1:{box.port}"))
+        (tmp_path / "hello.py").write_text(program().replace("127.0.0.1:9000", f"127.0.0.1:{box.port}"))
+        shutil.copy(shared_plugin(UWSGI), tmp_path)
+        with running([UWSGI, "--ini", "hello.ini"], tmp_path, env) as process:
+            wait_until(lambda: get(port, "/") == 200, process.log, process)
+            get(port, "/fail")
+            assert "ZeroDivisionError" == box.one()["exception"]["values"][-1]["type"]
+            wait_until(lambda: status(env)["delivered"] == 1, lambda: str(status(env)))
+            assert 200 == get(port, "/")
+        assert 1 == len(box.events())
