@@ -151,7 +151,11 @@ def _dsn_of(reporter: Reporter) -> Dsn:
 
 def _severity_and_logger(reporter: Reporter, report: Report) -> tuple[int, str | None]:
     options = reporter.options
-    return options.severity if report.severity is None else report.severity, report.logger or options.logger
+    logger = report.logger or options.logger
+    return (
+        options.severity if report.severity is None else report.severity,
+        logger and reporter.scrubber.clean_text(logger),
+    )
 
 
 def _fields(reporter: Reporter, report: Report, event: Mapping[str, Any], facts: RequestFacts | None) -> dict[str, Any]:

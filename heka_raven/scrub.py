@@ -41,9 +41,10 @@ _NOT_HEADER = re.compile(r"[^A-Za-z0-9]+")
 _COOKIE_NAMES = frozenset({"COOKIE", "COOKIES", "SET_COOKIE", "SET_COOKIE2"})
 _QUERY_NAMES = frozenset({"QUERY_STRING", "QUERYSTRING", "QUERY"})
 _URL_NAMES = frozenset({"REQUEST_URI", "RAW_URI", "REFERER", "REFERRER", "URL", "URI", "LOCATION"})
+_NETLOC = "NETLOC"  # of what urlparse() gives: userinfo without a scheme before it
 _SECRET, _VALUE_OF = "secret", "value of"  # kinds of names, beside those of _SYNTAX_NAMES
-_ABOUT = ("name", "key", "'name'", "'key'")
-_SYNTAX_NAMES = _COOKIE_NAMES | _QUERY_NAMES | _URL_NAMES
+_ABOUT = ("name", "key", "Name", "Key", "'name'", "'key'")
+_SYNTAX_NAMES = _COOKIE_NAMES | _QUERY_NAMES | _URL_NAMES | {_NETLOC}
 
 _USERINFO = re.compile(
     r"""([A-Za-z][A-Za-z0-9+.\-]*://)(?:[^\s/?\#'"<>@]*@|[^\s/?\#'"<>@:]+:(?!\d{1,5}(?:[/?\#'"\s]|$))[^\s'"<>]*?@)"""
@@ -51,12 +52,21 @@ _USERINFO = re.compile(
 )
 # A URL that was cut inside its userinfo.
 _CUT_USERINFO = re.compile(r"""([A-Za-z][A-Za-z0-9+.\-]*://)[^\s/?\#'"<>@]*…$""")
-_BEARER = re.compile(r"\b(Bearer|Basic)\s+(?=[A-Za-z0-9._~+/\-]*[0-9._~+/=\-])[A-Za-z0-9._~+/=\-]{8,}", re.IGNORECASE)
+# Not "Bearer of", "Basic understanding": a digit, a mark or a capital inside makes it a credential.
+_BEARER = re.compile(
+    r"\b(Bearer|Basic)\s+(?=[A-Za-z0-9._~+/\-]*(?:[0-9._~+/=\-]|(?-i:[a-z][A-Z])))[A-Za-z0-9._~+/=\-]{8,}",
+    re.IGNORECASE,
+)
 _SCHEME = r"(?:Bearer|Basic|Digest|Token|Negotiate|ApiKey|Api-Key)"
 _LITERAL = r"""[bBrRuUfF]{0,2}(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$))"""
 # A name, perhaps quoted or bracketed, before '=', ':' or '=>'; it starts where a word starts: a search is linear.
 _NAME = r"""(?<![\w%.+\-])(?P<name>[\w%.+\-]+)(?:\[\])?\\*["']?\]?"""
-_ASSIGNED = re.compile(_NAME + r"\s{0,4}(?:=>|:(?!//)|=(?!=))\s{0,4}")
+# Or both quoted, as a pair: ('token', 'x').
+_ASSIGNED = re.compile(_NAME + r"\s{0,4}(?:=>|:(?!//)|=(?!=)|(?<=[\"']),(?=\s?[bu]?[\"']))\s{0,4}")
+_PAIR_OPENINGS = ("('", '("', "['", '["', "(b'", "[b'")
+# A URL that was escaped to stand in a parameter of another one.
+_ESCAPED = re.compile(r"""(?<==)[^\s&;,"'<>=]*%3[ADad][^\s&;,"'<>]*""")
+_ELEMENT = re.compile(r"<([\w.:\-]+)(?:\s[^<>]*)?>([^<]+)</")
 _VALUE = re.compile(
     rf"""{_LITERAL}|\\+".*?(?:\\+"|$)|\\+'.*?(?:\\+'|$)|\[[^\]]*(?:\]|$)|\{{[^}}]*(?:\}}|$)|\([^)]*(?:\)|$)"""
     rf"""|{_SCHEME}\s+[^\s,;"'<>]+|[^\s&;,"'<>)\]}}]+""",
@@ -73,9 +83,12 @@ def _split_terms(names: Iterable[str] | str) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in names if name and name.strip())
 
 
-def _suspicious(text: str) -> bool:
+def is_suspicious(text: str) -> bool:
     """Whether *text* can hold any of what :meth:`Scrubber.clean_text` looks for."""
-    return "=" in text or ":" in text or "earer " in text or "asic " in text
+    return (
+        "=" in text or ":" in text or "earer " in text or "asic " in text or "', '" in text or "</" in text
+        or "EARER " in text
+    )  # fmt: skip
 
 
 class Scrubber:
@@ -178,6 +191,14 @@ class Scrubber:
         elif kind in _SYNTAX_NAMES:
             node[1] = self._scrub_syntax(kind, value)
 
+    def mask_flags(self, node: list[Any]) -> None:
+        """Mask what follows a private flag in a list of a command's words: ``["--password", "x"]``."""
+        for index, word in enumerate(node[:-1]):
+            if type(word) is str and word[:1] == "-" and len(word) < MAX_SAFE_NAME and self.is_secret(word.lstrip("-")):
+                value = node[index + 1]
+                if type(value) is not str or value[:1] != "-":
+                    node[index + 1] = self.mask
+
     def _scrub_syntax(self, bare: str, value: Any) -> Any:
         if type(value) is not str:
             return self.scrub_tree(value, True) if type(value) in (list, dict) else value
@@ -185,6 +206,9 @@ class Scrubber:
             return self.clean_cookie(value)
         if bare in _QUERY_NAMES:
             return self.clean_query(value)
+        if bare == _NETLOC:
+            _, at, host = value.rpartition("@")
+            return f"{self.mask}@{host}" if at else value
         return self.clean_url(value)
 
     def scrub_tree(self, node: Any, loose: bool = False, done: set[int] | None = None) -> Any:
@@ -201,13 +225,14 @@ class Scrubber:
         if kind is dict:
             self.mask_names(node, None, loose)
             for name, value in node.items():
-                if type(value) in _TREES and (type(value) is not str or _suspicious(value)):
+                if type(value) in _TREES and (type(value) is not str or is_suspicious(value)):
                     node[name] = self.scrub_tree(value, loose, done)
         else:
             if len(node) == 2:
                 self.mask_pair(node, loose)
+            self.mask_flags(node)
             for index, value in enumerate(node):
-                if type(value) in _TREES and (type(value) is not str or _suspicious(value)):
+                if type(value) in _TREES and (type(value) is not str or is_suspicious(value)):
                     node[index] = self.scrub_tree(value, loose, done)
         return node
 
@@ -215,7 +240,7 @@ class Scrubber:
 
     def clean_text(self, text: str, loose: bool = False) -> str:
         """*text* without the secrets that can be told by a name before them, a URL's userinfo, or a scheme."""
-        if not _suspicious(text):
+        if not is_suspicious(text):
             return text
         marks = text.count("://")
         if marks:
@@ -223,14 +248,28 @@ class Scrubber:
                 text = _USERINFO.sub(self._mask_userinfo, text)
             if text.endswith("…"):
                 text = _CUT_USERINFO.sub(rf"\1{self.mask}", text)
-        if "=" in text or text.count(":") > marks:
+        if "%3" in text and "=" in text:
+            text = _ESCAPED.sub(self._mask_escaped, text)
+        if "=" in text or text.count(":") > marks or "', '" in text:
             text = self._mask_assigned(_ASSIGNED, text, loose)
-        if "earer " in text or "asic " in text:
+        if "</" in text:
+            text = _ELEMENT.sub(self._mask_element, text)
+        if "earer " in text or "asic " in text or "EARER " in text:
             text = _BEARER.sub(rf"\1 {self.mask}", text)
         return text
 
     def _mask_userinfo(self, found: re.Match[str]) -> str:
         return f"{found[1]}{self.mask}@"
+
+    def _mask_escaped(self, found: re.Match[str]) -> str:
+        decoded = unquote(found[0])
+        return found[0] if self.clean_text(decoded, True) == decoded else self.mask
+
+    def _mask_element(self, found: re.Match[str]) -> str:
+        if not self.is_secret(found[1]):
+            return found[0]
+        start, end = found.start(), found.start(2)
+        return f"{found.string[start:end]}{self.mask}</"
 
     def _mask_assigned(self, pattern: re.Pattern[str], text: str, loose: bool) -> str:
         """Mask what *pattern* finds assigned to private names. What is not private is searched for more."""
@@ -238,6 +277,8 @@ class Scrubber:
         done = place = 0
         while (found := pattern.search(text, place)) is not None:
             place = found.end()
+            if found[0].rstrip()[-1] == "," and not text[: found.start()].endswith(_PAIR_OPENINGS):
+                continue
             if not self.is_secret(found["name"], loose or text[found.start() - 1 : found.start()] in _PARAMETER_MARKS):
                 continue
             value = _VALUE.match(text, place)
@@ -283,7 +324,7 @@ class Scrubber:
 
     def clean_url(self, text: str) -> str:
         """A URL, whole or from its path on."""
-        if not _suspicious(text):
+        if not is_suspicious(text):
             return text
         rest, question, query = text.partition("?")
         rest = self.clean_text(rest)
@@ -304,7 +345,7 @@ class Scrubber:
         for part in ("extra", "tags", "user", "contexts", "breadcrumbs", "logentry"):
             if part in event:
                 self.scrub_tree(event[part], False, done)
-        for name in ("message", "transaction", "culprit"):
+        for name in ("message", "transaction", "culprit", "logger"):
             if type(event.get(name)) is str:
                 event[name] = self.clean_url(event[name])
         request = event.get("request")

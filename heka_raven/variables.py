@@ -47,6 +47,8 @@ class Guard(Protocol):
 
     def mask_pair(self, shown: list[Any]) -> None: ...
 
+    def mask_flags(self, shown: list[Any]) -> None: ...
+
 
 class Walker:
     """Shows the values of one event.
@@ -161,7 +163,11 @@ def _str(walker: Walker, value: str, depth: int) -> str:
     walker.room -= length
     if not value.isascii():
         value = clean(value)
-    if "=" in value or ":" in value or "earer " in value or "asic " in value:
+    # As scrub.is_suspicious(), without a call for every text of an event.
+    if (
+        "=" in value or ":" in value or "earer " in value or "asic " in value or "', '" in value or "</" in value
+        or "EARER " in value
+    ):  # fmt: skip
         value = walker.guard.clean_text(value)
     return value
 
@@ -230,6 +236,8 @@ def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: I
             head[index] = handler(walker, item, depth) if handler is not None else walker.show(item, depth)
         if length == 2:
             walker.guard.mask_pair(head)
+        elif length and type(head[0]) is str:
+            walker.guard.mask_flags(head)
     if length > keep and not walker.legacy:
         head.append(f"<{length - keep:,} more>")
     walker._memo[key] = (value, head, room - walker.room)

@@ -70,7 +70,17 @@ def test_loose_names(name):
         ("Authorization: Bearer abc.def", "Authorization: [Filtered]"),
         ("Authorization: Basic dXNlcjpwdw==", "Authorization: [Filtered]"),
         ("sent Bearer abcdefgh12345678 there", "sent Bearer [Filtered] there"),
+        ("sent BEARER abcdefgh12345678 there", "sent BEARER [Filtered] there"),
+        ("Basic QWxhZGRpbjpvcGVu", "Basic [Filtered]"),
         ("Bearer of bad news", "Bearer of bad news"),
+        ("('token', 'x')", "('token', '[Filtered]')"),
+        ("[('password', 'x'), ('a', 'b')]", "[('password', '[Filtered]'), ('a', 'b')]"),
+        ("expected 'token', 'name'", "expected 'token', 'name'"),
+        ("https://h/?next=https%3A%2F%2Fu%3Ap%40h2%2F&a=1", "https://h/?next=[Filtered]&a=1"),
+        ("https://h/?next=https%3A//h2/%3Ftoken%3Dx", "https://h/?next=[Filtered]"),
+        ("https://h/?next=https%3A//h2/%3Fa%3Dx", "https://h/?next=https%3A//h2/%3Fa%3Dx"),
+        ("<a><password>x</password><b>y</b></a>", "<a><password>[Filtered]</password><b>y</b></a>"),
+        ('<ns:token type="t">x</ns:token>', '<ns:token type="t">[Filtered]</ns:token>'),
         ("x == token", "x == token"),
         ("Point(password='x', y=1)", "Point(password='[Filtered]', y=1)"),
         ("dsn=https://a:b@h/1", "dsn=https://[Filtered]@h/1"),
@@ -109,6 +119,9 @@ def test_trees():
         "tokens": ["p3"],
         "headers": [["Authorization", "p4"], ["Accept", "*/*"], ["Cookie", "sid=p5; lang=de"]],
         "field": {"name": "password", "value": "p6"},
+        "caps": {"Name": "Token", "Value": "p15"},
+        "argv": ["prog", "--password", "p16", "--api-key", "p17", "-v"],
+        "netloc": "bob:p18@h.example:80",
         "QUERY_STRING": "q=1&auth=p7",
         "REQUEST_URI": "/x?key=p8&y=1#token=p9",
         "RAW_URI": "/x?pwd=p10",
@@ -120,13 +133,16 @@ def test_trees():
     }
     SCRUBBER.scrub_tree(tree)
     text = orjson.dumps(tree).decode()
-    assert not [n for n in range(1, 15) if f"p{n}" in text], text
+    assert not [n for n in range(1, 19) if f"p{n}" in text], text
     assert {
         "a": [{"password": FILTERED}, {"x": {"api_key": FILTERED, "ok": 1}}],
         "credentials": FILTERED,
         "tokens": FILTERED,
         "headers": [["Authorization", FILTERED], ["Accept", "*/*"], ["Cookie", "sid=[Filtered]; lang=de"]],
         "field": {"name": "password", "value": FILTERED},
+        "caps": {"Name": "Token", "Value": FILTERED},
+        "argv": ["prog", "--password", FILTERED, "--api-key", FILTERED, "-v"],
+        "netloc": "[Filtered]@h.example:80",
         "QUERY_STRING": "q=1&auth=[Filtered]",
         "REQUEST_URI": "/x?key=[Filtered]&y=1#token=[Filtered]",
         "RAW_URI": "/x?pwd=[Filtered]",
@@ -246,7 +262,8 @@ def test_masking_is_linear():
 
     for text in ("a" * 8000, "a:" * 4000, "=" * 8000, "://" * 2600, "x://" + "a:" * 4000, '"' * 8000, "token=" * 1300,
                  "token='" * 1100, "[" * 8000, "token=[" * 1100, "\\" * 8000, " " * 8000, "a" * 4000 + "=" * 4000,
-                 "%70" * 2600, "&a" * 4000, "Bearer " * 1100):  # fmt: skip
+                 "%70" * 2600, "&a" * 4000, "Bearer " * 1100, "<a>" * 2700, "<a " * 2700, "=%3D" * 2000,
+                 "('a', " * 1300, "".join(f"=%{'25' * n}3Da" for n in range(85))):  # fmt: skip
         started = time.process_time()
         SCRUBBER.clean_text(text)
         SCRUBBER.clean_source(text)
