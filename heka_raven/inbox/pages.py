@@ -47,6 +47,7 @@ def _environment(static: Static) -> Environment:
     environment.filters.update(
         ago=wording.ago,
         iso=wording.iso,
+        around=wording.around,
         figures=wording.figures,
         machine=wording.machine,
         count=wording.count,

@@ -1,12 +1,14 @@
 # wording.py: how the pages say times, sizes and source lines. Pure filters for the templates.
 
 from datetime import datetime, timezone
+from typing import Any
 
 from markupsafe import Markup, escape
 
 from heka_raven.inbox.model import Error, Frame, Pairs
 
 FILTERED = "[Filtered]"
+AROUND = 4  # related events shown to each side of the one that is looked at
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
@@ -106,6 +108,12 @@ def tree(errors: list[Error]) -> list[Error]:
             error.children = [newest]
         newest = error
     return [newest] if newest else []
+
+
+def around(rows: list[Any], row_id: int) -> list[Any]:
+    """The rows next to one of them, four to each side: a trace of a hundred events must not hide the stack below it."""
+    at = next((place for place, row in enumerate(rows) if row["id"] == row_id), 0)
+    return rows[max(0, at - AROUND) : at + AROUND + 1]
 
 
 def runs(frames: list[Frame]) -> list[tuple[bool, list[Frame]]]:

@@ -12,7 +12,7 @@ from heka_raven.inbox.hostview import MAX_LANES, WIDTH, lanes_of, ticks
 from heka_raven.inbox.quota import Quota
 from heka_raven.inbox.server import ListenError, is_loopback, parse_address
 from heka_raven.inbox.shape import read_event
-from heka_raven.inbox.wording import ago, count, figures, iso, machine, marked, tree, underlined
+from heka_raven.inbox.wording import ago, around, count, figures, iso, machine, marked, tree, underlined
 
 TOKEN = "a token of some length"
 
@@ -140,6 +140,14 @@ def test_figures_of_the_server_have_units_to_read():
         ("request_age_ms", "61004 (61.0 s)"),
         *rows[2:],
     ] == figures(rows)
+
+
+def test_a_long_trace_is_shown_around_the_event():
+    """Four to each side; what is at an end has fewer."""
+    rows = [{"id": number} for number in range(40)]
+    assert list(range(16, 25)) == [row["id"] for row in around(rows, 20)]
+    assert [0, 1, 2, 3, 4] == [row["id"] for row in around(rows, 0)]
+    assert [35, 36, 37, 38, 39] == [row["id"] for row in around(rows, 39)]
 
 
 def test_times_and_numbers_in_words():
