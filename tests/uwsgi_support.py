@@ -105,8 +105,9 @@ def build_plugin(uwsgi: str, where: Path, source: Path | str = ROOT / "uwsgi_plu
 @functools.cache
 def shared_plugin(uwsgi: str) -> Path:
     """The plugin, built once for all test files of this run."""
-    where = tempfile.mkdtemp(prefix="hk-plugin-")
-    atexit.register(shutil.rmtree, where, ignore_errors=True)
+    where, owner = tempfile.mkdtemp(prefix="hk-plugin-"), os.getpid()
+    # A child that a test forked runs this, too.
+    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(where, ignore_errors=True))
     return build_plugin(uwsgi, Path(where))
 
 
