@@ -19,7 +19,7 @@ MODES = [
     pytest.param(GEVENT, id="gevent", marks=full),
 ]
 APP = """
-import ctypes, os, sys, time
+import ctypes, mmap, os, sys, time
 sys.path.insert(0, {root!r})
 from heka_raven import uwsgi_bridge
 import uwsgi
@@ -97,6 +97,8 @@ def application(env, start):
         leave(int(status))
     if what == "grow":
         kept.append(b"x" * (int(query) << 20))
+    if what == "map":  # address space, and no memory
+        kept.append(mmap.mmap(-1, int(query) << 20))
     if what == "overflow":
         sys.setrecursionlimit(1 << 30)
         recurse(0)

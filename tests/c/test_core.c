@@ -9,7 +9,6 @@
 #include "../../uwsgi_plugin/core/pool.h"
 #include "../../uwsgi_plugin/core/ring.h"
 #include "../../uwsgi_plugin/core/template.h"
-#include "../../uwsgi_plugin/core/watch.h"
 
 /* A buffer holds exactly its limit; one byte more fails it for good. */
 static void buffer_limit(void)
@@ -449,62 +448,8 @@ static void pools(void)
     hk_pool_free(NULL);
 }
 
-/* Each way a worker can end, and what is reported of it. */
-static void deaths(void)
-{
-    static const struct {
-        hk_watch_death d;
-        hk_watch_kind kind;
-    } cases[] = {
-        { { 1, 7, 0, 0, 0, 0, 0 }, HK_WATCH_EXIT }, { { 1, 0, 0, 0, 0, 0, 0 }, HK_WATCH_EXIT },
-        { { 1, 1, 0, 0, 0, 0, 0 }, HK_WATCH_EXIT }, { { 1, 1, 11, 0, 0, 0, 0 }, HK_WATCH_SEGFAULT },
-        { { 0, 11, 0, 0, 0, 0, 0 }, HK_WATCH_SEGFAULT }, { { 0, 6, 6, 0, 0, 0, 0 }, HK_WATCH_ABORT },
-        { { 0, 9, 0, 0, 0, 0, 0 }, HK_WATCH_KILLED }, { { 0, 9, 0, 0, 0, 0, 1 }, HK_WATCH_OOM },
-        { { 0, 9, 0, 1, 0, 0, 0 }, HK_WATCH_NONE }, { { 0, 9, 0, 0, 1, 0, 0 }, HK_WATCH_NONE },
-        { { 0, 9, 0, 0, 1, 1, 0 }, HK_WATCH_MEMORY }, { { 1, 30, 0, 0, 0, 1, 0 }, HK_WATCH_MEMORY },
-        { { 1, 30, 0, 0, 0, 0, 0 }, HK_WATCH_NONE }, { { 1, 17, 0, 0, 1, 0, 0 }, HK_WATCH_NONE },
-        { { 0, 15, 0, 0, 0, 0, 0 }, HK_WATCH_KILLED } };
-    unsigned mask;
-    size_t i;
-
-    for (i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        CHECK(hk_watch_classify(&cases[i].d) == cases[i].kind);
-    CHECK(hk_watch_parse(hk_slice_of("true"), &mask) == 0 && mask == (1U << HK_WATCH_COUNT) - 2U);
-    CHECK(hk_watch_parse(hk_slice_of("slow, harakiri"), &mask) == 0
-          && mask == (1U << HK_WATCH_SLOW | 1U << HK_WATCH_HARAKIRI));
-    CHECK(hk_watch_parse(hk_slice_of("false"), &mask) == 0 && mask == 0);
-    CHECK(hk_watch_parse(hk_slice_of("harakiri,earthquake"), &mask) < 0);
-}
-
-/* The wanted thread's frames, outermost first, out of what faulthandler writes. */
-static void stacks(void)
-{
-    static const char text[] = "Fatal Python error: Segmentation fault\n\nThread 0x00007f0000000002 (most recent call first):\n"
-        "  File \"/a/other.py\", line 3 in wait\n\nCurrent thread 0x00007f0000000001 (most recent call first):\n"
-        "  File \"/a/b.py\", line 12 in inner\n  File \"/a/b\", line 1.py\", line 7 in <module>\n\nExtension modules: x\n";
-    hk_event_frame *f;
-    hk_pool pool;
-    size_t n;
-
-    hk_pool_init(&pool);
-    f = hk_watch_stack(hk_slice_of(text), 0, &pool, &n);
-    CHECK(n == 2);
-    CHECK_TEXT("inner", f[1].function);
-    CHECK(f[1].line == 12 && f[0].line == 7);
-    CHECK_TEXT("/a/b\", line 1.py", f[0].file);
-    f = hk_watch_stack(hk_slice_of(text), 0x7f0000000002ULL, &pool, &n);
-    CHECK(n == 1);
-    CHECK_TEXT("wait", f[0].function);
-    f = hk_watch_stack(hk_slice_of("Stack (most recent call first):\n  File \"x\", line 1\n  ...\n"), 5, &pool, &n);
-    CHECK(n == 1 && f[0].function.n == 0);
-    CHECK(hk_watch_stack(hk_slice_of(""), 0, &pool, &n) == NULL && n == 0);
-    hk_pool_free(&pool);
-}
-
 int main(void)
 {
-    deaths();
-    stacks();
     buffer_limit();
     buffer_numbers();
     json_strings();

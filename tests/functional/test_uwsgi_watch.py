@@ -86,7 +86,10 @@ def test_harakiri(serve, receiver, mode, path, function):
     assert ["harakiri", transaction, f"{function} in app.py"] == event["fingerprint"]
     assert suspect(event)["age_ms"] >= 1900 and suspect(event)["url"].endswith(path.partition("?")[0])
     if mode != GEVENT:  # it accepts nobody while the one thread is stuck
-        assert 3 == len(bystanders(event)) and all(url.endswith("/hold") for url in bystanders(event))
+        beside = bystanders(event)
+        # C code that holds the GIL also keeps a second thread of its worker from starting.
+        assert len(beside) == 3 or (len(beside) == 2 and path == "/c" and mode == THREADS)
+        assert all(url.endswith("/hold") for url in beside)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -230,13 +233,13 @@ def test_listen_queue_percent(serve, receiver):
 )
 def test_memory(serve, receiver, mode, option, limit):
     """A worker that uWSGI ends for its memory: a warning with the figures and the request after which it was over."""
-    mebibytes = 100 if limit == "rss" else 2000
+    path, mebibytes = ("/grow", 100) if limit == "rss" else ("/map", 2000)
     server = serve(f"sentry-watch = true\n{option} = {mebibytes}\nmin-worker-lifetime = 0\n" + mode)
     hold_three(server, 3)
-    assert 200 == server.get(f"/grow?{mebibytes}")[0]
+    assert 200 == server.get(f"{path}?{mebibytes}")[0]
     event = one_event(receiver, server, "memory")
     figures = event["contexts"]["uwsgi"]
-    assert "warning" == event["level"] and "GET /grow" == event["transaction"]
+    assert "warning" == event["level"] and "GET " + path == event["transaction"]
     assert figures[f"{limit}_bytes"] >= mebibytes << 20 == figures[option.replace("-", "_") + "_bytes"]
 
 

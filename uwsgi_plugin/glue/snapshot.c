@@ -84,16 +84,17 @@ int hk_snapshot_oldest(int worker, hk_pool *pool, hk_snapshot *out)
     return best >= 0 && hk_snapshot_core(worker, best, pool, out);
 }
 
-int hk_snapshot_ended(int worker, const hk_life *life, hk_pool *pool, hk_snapshot *out)
+int hk_snapshot_kept(int worker, const hk_life *life, hk_pool *pool, hk_snapshot *out)
 {
     memset(out, 0, sizeof *out);
-    if (life->over_core < 0 || life->over_core >= uwsgi.cores)
+    if (life->kept_us == 0 || life->kept_start_us == 0 || life->kept_core < 0 || life->kept_core >= uwsgi.cores)
         return 0;
     out->worker = worker;
-    out->core = life->over_core;
-    out->start_us = life->over_start_us;
-    out->age_ms = (life->over_us - life->over_start_us) / 1000;
-    (void)copy_vars(hk_worker_over_vars(life), life->over_size, pool, &out->vars);
+    out->core = life->kept_core;
+    out->start_us = life->kept_start_us;
+    out->age_ms = life->kept_us > life->kept_start_us ? (life->kept_us - life->kept_start_us) / 1000 : 0;
+    out->thread_id = (uint64_t)uwsgi.workers[worker].cores[out->core].thread_id;
+    (void)copy_vars(hk_worker_kept_vars(life), life->kept_size, pool, &out->vars);
     hk_snapshot_again(pool, out);
     return 1;
 }

@@ -192,12 +192,10 @@ static void add_memory(const hk_life *life, hk_watch_event *e)
             hk_watch_figure(e, names[i], (uint64_t)limits[i]);
 }
 
-/* Which request it was: that of the thread that crashed, that which went over the limit, else the oldest. */
+/* Which request it was: the one that the worker kept itself when it crashed, left or went over; else the oldest. */
 static void find_suspect(const hk_life *life, hk_watch_event *e, hk_pool *pool)
 {
-    if (e->kind == HK_WATCH_MEMORY && hk_snapshot_ended(e->worker, life, pool, &e->suspect))
-        return;
-    if ((life->signal != 0 || life->exits) && life->core >= 0 && hk_snapshot_core(e->worker, life->core, pool, &e->suspect))
+    if (e->kind != HK_WATCH_KILLED && e->kind != HK_WATCH_OOM && hk_snapshot_kept(e->worker, life, pool, &e->suspect))
         return;
     (void)hk_snapshot_oldest(e->worker, pool, &e->suspect);
 }
@@ -214,7 +212,6 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
 
     hk_live_report(worker);
     memset(&none, 0, sizeof none);
-    none.core = -1;
     if (life->pid != pid)
         life = &none; /* it died before it could write anything */
     memset(&d, 0, sizeof d);
@@ -248,8 +245,10 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
             add_memory(life, &e);
         else if (found != NULL && w->rss_size > 0)
             hk_watch_figure(&e, "rss_bytes", w->rss_size);
-        if (life->signal != 0 || life->exits)
+        if (life->signal != 0 || life->exits) {
+            e.suspect.thread_id = life->thread;
             e.stack = hk_stack_read(worker, &pool);
+        }
         hk_watch_report(&hk_watch_handler, &e, &pool);
     }
     if (e.kind == HK_WATCH_NONE && d.harakiri)

@@ -20,12 +20,14 @@ typedef struct hk_life {
     pid_t answers; /* likewise, that tells of its request when asked */
     int signal;    /* the crash signal that its handler saw */
     int exits;     /* the application called os._exit */
-    int core;      /* on which it crashed or called that; -1: not known */
+    uint64_t thread; /* that crashed or called it, as Python numbers threads */
     int in_order;  /* it took uWSGI's own way out */
-    int over;      /* its last request ended over a memory limit; what follows is of the first that did */
-    int over_core;
-    uint16_t over_size; /* bytes of its variables */
-    uint64_t over_rss, over_vsz, over_start_us, over_us;
+    int over;      /* its last request ended over a memory limit; the figures are of the first that did */
+    uint64_t over_rss, over_vsz;
+    /* The request that went over, crashed or left: the next worker may be quicker than the master to use its core. */
+    int kept_core;
+    uint16_t kept_size; /* bytes of its variables, in hk_worker_kept_vars */
+    uint64_t kept_start_us, kept_us; /* 0: none */
 } hk_life;
 
 extern unsigned hk_watch_mask;
@@ -37,7 +39,7 @@ static inline int hk_watch_on(hk_watch_kind kind)
 
 /* Two lives a worker: what a dead one left outlives the start of the next. */
 hk_life *hk_worker_life(int worker, uint64_t generation);
-char *hk_worker_over_vars(const hk_life *life);
+char *hk_worker_kept_vars(const hk_life *life);
 const hk_note *hk_worker_note(int worker, int core);
 void hk_worker_share(void); /* in the master, before any fork */
 int hk_worker_stack_fd(int worker); /* the memory file that its faulthandler writes to, */
@@ -55,7 +57,7 @@ typedef struct hk_snapshot {
 } hk_snapshot;
 int hk_snapshot_core(int worker, int core, hk_pool *pool, hk_snapshot *out); /* 1: a request is in flight */
 int hk_snapshot_oldest(int worker, hk_pool *pool, hk_snapshot *out);
-int hk_snapshot_ended(int worker, const hk_life *life, hk_pool *pool, hk_snapshot *out); /* that ended over a limit */
+int hk_snapshot_kept(int worker, const hk_life *life, hk_pool *pool, hk_snapshot *out); /* what the worker kept of it */
 void hk_snapshot_again(hk_pool *pool, hk_snapshot *s); /* what was told of it since */
 void hk_snapshot_describe(const hk_snapshot *s, hk_pool *pool, hk_inflight *out);
 /* All other requests in flight, at most max; how many. */

@@ -10,7 +10,7 @@
 
 static hk_life *lives;    /* shared: two a worker */
 static hk_note *notes;    /* shared: one a core */
-static char *over_vars;   /* shared: one request a life */
+static char *kept_vars;   /* shared: one request a life */
 static int *stack_fds;    /* a memfd a worker, made before any fork: it outlives the worker */
 static int python_fd = -1; /* the number that Python's faulthandler writes to; each worker has its own memfd under it */
 static struct stat own_file; /* of that memfd: the application may have closed it and opened another under its number */
@@ -25,9 +25,9 @@ hk_life *hk_worker_life(int worker, uint64_t generation)
     return &lives[(size_t)worker * 2 + (generation & 1)];
 }
 
-char *hk_worker_over_vars(const hk_life *life)
+char *hk_worker_kept_vars(const hk_life *life)
 {
-    return over_vars + (size_t)(life - lives) * uwsgi.buffer_size;
+    return kept_vars + (size_t)(life - lives) * uwsgi.buffer_size;
 }
 
 const hk_note *hk_worker_note(int worker, int core)
@@ -64,6 +64,33 @@ static int core_of_thread(void)
     return -1; /* one of the application's own */
 }
 
+/* Copies, nothing else: it runs in the signal handler too. */
+static void keep_request(int core, const struct wsgi_request *r, uint64_t now_us)
+{
+    uint16_t size = r->uh == NULL ? 0 : r->uh->pktsize;
+
+    own_life->kept_core = core;
+    own_life->kept_size = (uint64_t)size + 4 <= uwsgi.buffer_size ? size : 0;
+    own_life->kept_start_us = r->start_of_request;
+    own_life->kept_us = now_us;
+    if (own_life->kept_size > 0)
+        memcpy(hk_worker_kept_vars(own_life), r->buffer, own_life->kept_size);
+}
+
+/* The request of the thread that is running; under gevent the oldest of all. */
+static void keep_running_request(void)
+{
+    const struct uwsgi_core *cores = uwsgi.workers[uwsgi.mywid].cores;
+    int core = core_of_thread(), i;
+
+    own_life->thread = (uint64_t)pthread_self();
+    for (i = 0; i < uwsgi.cores && uwsgi.threads < 2; i++)
+        if (cores[i].in_request && (core < 0 || cores[i].req.start_of_request < cores[core].req.start_of_request))
+            core = i;
+    if (core >= 0 && cores[core].in_request)
+        keep_request(core, &cores[core].req, uwsgi_micros());
+}
+
 static void dump_stack(void)
 {
     struct stat now;
@@ -86,7 +113,7 @@ static void note_crash(int signum, siginfo_t *info, void *context)
 
     /* Not in a child of the application, and only the first: what follows may crash as well. */
     if (own_life != NULL && own_life->pid == getpid() && own_life->signal == 0) {
-        own_life->core = core_of_thread();
+        keep_running_request();
         __atomic_store_n(&own_life->signal, signum, __ATOMIC_RELEASE);
         dump_stack();
     }
@@ -114,13 +141,9 @@ static void note_memory(struct wsgi_request *r)
     if (own_life == NULL)
         return;
     if (over && !own_life->over) { /* those that end after it found it so */
-        own_life->over_core = r->async_id;
-        own_life->over_size = r->uh->pktsize <= uwsgi.buffer_size - 4 ? r->uh->pktsize : 0;
-        memcpy(hk_worker_over_vars(own_life), r->buffer, own_life->over_size);
+        keep_request(r->async_id, r, r->end_of_request);
         own_life->over_rss = w->rss_size;
         own_life->over_vsz = w->vsz_size;
-        own_life->over_start_us = r->start_of_request;
-        own_life->over_us = r->end_of_request;
     }
     __atomic_store_n(&own_life->over, over, __ATOMIC_RELEASE);
 }
@@ -152,7 +175,6 @@ void hk_watch_worker_start(void)
         return;
     own_life = hk_worker_life(uwsgi.mywid, uwsgi.workers[uwsgi.mywid].respawn_count);
     memset(own_life, 0, sizeof *own_life);
-    own_life->core = -1;
     own_life->pid = getpid();
     own = &notes[(size_t)uwsgi.mywid * (size_t)uwsgi.cores];
     for (i = 0; i < (size_t)uwsgi.cores; i++)
@@ -295,7 +317,7 @@ static uint64_t leave(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     (void)argvs;
     (void)out;
     if (own_life != NULL && own_life->pid == getpid()) {
-        own_life->core = core_of_thread();
+        keep_running_request();
         own_life->exits = 1;
         dump_stack();
     }
@@ -337,6 +359,6 @@ void hk_worker_share(void)
     for (i = 0; i < n; i++)
         stack_fds[i] = make_memfd();
     hook_threads();
-    over_vars = uwsgi_calloc_shared(n * 2 * uwsgi.buffer_size);
+    kept_vars = uwsgi_calloc_shared(n * 2 * uwsgi.buffer_size);
     lives = uwsgi_calloc_shared(n * 2 * sizeof *lives);
 }
