@@ -1,13 +1,18 @@
 """The raven plugin: what heka-py-raven promised, and what it did not."""
 
 import asyncio
+import concurrent.futures
+import contextlib
 import inspect
 import logging
+import os
 import pickle
 import re
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from events_support import (
@@ -332,6 +337,88 @@ def test_once_through_generators(client):
 
     raised(lambda: list(outer()))
     assert 1 == len(sent_messages(client))
+
+
+def test_once_through_context_managers(client):
+    """A context manager made of a generator, which the exception is thrown into, is one layer more."""
+
+    @contextlib.contextmanager
+    def reporting():
+        try:
+            yield
+        except ValueError:
+            client.raven()
+            raise
+
+    @capture_stack(client=client)
+    def fail():
+        with reporting():
+            raise ValueError
+
+    @capture_stack(client=client)
+    def outer():
+        with reporting():
+            fail()
+
+    raised(outer)
+    assert 1 == len(sent_messages(client))
+
+
+def test_once_through_futures(client):
+    """What a thread's function raised, and its future gives on, is reported once; so is what a future holds."""
+
+    @capture_stack(client=client)
+    def fail():
+        raise ValueError
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        raised(capture_stack(client=client)(pool.submit(fail).result))
+    assert 1 == len(sent_messages(client))
+
+    async def wait_twice():
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(ValueError())
+        for _ in range(2):
+            try:
+                await future
+            except ValueError:
+                client.raven()
+
+    asyncio.run(wait_twice())
+    assert 2 == len(sent_messages(client))
+
+
+def test_an_exception_that_nobody_raised_is_reported_once(client):
+    """One that was only made is reported once; raised afterwards, it is new."""
+    made = ValueError("made")
+    client.raven(exc_info=made)
+    client.raven(exc_info=made)
+    assert 1 == len(sent_messages(client))
+    try:
+        raise made
+    except ValueError:
+        client.raven()
+    assert 2 == len(sent_messages(client))
+
+
+def test_a_singleton_raised_again_at_the_bottom_of_the_stack(tmp_path):
+    """The outermost frame, which nobody called, may catch and raise as any other."""
+    script = tmp_path / "loop.py"
+    script.write_text(
+        "import events_support\n"
+        "client = events_support.router_client()\n"
+        "singleton = ValueError('one for all')\n"
+        "def fail():\n    raise singleton\n"
+        "for _ in range(3):\n"
+        "    try:\n        fail()\n"
+        "    except ValueError:\n        client.raven()\n"
+        "print(len(events_support.sent_messages(client)))\n"
+    )
+    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+    ran = subprocess.run(
+        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, capture_output=True
+    )
+    assert b"3" == ran.stdout.strip(), ran.stderr.decode()
 
 
 def test_the_mark_is_harmless(client):
