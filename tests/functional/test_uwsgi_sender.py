@@ -1,0 +1,153 @@
+"""The plugin's own sender over the wire: everything that the Python sender delivers, too, with real servers."""
+
+import base64
+import json
+import socket
+import threading
+import time
+import zlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from uwsgi_support import Receiver, Server, find_uwsgi, ledger, shared_plugin, wait_for
+
+UWSGI = find_uwsgi()
+pytestmark = [
+    pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
+    pytest.mark.timeout(180),
+]
+PUT = "route-if = equal:${REQUEST_METHOD};PUT sentry:message=m"
+ALARMS = "alarm = direct sentry:\nprocesses = 1\nalarm-freq = 0"
+
+
+@pytest.fixture
+def receiver():
+    r = Receiver()
+    yield r
+    r.close()
+
+
+@pytest.fixture
+def serve(receiver, tmp_path):
+    """Start one server with these lines of ini; it is stopped at the end."""
+    servers = []
+
+    def start(lines, *, dsn=receiver.dsn, **keywords):
+        server = Server(UWSGI, shared_plugin(UWSGI), tmp_path, lines, dsn=dsn, **keywords)
+        servers.append(server)
+        return server.wait_ready()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.mark.parametrize("how", ["sentry-proxy", "http_proxy"])
+def test_proxy(how, serve, receiver):
+    """Events go through the proxy of sentry-proxy, else of the environment; the proxy is asked for the server's URL."""
+    url = f"http://127.0.0.1:{receiver.port}"
+    lines, env = (f"sentry-proxy = {url}\n", {}) if how == "sentry-proxy" else ("", {"http_proxy": url})
+    server = serve(lines + PUT, dsn="http://public@sentry.invalid/1", env=env)
+    server.get("/", "PUT")
+    wait_for(lambda: receiver.requests, f"the request at the proxy\n{server.text()}")
+    assert receiver.requests[0][0] == "http://sentry.invalid/api/1/envelope/"
+
+
+@pytest.mark.parametrize("protocol", ["3", "7"])
+def test_udp(protocol, serve):
+    """udp:// sends one datagram: the auth line with the secret, an empty line, the payload; then the spool is empty."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(20)
+        dsn = f"udp://public:secret@127.0.0.1:{sock.getsockname()[1]}/1"
+        server = serve(PUT + f",protocol={protocol}", dsn=dsn)
+        server.get("/", "PUT")
+        head, _, payload = sock.recv(65536).partition(b"\n\n")
+    assert head.startswith(b"Sentry sentry_timestamp=") and f"sentry_version={protocol}, ".encode() in head
+    assert head.endswith(b"sentry_key=public, sentry_secret=secret")
+    event = json.loads(zlib.decompress(base64.b64decode(payload)) if protocol == "3" else payload)
+    assert (event["message"] if protocol == "3" else event["logentry"]["formatted"]) == "m"
+    wait_for(lambda: server.waiting() == 0, "an empty spool")
+    assert ledger(server.spool)["delivered"] == 1
+
+
+class Crowd:
+    """A server that holds each request for a while, and counts how many it holds and over how many connections."""
+
+    def __init__(self, hold_s):
+        crowd = self
+        self.now = self.most = self.total = 0
+        self.connections = set()
+        self.lock = threading.Lock()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["content-length"]))
+                with crowd.lock:
+                    crowd.now += 1
+                    crowd.total += 1
+                    crowd.most = max(crowd.most, crowd.now)
+                    crowd.connections.add(self.client_address)
+                time.sleep(hold_s)
+                with crowd.lock:
+                    crowd.now -= 1
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_many_at_once_over_kept_connections(serve):
+    """At least eight requests are under way at once, and connections are kept: 100 events need no more than 16."""
+    with Crowd(0.3) as crowd:
+        server = serve(ALARMS, dsn=f"http://public@127.0.0.1:{crowd.server.server_address[1]}/1")
+        server.get("/alarms?100")
+        wait_for(lambda: crowd.total >= 100, f"100 events\n{server.text()}", 60)
+        wait_for(lambda: server.waiting() == 0, "an empty spool")
+    assert 8 <= crowd.most <= 16
+    assert len(crowd.connections) <= 16
+    assert crowd.total == 100
+
+
+def test_timeout_travels_with_the_event(serve, receiver):
+    """timeout=1 ends a try after one second, not after ten; the event waits."""
+    receiver.delay_s = 8
+    server = serve(PUT + ",timeout=1")
+    server.get("/", "PUT")
+    wait_for(lambda: "timed out after 1" in server.text().lower(), f"the end of the try\n{server.text()}")
+    assert server.waiting() == 1
+
+
+@pytest.mark.full
+def test_client_report(serve, receiver):
+    """What the server refused is told to it within a minute or so, as a client report; a copy is in dead/."""
+    receiver.status = 400
+    server = serve(PUT)
+    server.get("/", "PUT")
+    wait_for(lambda: list((server.spool / "dead").iterdir()), f"the refusal\n{server.text()}")
+    receiver.status = 200
+    wait_for(lambda: receiver.requests, f"the report\n{server.text()}", 90)
+    path, headers, body = receiver.requests[0]
+    assert path == "/api/1/envelope/" and "sentry_key=publickey" in headers["x-sentry-auth"]
+    _, item, payload = body.split(b"\n", 2)
+    assert json.loads(item)["type"] == "client_report"
+    discarded = {"reason": "send_error", "category": "error", "quantity": 1}
+    assert json.loads(payload)["discarded_events"] == [discarded]
+    counts = ledger(server.spool)
+    assert counts["discarded.send_error"] == counts["captured"] == 1
