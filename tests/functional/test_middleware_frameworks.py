@@ -216,6 +216,113 @@ def test_one_event_however_many_layers(spool):
     assert 1 == len(spooled(spool))
 
 
+def test_the_page_has_the_id_that_another_layer_made(spool):
+    """capture_stack reports first; the visitor gets the id of that event."""
+    from heka_raven.raven_plugin import capture_stack
+
+    client = build_client(DSN, stream_path=str(spool))
+
+    @capture_stack(client=client)
+    def app(environ, start_response):
+        raise LookupError
+
+    _, headers, body, _ = request(RavenMiddleware(app, client, catchall=True), "/")
+    [event] = spooled(spool)
+    assert event["event_id"] == headers["X-Event-Id"]
+    assert event["event_id"].encode() in body
+
+
+class Wire(io.RawIOBase):
+    """A connection: gives a few bytes at a time, and would wait for ever if it were read beyond the body."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        assert self.data, "read beyond the body"
+        count = min(len(buffer), len(self.data), 5)
+        buffer[:count], self.data = self.data[:count], self.data[count:]
+        return count
+
+
+def flask_reader():
+    flask = pytest.importorskip("flask")
+    app = flask.Flask("reader")
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+
+    @app.post("/")
+    def read():
+        raise LookupError(flask.request.form.to_dict() or flask.request.get_json())
+
+    return app.wsgi_app
+
+
+def bottle_reader():
+    bottle = pytest.importorskip("bottle")
+    app = bottle.Bottle()
+    app.config["catchall"] = False
+
+    @app.post("/")
+    def read():
+        raise LookupError(bottle.request.json or dict(bottle.request.forms))
+
+    return app
+
+
+def falcon_reader():
+    falcon = pytest.importorskip("falcon")
+
+    class Reader:
+        def on_post(self, req, resp):
+            raise LookupError(req.get_media())
+
+    def let_through(req, resp, error, params):
+        raise error
+
+    app = falcon.App()
+    app.add_route("/", Reader())
+    app.add_error_handler(Exception, let_through)
+    return app
+
+
+def webob_reader():
+    from webob import Request
+
+    def read(environ, start_response):
+        asked = Request(environ)
+        raise LookupError(asked.json_body if "json" in asked.content_type else dict(asked.POST))
+
+    return read
+
+
+BODIES = {
+    "application/json": (b'{"name": "ann", "pet": "cat"}', {"name": "ann", "pet": "cat"}),
+    "application/x-www-form-urlencoded": (b"name=ann&pet=cat", {"name": "ann", "pet": "cat"}),
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("reader", [flask_reader, bottle_reader, falcon_reader, webob_reader])
+def test_a_body_that_a_framework_reads(reader, kind, spool):
+    """Flask, Bottle, Falcon and WebOb read the same through the tee, not a byte more, and the event has it."""
+    body, data = BODIES[kind]
+    app = reader()
+    errors = []
+    for wrapped in (app, RavenMiddleware(app, build_client(DSN, stream_path=str(spool)), body=16384)):
+        with pytest.raises(LookupError) as caught:
+            request(
+                wrapped, "/", REQUEST_METHOD="POST", CONTENT_TYPE=kind, CONTENT_LENGTH=str(len(body)),
+                **{"wsgi.input": io.BufferedReader(Wire(body))},
+            )  # fmt: skip
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1] == str(data)
+    [event] = spooled(spool)
+    assert data == event["request"]["data"]
+
+
 def test_a_disconnect_in_the_ledger(spool):
     """Counted where everything else is: captured, and discarded as client_disconnect."""
     from webob.request import DisconnectionError
