@@ -2,9 +2,16 @@
 
 Prints, for each kind of body, the bare application's time, the time under RavenMiddleware, and the difference. The
 figure is the best of many short rounds, taken in turns, so that what else the machine does falls on both.
+
+Then the same list body under the error middlewares of others, as far as they are installed, each in a process of its
+own and with its delivery cut off (see peers.py).
 """
 
+import contextlib
 import contextvars
+import io
+import json
+import subprocess
 import sys
 import time
 import wsgiref.util
@@ -17,6 +24,8 @@ from heka_raven.middleware import RavenMiddleware
 ROUNDS = 300
 REQUESTS = 1000  # per round
 CHUNKS = 5000
+PEER_ROUNDS = 30
+PEERS = ("ours", "bugsnag", "raven", "sentry")
 HEADERS = [("Content-Type", "text/plain")]
 BODY = [b"hello"]
 LIMIT_REQUEST_US = 0.6
@@ -132,6 +141,46 @@ def compare(name, measure, app, rounds, limit=""):
     return cost
 
 
+def time_beside(app, environ, start_response):
+    """One round of requests as a server makes them: an environ of its own for each, the body, close()."""
+    begin = time.perf_counter()
+    for _ in range(REQUESTS):
+        body = app(dict(environ), start_response)
+        for _chunk in body:
+            pass
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+    return (time.perf_counter() - begin) / REQUESTS * 1e6
+
+
+def measure_peer(name):
+    """Bare and watched, microseconds; run in a process of its own."""
+    import peers
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        watched_app = peers.MAKE[name](list_app)
+        bare, watched = [], []
+        for _ in range(PEER_ROUNDS):
+            bare.append(time_beside(list_app, peers.ENVIRON, peers.start_response))
+            watched.append(time_beside(watched_app, peers.ENVIRON, peers.start_response))
+    print(json.dumps([min(bare), min(watched)]))
+
+
+def compare_peers():
+    print("\nrequest, list body, iterated and closed, under each middleware")
+    ours = None
+    for name in PEERS:
+        run = subprocess.run([sys.executable, __file__, "--peer", name], capture_output=True, text=True)
+        if run.returncode:
+            print(f"  {name:32}not measured: {''.join(run.stderr.strip().splitlines()[-1:])}")
+            continue
+        bare, watched = json.loads(run.stdout)
+        cost = watched - bare
+        ours = ours or cost
+        print(f"  {name:32}{bare:9.3f}{watched:9.3f}{cost:9.3f}   {cost / ours:.0f} x")
+
+
 def main():
     print(f"{'':34}{'bare':>9}{'watched':>9}{'cost':>9}   at most   (us, Python {sys.version.split()[0]})")
     compare("request, list body", time_request, list_app, ROUNDS, LIMIT_REQUEST_US)
@@ -142,4 +191,8 @@ def main():
 
 
 if __name__ == "__main__":
-    contextvars.Context().run(main)
+    if sys.argv[1:2] == ["--peer"]:
+        measure_peer(sys.argv[2])
+    else:
+        contextvars.Context().run(main)
+        compare_peers()
