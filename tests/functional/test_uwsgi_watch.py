@@ -3,6 +3,7 @@
 Four requests run at a time: the bad one, and three that only hold their places.
 """
 
+import base64
 import json
 import os
 import re
@@ -10,8 +11,10 @@ import signal
 import socket
 import threading
 import time
+import zlib
 from pathlib import Path
 
+import jsonschema
 import pytest
 from uwsgi_support import Receiver, Server, find_uwsgi, shared_plugin, wait_for
 from watch_support import (
@@ -29,7 +32,11 @@ from watch_support import (
     suspect,
 )
 
+from heka_raven.inbox.shape import read_event
+from heka_raven.inbox.summary import summarise
+
 UWSGI = find_uwsgi()
+SCHEMA = Path(__file__).parent.parent / "data" / "sentry_event.schema.json"
 pytestmark = [
     pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
     pytest.mark.timeout(180),
@@ -398,8 +405,14 @@ def test_oom_kill(serve, receiver):
 WITH_MIDDLEWARE = """
 import sys
 sys.path.insert(0, {root!r})
+from heka.holder import get_client
 from heka_raven.middleware import RavenMiddleware
 import ctypes, os, time
+
+client = get_client("t", {
+    "stream_class": "heka_raven.streams.SpoolStream",
+    "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": os.environ["TEST_DSN"]})},
+})
 
 class Route:
     rule = "/things/<id>"
@@ -410,14 +423,19 @@ def inner(env, start):
         env["bottle.route"] = Route()
         env["heka_raven.user"] = {"id": "7", "email": "v@example.org", "password": "hide"}
         time.sleep(30)
-    if path == "/crash":
+    if path == "/report-and-crash":
+        try:
+            raise ValueError("reported")
+        except ValueError:
+            client.raven("")
+    if path.endswith("crash"):
         ctypes.string_at(0)
     if path == "/boom":
         raise ValueError("boom")
     start("200 OK", [("Content-Type", "text/plain")])
     return [b"well"]
 
-wrapped = RavenMiddleware(inner, dsn=os.environ["TEST_DSN"], catchall=True)
+wrapped = RavenMiddleware(inner, client, catchall=True)
 
 def application(env, start):
     if env["PATH_INFO"] == "/crash":  # as an authentication around it does
@@ -473,6 +491,35 @@ def test_one_event_id_everywhere(serve, receiver):
     assert 200 == server.get("/other")[0]
     wait_for(lambda: "id=- /other" in server.text(), "the next request's log line")
     assert 1 == len(receiver.events)
+
+
+def test_a_crash_names_what_the_application_reported_before(serve, receiver):
+    """The suspect has the id of the event that was reported in the same request: the inbox links the two."""
+    server = serve("sentry-watch = true\n" + PREFORK, app=WITH_MIDDLEWARE, env={"TEST_DSN": receiver.dsn})
+    server.crash("/report-and-crash")
+    wait_for(lambda: len(receiver.events) == 2, f"two events\n{server.text()}")
+    reported, crashed = sorted(receiver.events, key=lambda event: event["timestamp"])
+    assert "segfault" == crashed["tags"]["uwsgi.event"] and reported["event_id"] == suspect(crashed)["event_id"]
+    assert f"event:{reported['event_id']}" in summarise(read_event(crashed)).links
+
+
+def test_events_are_what_sentry_takes(serve, receiver):
+    """An event with all it can hold passes the JSON schema of Sentry's events."""
+    server = serve(f"sentry-watch = true\nharakiri = 2\n{PREFORK}", app=WITH_MIDDLEWARE, env={"TEST_DSN": receiver.dsn})
+    threading.Thread(target=server.get, args=("/things/5",), kwargs={"headers": TRACE}, daemon=True).start()
+    jsonschema.validate(one_event(receiver, server, "harakiri"), json.loads(SCHEMA.read_text()))
+
+
+def test_protocol_3(serve, receiver):
+    """sentry-watch-options = protocol=3: the request and its figures as an old Sentry takes them."""
+    server = serve("sentry-watch = exit\nsentry-watch-options = protocol=3,api=store\n" + PREFORK)
+    hold_three(server, 10)
+    server.crash("/exit?7,0")
+    (_, _, body) = wait_for(lambda: receiver.requests, "the event")[0]
+    event = json.loads(zlib.decompress(base64.b64decode(body)))
+    assert event["sentry.interfaces.Http"]["url"].endswith("/exit") and "7" == event["extra"]["exit_status"]
+    assert 3 == event["extra"]["other_requests"].count("GET /hold for ")
+    assert "leave" == event["sentry.interfaces.Stacktrace"]["frames"][-1]["function"]
 
 
 NO_BRIDGE = """
