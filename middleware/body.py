@@ -55,7 +55,7 @@ def _is_plain_sequence(body: Any, kind: type) -> bool:
     """Whether *body* is of a list or tuple class that runs no code of its own while it is iterated and closed."""
     for base in (list, tuple):
         if issubclass(kind, base):
-            return kind.__iter__ is base.__iter__ and not hasattr(body, "close")
+            return kind.__iter__ is base.__iter__ and not _has(body, "close")
     return False
 
 
@@ -66,9 +66,12 @@ def _is_file(body: Any, kind: type, environ: Environ) -> bool:
         return issubclass(kind, wrapper)
     # uWSGI's is a function that gives back the file itself and remembers it: any object with read() may be one.
     # If there is none, the application may have taken it out of its environ.
-    names = _FILE_ATTRIBUTES if wrapper is None else ("read",)
+    return any(_has(body, name) for name in (_FILE_ATTRIBUTES if wrapper is None else ("read",)))
+
+
+def _has(body: Any, name: str) -> bool:
     try:
-        return any(hasattr(body, name) for name in names)
+        return hasattr(body, name)
     except Exception:
         return False  # its __getattr__ fails: that is for whoever asks it next, not for us to raise
 

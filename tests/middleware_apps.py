@@ -580,12 +580,18 @@ class FailsAtEveryAttribute(Iterator):
         raise RuntimeError(name)
 
 
+class ListFailsAtEveryAttribute(list):
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
 class FailsAtBool(Iterator):
     def __bool__(self):
         raise RuntimeError("neither true nor false")
 
 
 body_fixture("fails_at_every_attribute", FailsAtEveryAttribute)
+body_fixture("list_fails_at_every_attribute", lambda environ: ListFailsAtEveryAttribute([b"one"]))
 body_fixture("fails_at_bool", FailsAtBool)
 body_fixture("closes_by_attribute", ClosesByAttribute)
 body_fixture("fails_at_item", FailsAtItem)

@@ -37,6 +37,7 @@ def fail(app, client, error=ValueError, environ=None, **options):
 ELSEWHERE = {
     "fails_at_len", "fails_at_bool", "fails_at_every_attribute", "fails_after_write_and_says_so",
     "fails_without_environ",
+    "list_fails_at_every_attribute",
 }  # fmt: skip
 
 
