@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,7 @@ RECORD_SIZE = 5_000  # bytes, about: what an event with 20 frames packs to
 WAITING = 100_000
 CPU_SHARE = 0.25
 SLICE_S = 0.04
+ROUNDS = 3  # one relay and two in turn; the median counts
 TMPFS = "/dev/shm"  # what is left is the relay's own cost, whatever the file system of the temporary directory takes
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -155,9 +157,14 @@ def bench_sharing(directory, node, events):
     """One relay and two on the same queue: sharing two cores with the broker, then each with a part of a core."""
     cores = f"{os.cpu_count()} cores, shared with the broker"
     for share, note in ((1.0, cores), (CPU_SHARE, f"each runs {CPU_SHARE:.0%} of the time, as on a host of its own")):
-        count = events if share == 1.0 else events // 3
-        alone, together = (bench_consumers(directory, node, n * count, n, share) for n in (1, 2))
-        print(f"two relays on one queue{'':<13} {together / alone:8.2f} times one ({note})")
+        count = events // 4 if share == 1.0 else events // 8
+        ratios = []
+        for attempt in range(ROUNDS):
+            paths = f"{directory}/{share}-{attempt}"
+            (alone, alone_cpu), (both, both_cpu) = (bench_consumers(paths, node, n * count, n, share) for n in (1, 2))
+            ratios.append((both / alone, 2 * both_cpu / alone_cpu))
+        ratio, by_cpu = map(statistics.median, zip(*ratios, strict=True))
+        print(f"two relays on one queue{'':<13} {ratio:8.2f} times one, {by_cpu:.2f} for equal processor time ({note})")
 
 
 @contextlib.contextmanager
@@ -187,7 +194,7 @@ def held_back(pids, share):
 
 
 def bench_consumers(directory, node, events, count, share):
-    paths = [f"{directory}/relay-{share}-{count}{n}" for n in range(count)]
+    paths = [f"{directory}-{count}{n}" for n in range(count)]
     options = (*RULE, "--from", node.url)
     relays = [start_relay(path, *options, listen=(), stderr=subprocess.DEVNULL) for path in paths]
     pids = [relay.process.pid for relay in relays]
@@ -203,7 +210,7 @@ def bench_consumers(directory, node, events, count, share):
         rss = max(relay.rss_bytes() for relay in relays)
         name = f"AMQP in, {count} relay(s)" + ("" if share == 1 else f", {share:.0%} of a core each")
         row(name, done, wall_s, used, f"RSS {rss / 2**20:.0f} MB")
-        return done / wall_s
+        return done / wall_s, done / used
     finally:
         for relay in relays:
             stop(relay.process)

@@ -216,7 +216,8 @@ def running_relay(spool, *options, **more):
     try:
         yield relay
     finally:
-        stop(relay.process)
+        code = stop(relay.process)
+    assert 0 == code, "the relay did not end well"
 
 
 class Kent:

@@ -19,6 +19,7 @@ from heka_raven.relay.records import Refused
 DEFAULT_PREFETCH = 100
 ACK_AFTER_S = 0.01  # acknowledgements of messages that come together go together
 RETRY_FULL_S = 1.0
+WORK_AT_ONCE = 50  # messages between two looks at the connection: each may wait for its disk
 JOIN_WAIT_S = 10.0
 
 logger = logging.getLogger("heka_raven")
@@ -37,6 +38,7 @@ class Consumer:
         self._taken_tag = 0
         self._to_ack = 0
         self._full = False
+        self._due = False  # whether the next look at what is held has its time already
         self._stopping = False
         self.failed = False
         self._thread = threading.Thread(target=self._run, name="heka-raven-amqp", daemon=True)
@@ -85,13 +87,19 @@ class Consumer:
         if method.redelivered:
             self._intake.counts.add("redelivered")
         self._held.append((method.delivery_tag, body))
-        if not self._full:
+        if not self._due:
             self._work()
+
+    def _later(self, delay_s: float) -> None:
+        self._due = True
+        self._link.loop.call_later(delay_s, self._work)
 
     def _work(self) -> None:
         channel = self._channel
-        self._full = False
-        while channel is not None and self._held:
+        self._full = self._due = False
+        for _ in range(WORK_AT_ONCE):
+            if channel is None or self._stopping or not self._held:
+                return
             tag, body = self._held[0]
             try:
                 taken = self._intake.take_envelope(body, str(self._link.url))
@@ -102,8 +110,8 @@ class Consumer:
                 continue
             if not taken:
                 self._full = True
-                self._link.loop.call_later(RETRY_FULL_S, self._work)
-                break
+                self._later(RETRY_FULL_S)
+                return
             self._held.popleft()
             self._taken_tag = tag
             self._to_ack += 1
@@ -111,6 +119,8 @@ class Consumer:
                 self._ack()
             elif self._to_ack == 1:
                 self._link.loop.call_later(ACK_AFTER_S, self._ack)
+        if self._held:
+            self._later(0)
 
     def _ack(self) -> None:
         if self._channel is not None and self._to_ack:
