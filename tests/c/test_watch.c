@@ -11,6 +11,7 @@
 #include "../../uwsgi_plugin/edge/kernel.h"
 #include "../../uwsgi_plugin/edge/source.h"
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -468,19 +469,40 @@ static void unix_queue(void)
     address.sun_family = AF_UNIX;
     snprintf(address.sun_path, sizeof address.sun_path, "%s/s", folder);
     CHECK(bind(listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 5) == 0);
-    if (hk_kernel_unix_queue(listener, &waiting, &max) == 0) { /* a kernel may be built without unix_diag */
+    if (hk_kernel_queue(listener, &waiting, &max) == 0) { /* a kernel may be built without unix_diag */
         CHECK(waiting == 0 && max == 5);
         for (i = 0; i < 3; i++) {
             clients[i] = socket(AF_UNIX, SOCK_STREAM, 0);
             CHECK(connect(clients[i], (struct sockaddr *)&address, sizeof address) == 0);
         }
-        CHECK(hk_kernel_unix_queue(listener, &waiting, &max) == 0 && waiting == 3);
+        CHECK(hk_kernel_queue(listener, &waiting, &max) == 0 && waiting == 3);
         for (i = 0; i < 3; i++)
             close(clients[i]);
     }
-    CHECK(hk_kernel_unix_queue(-1, &waiting, &max) < 0 && hk_kernel_unix_queue(0, &waiting, &max) < 0);
+    CHECK(hk_kernel_queue(-1, &waiting, &max) < 0 && hk_kernel_queue(0, &waiting, &max) < 0);
     close(listener);
     check_remove_directory(folder);
+}
+
+static void tcp_queue(void)
+{
+    struct sockaddr_in address;
+    socklen_t n = sizeof address;
+    uint64_t waiting = 99, max = 99;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(bind(listener, (struct sockaddr *)&address, n) == 0 && hk_kernel_queue(listener, &waiting, &max) < 0);
+    CHECK(listen(listener, 5) == 0 && getsockname(listener, (struct sockaddr *)&address, &n) == 0);
+    CHECK(hk_kernel_queue(listener, &waiting, &max) == 0 && waiting == 0 && max == 5);
+    CHECK(connect(client, (struct sockaddr *)&address, n) == 0);
+    while (waiting == 0) /* the last packet of the three is on its way */
+        CHECK(hk_kernel_queue(listener, &waiting, &max) == 0);
+    CHECK(waiting == 1);
+    close(client);
+    close(listener);
 }
 
 static void write_file(const char *folder, const char *path, const char *text)
@@ -533,6 +555,7 @@ int main(void)
     sources();
     children();
     unix_queue();
+    tcp_queue();
     oom_counts();
     printf("%d checks, %d failed\n", check_done, check_failed);
     return check_failed != 0;

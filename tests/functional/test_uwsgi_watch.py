@@ -214,6 +214,7 @@ def test_listen_queue(serve, receiver, kind):
         for s in clients:
             s.close()
         wait_for(lambda: server._answers(), "the queue to be taken off")
+        time.sleep(2.2)
         (server.tmp_path / "victim.pid").unlink()
         assert ["listen-queue"] * number == kinds(receiver)
         event = receiver.events[-1]

@@ -7,6 +7,8 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -153,7 +155,7 @@ static int parse_queue(const char *reply, size_t n, uint64_t *waiting, uint64_t 
     return -1;
 }
 
-int hk_kernel_unix_queue(int fd, uint64_t *waiting, uint64_t *max)
+static int unix_queue(int fd, uint64_t *waiting, uint64_t *max)
 {
     struct sockaddr_nl kernel;
     unix_request request;
@@ -183,4 +185,29 @@ int hk_kernel_unix_queue(int fd, uint64_t *waiting, uint64_t *max)
         n = recv(s, reply, sizeof reply, MSG_DONTWAIT);
     close(s);
     return n < 0 ? -1 : parse_queue(reply, (size_t)n, waiting, max);
+}
+
+static int tcp_queue(int fd, uint64_t *waiting, uint64_t *max)
+{
+    struct tcp_info info;
+    socklen_t n = sizeof info;
+
+    memset(&info, 0, sizeof info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0 || info.tcpi_state != TCP_LISTEN)
+        return -1;
+    *waiting = info.tcpi_unacked; /* of a listening socket these two mean the queue */
+    *max = info.tcpi_sacked;
+    return 0;
+}
+
+int hk_kernel_queue(int fd, uint64_t *waiting, uint64_t *max)
+{
+    int family = 0;
+    socklen_t n = sizeof family;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &n) != 0)
+        return -1;
+    if (family == AF_UNIX)
+        return unix_queue(fd, waiting, max);
+    return family == AF_INET || family == AF_INET6 ? tcp_queue(fd, waiting, max) : -1;
 }

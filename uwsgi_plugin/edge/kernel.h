@@ -23,7 +23,7 @@ typedef struct hk_kernel_death {
 } hk_kernel_death;
 int hk_kernel_find_death(pid_t pid, hk_kernel_death *out);
 
-/* Connections that wait at a listening unix socket, and how many may. 0; -1: the kernel does not tell. */
-int hk_kernel_unix_queue(int fd, uint64_t *waiting, uint64_t *max);
+/* Connections that wait at a listening TCP or unix socket, and how many may. 0; -1: the kernel does not tell. */
+int hk_kernel_queue(int fd, uint64_t *waiting, uint64_t *max);
 
 #endif

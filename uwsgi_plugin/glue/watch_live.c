@@ -22,7 +22,7 @@ typedef struct pending {
 static pending *waiting;    /* by worker */
 static uint64_t *slow_seen; /* by worker and core: start of the request that was reported */
 static int queue_full[MAX_SOCKETS];
-static int unix_queue_silent; /* the kernel does not tell the queues of unix sockets: said once */
+static int queue_silent; /* the kernel does not tell: said once */
 
 void hk_live_share(void)
 {
@@ -129,12 +129,12 @@ void hk_live_look_at_queues(void)
     int i;
 
     for (s = uwsgi.sockets, i = 0; s != NULL && i < MAX_SOCKETS; s = s->next, i++) {
-        queue = s->queue; /* uWSGI reads those of TCP sockets once a second */
-        max = s->max_queue;
-        if (s->family == AF_UNIX && hk_kernel_unix_queue(s->fd, &queue, &max) < 0) {
-            if (!unix_queue_silent)
-                hk_sys_log("[sentry] sentry-watch: the kernel does not tell the listen queue of a unix socket: not watched");
-            unix_queue_silent = 1;
+        if (hk_kernel_queue(s->fd, &queue, &max) < 0) {
+            if (!queue_silent)
+                hk_sys_log("[sentry] sentry-watch: the kernel does not tell the listen queue of %s: it is not watched",
+                           s->name == NULL ? "a socket" : s->name);
+            queue_silent = 1;
+            continue;
         }
         if (hk_watch_queue_is_news(&queue_full[i], queue, max, (unsigned)hk_glue.watch_backlog))
             report_queue(s, queue, max);
