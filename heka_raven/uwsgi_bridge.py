@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import faulthandler
-import json
 import os
 import signal
 import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
+
+import orjson
 
 from heka_raven.scope import current_environ, describe_current
 
@@ -171,7 +172,7 @@ def _user(user: Any) -> bytes:
             known[key] = str(value)[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")  # without lone surrogates
     if not known:
         return b""
-    text = json.dumps(known).encode("ascii")
+    text = orjson.dumps(known)
     return text if len(text) <= MAX_USER else b""
 
 

@@ -144,6 +144,7 @@ _IN_ENVIRON: tuple[tuple[str, Callable[[Any, Environ], Any]], ...] = (
     ("routes.route", _routes),
     ("wsgiorg.routing_args", _routing_args),
 )
+ROUTE_KEYS = tuple(key for key, _ in _IN_ENVIRON)
 _ON_REQUEST: dict[str, Callable[[Any, Environ], Any]] = {
     "pyramid.request.Request": _pyramid,
     "django.http.request.HttpRequest": _django,

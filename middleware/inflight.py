@@ -6,14 +6,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from heka_raven.middleware.culprit import find_route, transaction
+from heka_raven.middleware.culprit import ROUTE_KEYS, transaction
 from heka_raven.middleware.request import CONTEXT_KEY, USER_KEY, client_address, find_user
 from heka_raven.uwsgi_bridge import answer_for_requests, tell_request, tells_requests
 
 Environ = dict[str, Any]
 Application = Callable[..., Iterable[bytes]]
 
-_SOURCES = (USER_KEY, CONTEXT_KEY, "repoze.who.identity")  # REMOTE_USER the plugin reads itself
+# Where a user or a route may stand before the application is called; REMOTE_USER the plugin reads itself.
+_USERS = (USER_KEY, CONTEXT_KEY, "repoze.who.identity")
+_KNOWN = (*_USERS, *ROUTE_KEYS)
 
 
 def is_wanted() -> bool:
@@ -25,7 +27,10 @@ def with_telling(
     app: Application, trusted_proxies: int, environ: Environ, start_response: Callable[..., Any]
 ) -> Iterable[bytes]:
     """*app*; what the environ says when it begins, and before a body is iterated, is told."""
-    _tell(environ, trusted_proxies)
+    for key in _KNOWN:
+        if key in environ:
+            _tell(environ, trusted_proxies)
+            break
     body = app(environ, start_response)
     if type(body) is not list:
         _tell(environ, trusted_proxies)
@@ -35,11 +40,11 @@ def with_telling(
 def _tell(environ: Environ, trusted_proxies: int) -> None:
     try:
         user = None
-        if any(key in environ for key in _SOURCES):
+        if any(key in environ for key in _USERS):
             context = environ.get(CONTEXT_KEY)
             given = context.get("user") if type(context) is dict else None
             user = find_user(environ, given, client_address(environ, trusted_proxies))
-        name = None if find_route(environ) is None else transaction(environ)
+        name = transaction(environ) if any(key in environ for key in ROUTE_KEYS) else None
         if user is not None or name is not None:
             tell_request(environ, transaction=name, user=user)
     except Exception:
