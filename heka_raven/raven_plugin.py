@@ -9,6 +9,7 @@ import functools
 import inspect
 import logging
 import sys
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -170,7 +171,13 @@ def capture_stack(
 
 
 def _wrap(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[..., Any]:
-    if inspect.isasyncgenfunction(function):
+    # Of an object with a __call__, that one says whether it is a generator or a coroutine.
+    kind: Any = function
+    while isinstance(kind, functools.partial):
+        kind = kind.func
+    call = getattr(type(kind), "__call__", None)  # noqa: B004
+    kind = call if isinstance(call, types.FunctionType) else kind
+    if inspect.isasyncgenfunction(kind):
 
         @functools.wraps(function)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -196,7 +203,7 @@ def _wrap(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[
                     pass  # no room to report from here; a layer further up has it
                 raise
 
-    elif inspect.iscoroutinefunction(function):
+    elif inspect.iscoroutinefunction(kind):
 
         @functools.wraps(function)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -209,7 +216,7 @@ def _wrap(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[
                     pass  # no room to report from here; a layer further up has it
                 raise
 
-    elif inspect.isgeneratorfunction(function):
+    elif inspect.isgeneratorfunction(kind):
 
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import inspect
 import logging
 import os
@@ -1020,6 +1021,27 @@ def test_capture_stack_on_coroutines(client):
     assert inspect.isasyncgenfunction(numbers)
     asyncio.run(main())
     assert ["generator", "coroutine"] == [event["exception"]["values"][0]["value"] for event in sent_events(client)]
+
+
+def test_capture_stack_on_callable_objects(client):
+    """An object with a ``__call__``, asynchronous or not, and what functools makes of functions."""
+
+    class Plain:
+        def __call__(self):
+            raise ValueError("plain")
+
+    class Asynchronous:
+        async def __call__(self):
+            raise ValueError("asynchronous")
+
+    raised(capture_stack(client=client)(Plain()))
+    raised(asyncio.run, capture_stack(client=client)(Asynchronous())())
+    raised(capture_stack(client=client)(functools.partial(int, "partial")))
+    raised(asyncio.run, capture_stack(client=client)(functools.partial(Asynchronous()))())
+    values = [event["exception"]["values"][0]["value"] for event in sent_events(client)]
+    assert ["plain", "asynchronous"] == values[:2]
+    assert "partial" in values[2]
+    assert "asynchronous" == values[3]
 
 
 def test_capture_stack_by_client_name():
