@@ -27,7 +27,7 @@ from rabbit_support import needs_rabbit, running_cluster
 from heka_raven.envelope import parse_envelope
 from heka_raven.sender.lock import SenderLock
 
-pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(600)]
 
 RULE = "http://*@sentry.example.com/*"
 

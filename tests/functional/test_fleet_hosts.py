@@ -32,7 +32,7 @@ from heka_raven.ledger import read_snapshot
 EXAMPLES = Path(__file__).parents[2] / "examples" / "fleet"
 UWSGI = find_uwsgi()
 RULE = "http://*@sentry.example.com/*"
-pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
