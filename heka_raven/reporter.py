@@ -19,6 +19,8 @@ import time
 import types
 from typing import Any
 
+import orjson
+
 from heka_raven import __version__
 from heka_raven.capture import Capturer, exception_tree, traceback_of
 from heka_raven.dedupe import mark_reported, reported_as
@@ -293,7 +295,9 @@ class Reporter:
             return event, "whole"
         bones = skeleton(event, "before_send failed")
         try:
-            changed = self.options.before_send(event, {"exc_info": report.exc_info, **report.hint})
+            # A copy: source lines, modules and the runtime are shared with the events to come, values between frames.
+            own = orjson.loads(encode_json(event))
+            changed = self.options.before_send(own, {"exc_info": report.exc_info, **report.hint})
             if changed is None:
                 return event, None
             if not isinstance(changed, dict):

@@ -465,6 +465,37 @@ def test_before_send_changes_and_drops(tmp_path):
     assert (2, 1) == (snapshot["captured"], snapshot["discarded.before_send"])
 
 
+def test_before_send_changes_its_own_event_only(tmp_path):
+    """What before_send does to an event shows in no later one, and in no other place of the same one."""
+    changes = [True, False]
+
+    def change(event, hint):
+        if changes.pop(0):
+            frame = event["exception"]["values"][0]["stacktrace"]["frames"][-1]
+            frame["pre_context"][0] = frame["vars"]["shared"]["a"] = "changed"
+            event["modules"].clear()
+            event["sdk"]["name"] = event["contexts"]["runtime"]["name"] = "changed"
+        return event
+
+    def outer():
+        shared = {"a": 1}
+        inner(shared)
+
+    def inner(shared):
+        raise ValueError
+
+    client = spool_client(tmp_path, before_send=change)
+    for _ in range(2):
+        client.raven(exc_info=raised(outer))
+    first, second = (event for _, _, event in spooled(tmp_path))
+    assert "changed" == vars_of(first)["shared"]["a"]
+    assert {"a": 1} == frames_of(first)[-2]["vars"]["shared"]
+    assert "changed" != frames_of(second)[-1]["pre_context"][0]
+    assert "heka-raven" == second["sdk"]["name"]
+    assert "changed" != second["contexts"]["runtime"]["name"]
+    assert second["modules"]
+
+
 @pytest.mark.parametrize("failure", ["raises", "exits", "returns a list", "returns what is no JSON"])
 def test_before_send_that_fails(tmp_path, failure):
     """A privacy filter that fails lets out the skeleton only, and is counted."""
