@@ -28,7 +28,7 @@ from heka_raven.inbox.queries import (
     related,
     totals,
 )
-from heka_raven.inbox.search import KINDS, LEVELS, parse_search
+from heka_raven.inbox.search import KINDS, LEVELS, parse_search, tag_query
 from heka_raven.inbox.shape import event_id_of, read_event
 from heka_raven.inbox.static import Static
 from heka_raven.inbox.store import Store
@@ -58,6 +58,7 @@ def _environment(static: Static) -> Environment:
         runs=wording.runs,
         is_id=lambda text: bool(event_id_of(text)),
         spark=charts.sparkline,
+        tag_query=tag_query,
     )
     environment.globals.update(static=static.url)
     return environment

@@ -16,8 +16,11 @@ MAX_QUERY = 500  # characters
 MAX_TERMS = 10
 MAX_STARS = 3
 
-# words, "several words", key:value, key:"several words", each with an optional ! or - in front
-_TERM = re.compile(r"""(?P<no>[!-])?(?:(?P<key>[\w.\-]+):)?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]+))""")
+# words, "several words", key:value, key:"several words", "key of a tag":value, each with an optional ! or - in front
+_TERM = re.compile(
+    r"""(?P<no>[!-])?(?:(?P<key>[\w.\-]+):|"(?P<tag>[^"]+)":)?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]+))"""
+)
+_PLAIN_KEY = re.compile(r"[\w.\-]+")
 
 # key:value on a column of the event; everything else is a tag
 COLUMNS = {
@@ -121,7 +124,14 @@ def _value(term: re.Match[str]) -> str:
 
 
 def _is_tag(term: re.Match[str]) -> bool:
-    return term["key"] is not None and term["key"].lower() not in COLUMNS
+    return term["tag"] is not None or (term["key"] is not None and term["key"].lower() not in COLUMNS)
+
+
+def tag_query(key: str, value: str) -> str:
+    """The search for one tag, whatever its key and value hold: a quoted key is always a tag's."""
+    plain = _PLAIN_KEY.fullmatch(key) and key.lower() not in COLUMNS
+    shown = key if plain else '"{}"'.format(key.replace('"', ""))
+    return '{}:"{}"'.format(shown, value.replace('"', "*"))
 
 
 def _add_column(where: Where, term: re.Match[str]) -> None:
@@ -146,7 +156,7 @@ def _tag_value(term: re.Match[str]) -> str:
 
 def _add_tag(where: Where, term: re.Match[str]) -> None:
     part = f"x.id IN (SELECT id FROM tag WHERE {_tag_condition(term)})"  # noqa: S608
-    where.add(f"NOT {part}" if term["no"] else part, term["key"], _tag_value(term))
+    where.add(f"NOT {part}" if term["no"] else part, term["tag"] or term["key"], _tag_value(term))
 
 
 def where_of(search: Search) -> Where:
@@ -164,12 +174,14 @@ def where_of(search: Search) -> Where:
         # Only tags: the index of one of them has what is needed, in order; the one without a * has fewer.
         first = min(wanted, key=lambda term: "*" in _value(term))
         where.table = "tag"
-        where.add(_tag_condition(first), first["key"], _tag_value(first))
+        where.add(_tag_condition(first), first["tag"] or first["key"], _tag_value(first))
         tags.remove(first)
     for term in terms:
+        if _is_tag(term):
+            continue
         if term["key"] is None:
             where.add_word(_value(term), bool(term["no"]))
-        elif not _is_tag(term):
+        else:
             _add_column(where, term)
     for term in tags:
         _add_tag(where, term)

@@ -21,7 +21,7 @@ from heka_raven.inbox.queries import (
     related,
     totals,
 )
-from heka_raven.inbox.search import parse_search
+from heka_raven.inbox.search import parse_search, tag_query
 from heka_raven.inbox.store import Store, StoreError
 
 NOW = 1_700_000_000.0
@@ -330,3 +330,23 @@ def test_limits_of_the_intake(store):
     assert (429, 1) == (refused.value.status, refused.value.retry_after_s)
     clock.now += 1
     intake.check(good)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("payment", "card"),
+        ("with space", "New York"),
+        ("a:b", "c:d"),
+        ("url", "https://example.com/?q=1"),
+        ("level", "high"),
+        ("quoted", 'a "b" c'),
+        ("star", "a*b"),
+    ],
+)
+def test_a_tag_of_the_event_page_finds_its_event(store, key, value):
+    """Whatever the tag's key and value hold, also where the key is the name of a column: the link finds the event."""
+    put(store, 1, message="with it", tags={key: value})
+    put(store, 2, message="without", tags={"other": "x"}, level="warning")
+    found = list_issues(store, parse_search({"q": tag_query(key, value)}), NOW)[0]
+    assert ["with it"] == [row.title for row in found]
