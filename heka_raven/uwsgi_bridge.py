@@ -1,17 +1,17 @@
 # uwsgi_bridge.py: what the worker and the uWSGI plugin tell each other, by in-process calls (0.2 µs).
 #
-# Outside uWSGI, and in a uWSGI without the plugin, every function is a no-op: callers need not ask first.
+# Outside uWSGI, and in a uWSGI without the plugin, every function is a no-op: callers need not ask first. It needs the
+# standard library only: an ini may import it without a middleware.
 
 from __future__ import annotations
 
 import faulthandler
+import json
 import os
 import signal
 import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
-
-import orjson
 
 from heka_raven.scope import current_environ, describe_current
 
@@ -172,7 +172,7 @@ def _user(user: Any) -> bytes:
             known[key] = str(value)[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")  # without lone surrogates
     if not known:
         return b""
-    text = orjson.dumps(known)
+    text = json.dumps(known).encode("ascii")
     return text if len(text) <= MAX_USER else b""
 
 
