@@ -8,6 +8,7 @@ beside; the other figures of it, and without DIR the rate, were measured earlier
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import os
 import shutil
@@ -81,7 +82,14 @@ def alarms(uwsgi: str, plugin: Path, tmp: Path, n: int, rate: str, state: str, d
             time.sleep(1)
             server.process.send_signal(signal.SIGHUP)
         raised.join()
-        time.sleep(2 if disturb == "SIGHUP" else 0.5 if disturb else 1)  # what is in uWSGI's own queue
+        time.sleep(0.5)
+
+        def handed_over() -> bool:
+            return ledger(server.spool)["captured"] + server.text().count("uwsgi_alarm_trigger()/writev()") >= n
+
+        if disturb != "SIGKILL":
+            with contextlib.suppress(AssertionError):
+                wait_for(handed_over, "uWSGI's own queue to be empty", 30)
         for pid in server.pids() if disturb == "SIGKILL" else []:
             os.kill(pid, signal.SIGKILL)
         if disturb == "SIGKILL":

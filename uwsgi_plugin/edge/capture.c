@@ -149,6 +149,13 @@ static hk_status encode(const hk_event *e, const hk_options *o, const hk_dsn *ds
     return rc;
 }
 
+static int under_way;
+
+int hk_capture_under_way(void)
+{
+    return __atomic_load_n(&under_way, __ATOMIC_ACQUIRE);
+}
+
 int hk_capture(hk_spool *spool, const hk_options *o, const hk_capture_defaults *d, const hk_capture_facts *f, char id[33])
 {
     static uint64_t logged_ms;
@@ -159,6 +166,7 @@ int hk_capture(hk_spool *spool, const hk_options *o, const hk_capture_defaults *
     hk_buf file;
     int rc = -1;
 
+    __atomic_fetch_add(&under_way, 1, __ATOMIC_ACQ_REL);
     hk_ledger_add(&spool->ledger, HK_COUNT_CAPTURED, 1); /* before anything can fail */
     hk_pool_init(&b.pool);
     b.facts = f;
@@ -185,5 +193,6 @@ out:
         hk_buf_wipe(file.data, file.len < 2048 ? file.len : 2048); /* the header line holds the secret */
     hk_buf_free(&file);
     hk_pool_free(&b.pool);
+    __atomic_fetch_sub(&under_way, 1, __ATOMIC_ACQ_REL);
     return rc;
 }

@@ -47,4 +47,7 @@ typedef struct hk_capture_facts {
  * (if not NULL) gets the event id. Never waits and never calls the network. */
 int hk_capture(hk_spool *spool, const hk_options *o, const hk_capture_defaults *d, const hk_capture_facts *f, char id[33]);
 
+/* How many threads of this process are in hk_capture. */
+int hk_capture_under_way(void);
+
 #endif

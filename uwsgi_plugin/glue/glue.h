@@ -51,6 +51,7 @@ void hk_entry_check(void);    /* once the whole ini is read */
 
 void hk_clamp_install(void); /* exception texts stay inside uWSGI's 16-bit lengths */
 void hk_pipes_widen(void); /* more alarms and exceptions fit into uWSGI's own sockets */
+void hk_pipes_drain(void); /* wait until the plugin has what is in them */
 void hk_gateway_register(void);
 /* The watch: watch.h has what its files share. */
 void hk_watch_share(void);        /* in the master, before any fork */

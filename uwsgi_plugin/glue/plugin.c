@@ -134,6 +134,7 @@ __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
     .post_init = post_init,
     .preinit_apps = preinit_apps,
     .post_fork = post_fork,
+    .master_cleanup = hk_pipes_drain,
     .harakiri = hk_watch_harakiri,
     .master_cycle = hk_watch_cycle,
     .atexit = hk_watch_worker_end,
