@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # Keys that this package leaves in a WSGI environ.
-REPORTED_KEY = "heka_raven.reported"  # list of (exception, traceback) that were reported in this request
+REPORTED_KEY = "heka_raven.reported"  # set of the ids under which this request's exceptions were reported
 EVENT_ID_KEY = "heka_raven.event_id"  # id of the request's last event, for error pages and logs
 BREADCRUMBS_KEY = "heka_raven.breadcrumbs"  # deque, made by the first log record of the request
 
