@@ -21,6 +21,7 @@ ROOT = DOCS.parent
 sys.path[:0] = [str(ROOT), str(DOCS)]
 
 import option_texts as texts
+from completion import completion
 
 import heka.streams
 from heka_raven.cli import COMMANDS
@@ -333,66 +334,10 @@ def _roff(text):
     return "\\&" + text if text[:1] in (".", "'") else text
 
 
-# -- the completion ----------------------------------------------------------------------------------------------------
-
-COMPLETION = """\
-# bash completion of heka-raven; written by docs/generate.py. Load it with `source`, or put it into
-# ~/.local/share/bash-completion/completions/heka-raven
-
-_heka_raven() {{
-    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]-}} options
-    COMPREPLY=()
-    if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "{commands} --help --version" -- "$word")
-        return
-    fi
-    case "$command $before" in
-{values}
-    esac
-    case $command in
-{options}
-        *) return ;;
-    esac
-    if [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
-    else
-        mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    fi
-}}
-complete -o filenames -F _heka_raven heka-raven
-"""
-
-
-def completion():
-    options, values = [], []
-    for name, (parser, _) in parsers().items():
-        named = ["--help"]
-        for action, metavar, _text in actions_of(parser):
-            named += action.option_strings
-            for option in action.option_strings:
-                if metavar is None:
-                    continue
-                reply = 'compgen -f -- "$word"'
-                if "|" in metavar:
-                    reply = f'compgen -W "{metavar.replace("|", " ")}" -- "$word"'
-                elif action.choices:
-                    reply = f'compgen -W "{" ".join(map(str, action.choices))}" -- "$word"'
-                elif "DIR" in metavar:
-                    reply = 'compgen -d -- "$word"'
-                elif "FILE" not in metavar and metavar != "PROGRAM":
-                    reply = ""  # a number or a URL: nothing to offer
-                values.append(
-                    f'        "{name} {option}") '
-                    + (f"mapfile -t COMPREPLY < <({reply}); return ;;" if reply else "return ;;")
-                )
-        options.append(f'        {name}) options="{" ".join(named)}" ;;')
-    return COMPLETION.format(commands=" ".join(COMMANDS), options="\n".join(options), values="\n".join(values))
-
-
 OUTPUTS = {
     "docs/configuration.rst": configuration,
     "docs/command/heka-raven.1": man_page,
-    "docs/command/heka-raven.bash": completion,
+    "docs/command/heka-raven.bash": lambda: completion(parsers(), actions_of),
 }
 
 

@@ -106,3 +106,13 @@ def test_the_pasteable_filter_loads(tmp_path, monkeypatch):
 
     wrapped = deploy.loadfilter(f"config:{tmp_path}/app.ini", name="raven")(app)
     assert wrapped is not app
+
+
+INIS = [path for path in [*PAGES, *(ROOT / "examples").rglob("*.ini")] if path.suffix in (".rst", ".ini")]
+
+
+@pytest.mark.parametrize("page", INIS, ids=ids)
+def test_no_ini_has_a_comment_behind_a_value(page):
+    """uWSGI and ConfigParser take it as a part of the value: such a line, pasted, would not do what it says."""
+    found = re.findall(r"^ *[a-z][a-z0-9_-]* *= *[^\n;]*?[^\n;\\][ \t]+; .*$", page.read_text(), re.MULTILINE)
+    assert [] == found
