@@ -242,7 +242,8 @@ def original_rate(port: int, page: StatusPage) -> float:
     """Events a second of the original's alarm thread: as many alarms as its socket holds, until the server has them."""
     before, began = page.requests(), time.perf_counter()
     get(port, f"/alarms?{BURST}")
-    wait_for(lambda: page.requests() - before >= BURST, "the original's alarms")
+    while page.requests() - before < BURST:
+        time.sleep(0.001)
     return BURST / (time.perf_counter() - began)
 
 
