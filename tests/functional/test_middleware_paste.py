@@ -89,7 +89,7 @@ def test_every_option(tmp_path):
     severity = 4
     stream_max_count = 100
     """.replace("\n    ", "\n")
-    middleware = load(tmp_path, APP + FORMS["pipeline"] + options).__self__
+    middleware = load(tmp_path, APP + FORMS["pipeline"] + options)
     assert isinstance(middleware, RavenMiddleware)
     parsed = middleware.options
     assert (1024, 2, ("KeyError", "some.module.Error")) == (parsed.body, parsed.trusted_proxies, parsed.ignore)

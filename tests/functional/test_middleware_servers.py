@@ -92,7 +92,7 @@ def application(environ, start_response):
     if name in watched:
         return watched[name](environ, start_response)
     if name == "counts":
-        disconnects = sum(app.__self__.disconnects for app in watched.values())
+        disconnects = sum(app.disconnects for app in watched.values())
         start_response("200 OK", [("Content-Type", "application/json")])
         return [json.dumps({{"reports": client.reports, "disconnects": disconnects}}).encode()]
     return fixtures(environ, start_response)

@@ -397,13 +397,12 @@ def test_attributes_of_a_body_are_reachable():
         body.missing
 
 
-def test_is_an_instance():
-    """RavenMiddleware(...) is what isinstance says it is, although servers get a function of it."""
-    wrapped = RavenMiddleware(APPS["a_list"], CountingClient())
+def test_what_wraps_is_reachable():
+    """The application, the client and the options of a middleware can be looked at."""
+    client = CountingClient()
+    wrapped = RavenMiddleware(APPS["a_list"], client, body=7)
     assert isinstance(wrapped, RavenMiddleware)
-    assert not isinstance(APPS["a_list"], RavenMiddleware)
-    for app in (wrapped, wrapped.__self__):
-        assert [b"one", b"two"] == app({}, lambda *args: None)
+    assert (APPS["a_list"], client, 7) == (wrapped.app, wrapped.client, wrapped.options.body)
 
 
 def test_a_subclass_can_be_called_its_own_way():

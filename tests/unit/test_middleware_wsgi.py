@@ -294,7 +294,7 @@ def test_disconnects_are_counted(name, client):
     """A visitor who went away is counted and not reported."""
     module, _, attribute = name.rpartition(".")
     kind = getattr(__import__(module, fromlist=[attribute]), attribute)
-    middleware = RavenMiddleware(raising(kind("gone")), client).__self__
+    middleware = RavenMiddleware(raising(kind("gone")), client)
     with pytest.raises(kind):
         run(middleware, make_environ())
     assert [] == client.errors
