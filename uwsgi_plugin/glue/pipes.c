@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#define PATIENCE_MS 5000U /* at the end of the master, for what uWSGI has accepted */
+#define PATIENCE_MS 15000U /* at the end of the master, for what uWSGI has accepted */
 #define WANTED_BYTES (4 << 20) /* the kernel doubles it: 10,900 short alarms; memory only while they wait */
 
 static void widen(const struct uwsgi_thread *thread)
