@@ -223,12 +223,6 @@ def script(*replies, then=None):
     return behave
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 PROLOGUE = """
 import os, signal, sys, threading, time, uuid
 from heka_raven.streams import SpoolStream

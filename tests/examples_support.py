@@ -14,7 +14,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-from uwsgi_support import WAIT_S, free_port
+from ports import free_port
+from uwsgi_support import WAIT_S
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

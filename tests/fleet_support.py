@@ -3,7 +3,6 @@
 import glob
 import json
 import os
-import secrets
 import select
 import signal
 import socket
@@ -13,6 +12,8 @@ import sysconfig
 import time
 import urllib.request
 from contextlib import contextmanager
+
+from ports import free_port
 
 from heka.client import HekaClient
 from heka.encoders import ProtobufEncoder
@@ -39,21 +40,6 @@ def wait_for(condition, limit_s=30.0, what="the thing waited for"):
         if time.monotonic() > until:
             raise AssertionError(f"{what} did not come within {limit_s:g} s")
         time.sleep(0.02)
-
-
-def free_port():
-    """A free port from below those that the kernel gives to connections: a server takes it only seconds later."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-        high = int(file.read().split()[0])
-    low = max(1024, high // 2)
-    while True:
-        port = low + secrets.randbelow(max(1, high - low))
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 def stop(process, number=signal.SIGTERM, limit_s=20):

@@ -80,11 +80,6 @@ def run(app, environ, start_response=None):
             body.close()
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def wait_for(condition, seconds=15.0):
     """The first true result of *condition*; fails if there is none for *seconds*."""
     until = time.monotonic() + seconds

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 
 import pika
 import pytest
-from fleet_support import free_port, stop, wait_for
+from fleet_support import stop, wait_for
+from ports import free_port
 
 HOMES = sorted(glob.glob("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin"))
 START_LIMIT_S = 240  # a node alone takes 5, and a minute where ten other things run

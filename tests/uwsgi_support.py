@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 DEBIAN = "/usr/bin/uwsgi-core"
@@ -109,12 +110,6 @@ def shared_plugin(uwsgi: str) -> Path:
     # A child that a test forked runs this, too.
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(where, ignore_errors=True))
     return build_plugin(uwsgi, Path(where))
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def wait_for(probe, what: str, limit_s: float = WAIT_S):

@@ -17,7 +17,6 @@ from delivery_support import (
     command,
     end,
     fill,
-    free_port,
     run_app,
     run_command,
     script,
@@ -25,6 +24,7 @@ from delivery_support import (
     wait_for,
     waiting,
 )
+from ports import free_port
 
 STREAM = "stream = SpoolStream(path=path)\n"
 

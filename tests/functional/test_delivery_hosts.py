@@ -9,7 +9,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from delivery_support import Server, assert_exact, end, free_port, run_command, wait_for, waiting
+from delivery_support import Server, assert_exact, end, run_command, wait_for, waiting
+from ports import free_port
 
 
 @pytest.fixture

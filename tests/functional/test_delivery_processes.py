@@ -15,13 +15,13 @@ from delivery_support import (
     command,
     end,
     fill,
-    free_port,
     run_app,
     script,
     send_once,
     wait_for,
     waiting,
 )
+from ports import free_port
 
 from heka_raven.ledger import read_snapshot
 

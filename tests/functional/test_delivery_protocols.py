@@ -25,7 +25,6 @@ from delivery_support import (
     command,
     end,
     fill,
-    free_port,
     run_app,
     run_command,
     script,
@@ -33,6 +32,7 @@ from delivery_support import (
     wait_for,
     waiting,
 )
+from ports import free_port
 
 from heka_raven import CLIENT_NAME
 

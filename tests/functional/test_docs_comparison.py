@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from examples_support import ROOT, environment, python, running, wait_until
-from uwsgi_support import Receiver, free_port
+from ports import free_port
+from uwsgi_support import Receiver
 
 PROGRAM = """
 import os, sys

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from examples_support import command, environment, inbox, python, running, wait_until
-from uwsgi_support import find_uwsgi, free_port, shared_plugin
+from ports import free_port
+from uwsgi_support import find_uwsgi, shared_plugin
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "start.rst"
 

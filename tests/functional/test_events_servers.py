@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,18 +13,13 @@ from pathlib import Path
 
 import pytest
 from events_support import raised, spool_client
+from ports import free_port
 
 from heka_raven import scope
 from heka_raven.raven_plugin import RavenClient
 
 BUGSINK = "bugsink==2.6.1"
 LIMIT_S = 30
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def wait_for_http(url, process):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from examples_support import EXAMPLES, command, copy_out, environment, inbox, python, running, wait_until
-from uwsgi_support import find_uwsgi, free_port
+from ports import free_port
+from uwsgi_support import find_uwsgi
 
 full = pytest.mark.full
 BIN = Path(sys.executable).parent

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 from examples_support import EXAMPLES, command, copy_out, environment, inbox, python, running, wait_until
-from uwsgi_support import build_plugin, find_uwsgi, free_port
+from ports import free_port
+from uwsgi_support import build_plugin, find_uwsgi
 
 UWSGI = find_uwsgi()
 

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from examples_support import EXAMPLES, command, copy_out, environment, running, wait_until
-from uwsgi_support import Receiver, build_plugin, find_uwsgi, free_port, text_of
+from ports import free_port
+from uwsgi_support import Receiver, build_plugin, find_uwsgi, text_of
 
 UWSGI = find_uwsgi()
 full = pytest.mark.full

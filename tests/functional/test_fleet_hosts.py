@@ -15,7 +15,6 @@ from fleet_support import (
     event_json,
     exact,
     fill,
-    free_port,
     publish_once,
     running_kent,
     running_relay,
@@ -24,6 +23,7 @@ from fleet_support import (
     stop,
     wait_for,
 )
+from ports import free_port
 from rabbit_support import Cluster, needs_rabbit, running_cluster
 from uwsgi_support import Server, find_uwsgi, shared_plugin
 

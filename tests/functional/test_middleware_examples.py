@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from middleware_support import ROOT, find_uwsgi, free_port, get, server, spooled, wait_for
+from middleware_support import ROOT, find_uwsgi, get, server, spooled, wait_for
+from ports import free_port
 
 EXAMPLES = ROOT / "examples"
 PSERVE = (

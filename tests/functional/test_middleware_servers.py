@@ -9,7 +9,8 @@ import threading
 
 import pytest
 from middleware_apps import APPS, HOSTILE_TO_SERVERS
-from middleware_support import TESTS, exchange, find_uwsgi, free_port, get, server, wait_for
+from middleware_support import TESTS, exchange, find_uwsgi, get, server, wait_for
+from ports import free_port
 
 NAMES = [name for name in APPS if name not in HOSTILE_TO_SERVERS]
 

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from uwsgi_support import (
     DEBIAN,
     ROOT,
@@ -21,7 +22,6 @@ from uwsgi_support import (
     Server,
     build_plugin,
     find_uwsgi,
-    free_port,
     ledger,
     shared_plugin,
     wait_for,

@@ -11,7 +11,8 @@ import zlib
 from pathlib import Path
 
 import pytest
-from delivery_support import Reply, Server, fill, free_port, run_command, script, waiting
+from delivery_support import Reply, Server, fill, run_command, script, waiting
+from ports import free_port
 
 from heka_raven.cli import COMMANDS, main
 
