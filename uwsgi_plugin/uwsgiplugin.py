@@ -26,7 +26,7 @@ EDGE = [
     "spool", "sys", "targets",
 ]  # fmt: skip
 GLUE = [
-    "clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "snapshot", "spoolglue", "watch",
+    "clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "running", "snapshot", "spoolglue", "watch",
     "watch_live", "watch_report", "watch_stack", "watch_worker",
 ]  # fmt: skip
 

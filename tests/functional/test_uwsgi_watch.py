@@ -104,13 +104,8 @@ def test_harakiri(serve, receiver, mode, path, function):
 def test_crash(serve, receiver, mode, kind):
     """A crashed worker: one event, with the request and the stack; alarm-segfault does not repeat it."""
     server = serve("sentry-watch = true\nalarm = crash sentry:logger=t.crash\nalarm-segfault = crash\n" + mode)
-    if mode == GEVENT:  # of the greenlets of a crashed worker the oldest is named
-        in_background(server, f"/{kind}?2")
-        time.sleep(0.5)
-        hold_three(server, 20)
-    else:
-        hold_three(server, 20)
-        server.crash("/" + kind)
+    hold_three(server, 20)  # older than the one that crashes, and in threads and gevent in the same worker
+    server.crash(f"/{kind}?1")
     event = one_event(receiver, server, kind)
     assert "fatal" == event["level"]
     assert "GET /" + kind == event["transaction"]
@@ -144,13 +139,8 @@ def test_killed_from_outside(serve, receiver, mode):
 def test_exit_of_the_application(serve, receiver, mode, status):
     """os._exit in the application, with any status, is told with it, the request and the stack."""
     server = serve("sentry-watch = true\n" + mode)
-    if mode == GEVENT:
-        in_background(server, f"/exit?{status},2")
-        time.sleep(0.5)
-        hold_three(server, 20)
-    else:
-        hold_three(server, 20)
-        server.crash(f"/exit?{status},0")
+    hold_three(server, 20)
+    server.crash(f"/exit?{status},1")
     event = one_event(receiver, server, "exit")
     assert "GET /exit" == event["transaction"] and "error" == event["level"]
     assert status == event["contexts"]["uwsgi"]["exit_status"] and "signal" not in event["contexts"]["uwsgi"]

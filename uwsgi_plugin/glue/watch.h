@@ -45,6 +45,11 @@ void hk_worker_share(void); /* in the master, before any fork */
 int hk_worker_stack_fd(int worker); /* the memory file that its faulthandler writes to, */
 int hk_worker_python_fd(void);      /* under this number */
 
+/* running.c, in a worker */
+void hk_running_start(void);                        /* in its main thread */
+const char *hk_running_stack(const void *context);  /* where the stack was when a signal came; NULL: not known here */
+int hk_running_core(const char *sp);                /* -1: none, or it cannot be told */
+
 /* snapshot.c: what a worker was doing, read from uWSGI's shared memory. Memory of zeros: nothing. */
 typedef struct hk_snapshot {
     hk_slice vars; /* the request's variables, copied; empty: its head is not read yet */

@@ -4,7 +4,6 @@
  */
 #include "watch.h"
 
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -52,18 +51,6 @@ static int is_worker(void)
 
 /* ---- in the signal handler ---- */
 
-static int core_of_thread(void)
-{
-    int i;
-
-    if (uwsgi.threads < 2)
-        return uwsgi.cores == 1 ? 0 : -1; /* gevent: one thread has them all */
-    for (i = 0; i < uwsgi.threads; i++)
-        if (pthread_equal(uwsgi.workers[uwsgi.mywid].cores[i].thread_id, pthread_self()))
-            return i;
-    return -1; /* one of the application's own */
-}
-
 /* Copies, nothing else: it runs in the signal handler too. */
 static void keep_request(int core, const struct wsgi_request *r, uint64_t now_us)
 {
@@ -77,17 +64,20 @@ static void keep_request(int core, const struct wsgi_request *r, uint64_t now_us
         memcpy(hk_worker_kept_vars(own_life), r->buffer, own_life->kept_size);
 }
 
-/* The request of the thread that is running; under gevent the oldest of all. */
-static void keep_running_request(void)
+/* The request that is running; where that cannot be told and it is none of the application's own threads, the oldest. */
+static void keep_running_request(const char *sp)
 {
     const struct uwsgi_core *cores = uwsgi.workers[uwsgi.mywid].cores;
-    int core = core_of_thread(), i;
+    int core = hk_running_core(sp), told, i;
 
     own_life->thread = (uint64_t)pthread_self();
-    for (i = 0; i < uwsgi.cores && uwsgi.threads < 2; i++)
+    if (core >= 0 && !cores[core].in_request)
+        core = -1;
+    told = core >= 0;
+    for (i = 0; i < uwsgi.cores && uwsgi.threads < 2 && !told; i++)
         if (cores[i].in_request && (core < 0 || cores[i].req.start_of_request < cores[core].req.start_of_request))
             core = i;
-    if (core >= 0 && cores[core].in_request)
+    if (core >= 0)
         keep_request(core, &cores[core].req, uwsgi_micros());
 }
 
@@ -113,7 +103,7 @@ static void note_crash(int signum, siginfo_t *info, void *context)
 
     /* Not in a child of the application, and only the first: what follows may crash as well. */
     if (own_life != NULL && own_life->pid == getpid() && own_life->signal == 0) {
-        keep_running_request();
+        keep_running_request(hk_running_stack(context));
         __atomic_store_n(&own_life->signal, signum, __ATOMIC_RELEASE);
         dump_stack();
     }
@@ -176,6 +166,7 @@ void hk_watch_worker_start(void)
     own_life = hk_worker_life(uwsgi.mywid, uwsgi.workers[uwsgi.mywid].respawn_count);
     memset(own_life, 0, sizeof *own_life);
     own_life->pid = getpid();
+    hk_running_start();
     own = &notes[(size_t)uwsgi.mywid * (size_t)uwsgi.cores];
     for (i = 0; i < (size_t)uwsgi.cores; i++)
         if ((own[i].sequence & 1) != 0)
@@ -317,7 +308,7 @@ static uint64_t leave(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     (void)argvs;
     (void)out;
     if (own_life != NULL && own_life->pid == getpid()) {
-        keep_running_request();
+        keep_running_request(__builtin_frame_address(0));
         own_life->exits = 1;
         dump_stack();
     }

@@ -1,0 +1,68 @@
+/* running.c: on which core the thread or greenlet runs that crashed. Reads memory of its own process, nothing else. */
+#include "watch.h"
+
+#include <ucontext.h>
+
+#define STACK_SCAN (1024U * 1024U) /* bytes of a stack that are looked through */
+
+static const char *stack_end; /* of the main thread, which is the one that runs greenlets */
+
+void hk_running_start(void)
+{
+    pthread_attr_t attributes;
+    size_t size;
+    void *low;
+
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    if (pthread_attr_getstack(&attributes, &low, &size) == 0)
+        stack_end = (const char *)low + size;
+    pthread_attr_destroy(&attributes);
+}
+
+/* Under gevent one thread has all requests. Of the greenlet that runs, and of no other, the C stack is in place: the
+ * function of uWSGI that called the application lies on it, with a pointer to its request. sp: where the stack ends. */
+static int core_on_stack(const char *sp)
+{
+    const uintptr_t first = (uintptr_t)&uwsgi.workers[uwsgi.mywid].cores[0].req;
+    const char *end = stack_end, *p;
+    uintptr_t word;
+
+    if (sp == NULL || end == NULL || sp >= end)
+        return -1;
+    if ((size_t)(end - sp) > STACK_SCAN)
+        end = sp + STACK_SCAN;
+    for (p = sp + (-(uintptr_t)sp & (sizeof word - 1)); p + sizeof word <= end; p += sizeof word) {
+        memcpy(&word, p, sizeof word);
+        if (word >= first && (word - first) % sizeof(struct uwsgi_core) == 0
+            && (word - first) / sizeof(struct uwsgi_core) < (uintptr_t)uwsgi.cores)
+            return (int)((word - first) / sizeof(struct uwsgi_core));
+    }
+    return -1;
+}
+
+int hk_running_core(const char *sp)
+{
+    int i;
+
+    if (uwsgi.cores == 1)
+        return 0;
+    if (uwsgi.threads < 2)
+        return core_on_stack(sp);
+    for (i = 0; i < uwsgi.threads; i++)
+        if (pthread_equal(uwsgi.workers[uwsgi.mywid].cores[i].thread_id, pthread_self()))
+            return i;
+    return -1; /* one of the application's own */
+}
+
+const char *hk_running_stack(const void *context)
+{
+#if defined(__x86_64__)
+    return (const char *)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    return (const char *)((const ucontext_t *)context)->uc_mcontext.sp;
+#else
+    (void)context;
+    return NULL;
+#endif
+}
