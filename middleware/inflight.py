@@ -27,6 +27,7 @@ def with_telling(
     app: Application, trusted_proxies: int, environ: Environ, start_response: Callable[..., Any]
 ) -> Iterable[bytes]:
     """*app*; what the environ says when it begins, and before a body is iterated, is told."""
+    __traceback_hide__ = True  # of the stack of an error, by Paste's convention
     for key in _KNOWN:
         if key in environ:
             _tell(environ, trusted_proxies)

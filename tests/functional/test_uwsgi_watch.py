@@ -412,7 +412,7 @@ def inner(env, start):
     path = env["PATH_INFO"]
     if path.startswith("/things"):
         env["bottle.route"] = Route()
-        env["heka_raven.user"] = {"id": "7", "email": "v@example.org", "password": "hide"}
+        env["heka_raven.user"] = {"id": "7", "email": "v@example.org", "password": "hunter2"}
         time.sleep(30)
     if path == "/report-and-crash":
         try:
@@ -453,7 +453,7 @@ def test_what_the_middleware_knows_is_asked(serve, receiver, why):
         event["contexts"]["trace"]["trace_id"],
         event["contexts"]["trace"]["parent_span_id"],
     )
-    assert [why, "GET /things/<id>", "inner in app.py"] == event["fingerprint"] and "hide" not in str(event)
+    assert [why, "GET /things/<id>", "inner in app.py"] == event["fingerprint"] and "hunter2" not in str(event)
 
 
 def test_what_the_middleware_knew_outlives_a_crash(serve, receiver):
