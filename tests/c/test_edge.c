@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -207,6 +208,10 @@ typedef struct fake {
     unsigned most;    /* at once */
     unsigned waiting;
     void *tags[64];
+    const char *hangs; /* a host: its requests get no reply */
+    void *hanging[64];
+    unsigned hanging_count;
+    int refuses; /* to begin any */
     char first_url[256];
     char last_body[4096];
 } fake;
@@ -215,12 +220,16 @@ static int fake_start(void *ctx, const hk_request_out *r)
 {
     fake *f = ctx;
 
-    if (f->waiting == 64)
+    if (f->refuses || f->waiting == 64)
         return -1;
     if (f->started == 0)
         snprintf(f->first_url, sizeof f->first_url, "%s", r->url);
     snprintf(f->last_body, sizeof f->last_body, "%.*s", (int)r->body.n, r->body.p);
     f->started++;
+    if (f->hangs != NULL && strstr(r->url, f->hangs) != NULL) {
+        f->hanging[f->hanging_count++ % 64] = r->tag;
+        return 0;
+    }
     f->tags[f->waiting++] = r->tag;
     if (f->waiting > f->most)
         f->most = f->waiting;
@@ -329,6 +338,105 @@ static void backs_off(void)
     sum(&s, counts);
     CHECK(counts[HK_COUNT_DELIVERED] == 100);
     balanced(&s, counts);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+/* All that hangs is answered with this status. */
+static void answer_hanging(fake *f, hk_sender *sender, int status)
+{
+    int usual = f->status;
+
+    memcpy(f->tags, f->hanging, sizeof f->tags);
+    f->waiting = f->hanging_count;
+    f->hanging_count = 0;
+    f->hangs = NULL;
+    f->status = status;
+    hk_sender_drain(sender, 0);
+    f->status = usual;
+}
+
+/* A server that does not answer holds three quarters of the connections: what is for another goes at once, even from
+ * behind all that waits for the first; and the first loses nothing. */
+static void leaves_some_to_others(void)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+    int i;
+
+    memset(&f, 0, sizeof f);
+    f.status = 200;
+    f.hangs = "//slow/";
+    open_spool(&s, HK_SPOOL_MAX_BYTES, 1000);
+    for (i = 0; i < 300; i++)
+        capture(&s, "dsn=http://abc@slow/1", "x");
+    capture(&s, "", "y");
+    sender = make_sender(&s, &f, 0);
+    turn_until(sender, &s, 300);
+    CHECK(f.hanging_count == HK_SENDER_CONNECTIONS * 3 / 4 && hk_sender_under_way(sender) == f.hanging_count);
+    capture(&s, "", "z"); /* once all is read, too */
+    turn_until(sender, &s, 300);
+    answer_hanging(&f, sender, 0); /* timeouts: they wait again, and go as the server is back */
+    CHECK(files_in(s.new_fd) == 300);
+    for (i = 0; i < 3000 && files_in(s.new_fd) > 0; i++) {
+        hk_sender_turn(sender, 0);
+        usleep(1000);
+    }
+    sum(&s, counts);
+    CHECK(counts[HK_COUNT_DELIVERED] == 302 && f.started == 302 + HK_SENDER_CONNECTIONS * 3 / 4);
+    balanced(&s, counts);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+/* Events of one DSN take its share of the connections in every turn: none waits for a clock. */
+static void one_server_full_speed(void)
+{
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+    int turns;
+
+    memset(&f, 0, sizeof f);
+    f.status = 200;
+    open_spool(&s, HK_SPOOL_MAX_BYTES, 1000);
+    for (turns = 0; turns < 600; turns++)
+        capture(&s, "", "x");
+    sender = make_sender(&s, &f, 0);
+    for (turns = 0; turns < 600 && files_in(s.new_fd) > 0; turns++)
+        hk_sender_turn(sender, 0);
+    CHECK(f.most == HK_SENDER_CONNECTIONS * 3 / 4 && turns == 50);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+/* Where a connection or a descriptor cannot be had for a moment, an event waits; it is not forgotten. */
+static void nothing_to_be_had(void)
+{
+    struct rlimit limit, none;
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+
+    memset(&f, 0, sizeof f);
+    f.status = 200;
+    f.refuses = 1;
+    open_spool(&s, HK_SPOOL_MAX_BYTES, 1000);
+    capture(&s, "", "x");
+    sender = make_sender(&s, &f, 0);
+    hk_sender_turn(sender, 0);
+    CHECK(f.started == 0 && hk_sender_under_way(sender) == 0);
+    f.refuses = 0;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    none = limit;
+    none.rlim_cur = 3;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    hk_sender_turn(sender, 0);
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(f.started == 0);
+    turn_until(sender, &s, 0);
     hk_sender_free(sender);
     hk_spool_free(&s);
 }
@@ -540,6 +648,9 @@ int main(void)
     delivers("", 413, 0, HK_COUNT_SEND_ERROR, 40);
     delivers("", 503, 40, HK_COUNT_DELIVERED, 0);
     backs_off();
+    leaves_some_to_others();
+    one_server_full_speed();
+    nothing_to_be_had();
     pause_survives_restart();
     follows_redirects();
     damaged_file();

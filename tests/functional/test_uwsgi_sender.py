@@ -125,6 +125,21 @@ def test_many_at_once_over_kept_connections(serve):
     assert crowd.total == 100
 
 
+def test_a_server_that_hangs_leaves_connections_to_another(serve, receiver):
+    """While one server holds all that its DSN may have, three quarters of the connections, and a hundred events wait for
+    it, an event for another server goes at once: no request has to end first."""
+    with Crowd(100) as crowd:
+        lines = ALARMS.replace("sentry:", "sentry:timeout=100") + f"\n{PUT},dsn={receiver.dsn}"
+        server = serve(lines, dsn=f"http://public@127.0.0.1:{crowd.server.server_address[1]}/1")
+        server.get("/alarms?100")
+        wait_for(lambda: crowd.now == 12, f"the hanging server's share\n{server.text()}", 60)
+        wait_for(lambda: server.waiting() == 100, "all of the events")
+        server.get("/", "PUT")
+        wait_for(lambda: receiver.requests, f"the event for the other server\n{server.text()}", 60)
+        assert crowd.now == crowd.total == crowd.most == 12
+        wait_for(lambda: server.waiting() == 100, "the others, which wait on")
+
+
 def test_timeout_travels_with_the_event(serve, receiver):
     """timeout=1 ends a try after one second, not after ten; the event waits."""
     receiver.delay_s = 8

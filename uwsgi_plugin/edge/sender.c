@@ -1,9 +1,13 @@
 /* sender.c: one turn after another: look into new/, begin what may begin. */
 #include "sender_state.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define PASS_EVERY_MS 100U
+#define LOOKS 64U /* files that are read in one turn, about a millisecond: replies must not wait for 100,000 */
+#define REREAD_EVERY_MS 1000U
 #define HOUSE_EVERY_MS 60000U
 #define REPORT_EVERY_MS 60000U
 
@@ -16,6 +20,7 @@ hk_sender *hk_sender_new(hk_spool *spool, const hk_transport *transport, const h
     s->spool = spool;
     s->transport = *transport;
     s->options = *options;
+    s->share = options->connections * 3 / 4 > 0 ? options->connections * 3 / 4 : 1;
     s->lock_fd = -1;
     hk_queue_init(&s->queue);
     if (hk_targets_init(&s->targets) != HK_OK) {
@@ -72,31 +77,11 @@ static void send_datagram(hk_sender *s, hk_flight *f, const hk_dsn *dsn)
     hk_sender_on_reply(NULL, &reply);
 }
 
-/* Whether the target of e takes nothing now. What waits too long ends here. */
-static int blocked(hk_sender *s, hk_queue_entry *e)
+static int is_limited(const hk_target *t)
 {
-    const hk_target *t = &s->targets.list[e->target];
     double now = hk_sender_now_s();
-    int limited = t->all_until_s > now || t->error_until_s > now;
-    int backing_off = t->step > 0 && (t->under_way > 0 || hk_sys_monotonic_ms() < t->wait_until_ms);
-    char name[HK_QUEUE_NAME];
-    hk_policy_reason reason = limited ? HK_REASON_RATELIMIT : HK_REASON_NETWORK;
-    hk_queue_entry copy = *e;
-    hk_buf file;
 
-    if (!limited && !backing_off)
-        return 0;
-    if (hk_sender_age_s(e) > HK_POLICY_MAX_AGE_S || (limited && s->options.discard_limited)) {
-        hk_queue_name(e, name);
-        hk_buf_init(&file, HK_ENVELOPE_MAX_BYTES + 1);
-        if (hk_queue_read(s->spool->new_fd, name, &file) == HK_OK) {
-            hk_sender_finish(s, name, &copy, file.len, hk_sender_counter(reason), 0);
-            hk_sender_discard(s, copy.target, reason);
-        }
-        hk_buf_free(&file);
-        e->gone = 1;
-    }
-    return 1;
+    return t->all_until_s > now || t->error_until_s > now;
 }
 
 /* The file is read and its target takes events: off it goes. 1: begun or ended; 0: not now. */
@@ -132,26 +117,35 @@ static int launch(hk_sender *s, hk_queue_entry *e, hk_flight *f, const hk_envelo
     return 1;
 }
 
-/* Read the file of e and begin its delivery if its target allows. */
-static void begin(hk_sender *s, hk_queue_entry *e)
+/* Whether a target takes nothing now. */
+static int closed(const hk_sender *s, const hk_target *t)
+{
+    return is_limited(t) || t->under_way >= s->share
+        || (t->step > 0 && (t->under_way > 0 || hk_sys_monotonic_ms() < t->wait_until_ms));
+}
+
+/* Read the file of e and begin its delivery if its target allows. 0: memory or descriptors are short, try later. */
+static int begin(hk_sender *s, hk_queue_entry *e)
 {
     hk_envelope envelope;
     const char *why = "too large";
     hk_flight *f = hk_buf_alloc(sizeof *f);
     hk_status rc;
     hk_buf file;
+    int done = 1;
 
     memset(&envelope, 0, sizeof envelope);
     hk_buf_init(&file, HK_ENVELOPE_MAX_BYTES + 1);
     if (f == NULL)
-        return;
+        return 0;
     f->sender = s;
     f->entry = *e;
     hk_queue_name(e, f->name);
     rc = hk_queue_read(s->spool->new_fd, f->name, &file);
     f->size = file.len;
     if (rc == HK_ERR_SYSTEM) {
-        e->gone = 1; /* vanished: somebody else delivered it */
+        done = errno != EMFILE && errno != ENFILE && errno != ENOMEM;
+        e->gone = (uint8_t)done; /* vanished: somebody else delivered it */
         goto out;
     }
     if (rc == HK_OK)
@@ -160,12 +154,14 @@ static void begin(hk_sender *s, hk_queue_entry *e)
         hk_sys_log_sparingly(&s->logged_refusal_ms, "[sentry] spool %s: %s cannot be read (%s); it is in dead/",
                              s->spool->path, f->name, why);
         hk_sender_finish(s, f->name, &f->entry, f->size, HK_COUNT_INTERNAL_SDK_ERROR, 1);
-    } else if (rc == HK_OK) {
-        e->target = (uint16_t)hk_targets_find(&s->targets, &envelope.dsn);
-        if (e->target != 0 && !blocked(s, e)) {
-            (void)launch(s, e, f, &envelope);
-            f = NULL;
-        }
+        goto out;
+    }
+    if (rc == HK_OK && e->target == 0 && (e->target = (uint16_t)hk_targets_find(&s->targets, &envelope.dsn)) != 0)
+        hk_sender_hold(s, e);
+    done = rc == HK_OK && e->target != 0;
+    if (done && !closed(s, &s->targets.list[e->target])) {
+        done = launch(s, e, f, &envelope);
+        f = NULL;
     }
 out:
     hk_envelope_free(&envelope);
@@ -173,19 +169,73 @@ out:
         hk_buf_wipe(file.data, file.len < 2048 ? file.len : 2048);
     hk_buf_free(&file);
     hk_sender_free_flight(f);
+    return done;
 }
 
-static void begin_what_may(hk_sender *s)
+/* The oldest that waits for this target; NULL: none that was read. */
+static hk_queue_entry *oldest_of(hk_sender *s, unsigned number)
 {
-    while (s->first < s->queue.count && s->queue.entries[s->first].gone)
-        s->first++;
-    if (s->cursor < s->first)
-        s->cursor = s->first;
-    for (; s->cursor < s->queue.count && s->under_way < s->options.connections; s->cursor++) {
-        hk_queue_entry *e = &s->queue.entries[s->cursor];
-        if (!e->gone && !e->busy && (e->target == 0 || !blocked(s, e)))
-            begin(s, e);
+    hk_target *t = &s->targets.list[number];
+
+    for (; t->from < t->until; t->from++) {
+        hk_queue_entry *e = &s->queue.entries[t->from];
+        if (e->target == number && !e->busy && !e->gone)
+            return e;
     }
+    return NULL;
+}
+
+/* What waits too long for a target that is paused or does not answer ends here; 0: e goes on waiting. */
+static int expire(hk_sender *s, hk_queue_entry *e)
+{
+    const hk_target *t = &s->targets.list[e->target];
+    int limited = is_limited(t);
+    hk_policy_reason reason = limited ? HK_REASON_RATELIMIT : HK_REASON_NETWORK;
+    hk_queue_entry copy = *e;
+    char name[HK_QUEUE_NAME];
+    struct stat st;
+
+    if (!(limited && s->options.discard_limited) && !((limited || t->step > 0) && hk_sender_age_s(e) > HK_POLICY_MAX_AGE_S))
+        return 0;
+    hk_queue_name(e, name);
+    if (fstatat(s->spool->new_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        hk_sender_finish(s, name, &copy, (uint64_t)st.st_size, hk_sender_counter(reason), 0);
+        hk_sender_discard(s, copy.target, reason);
+    }
+    e->gone = 1;
+    return 1;
+}
+
+static void send_waiting(hk_sender *s, unsigned number, unsigned *looks)
+{
+    hk_queue_entry *e;
+
+    for (; *looks > 0 && (e = oldest_of(s, number)) != NULL; --*looks)
+        if (closed(s, &s->targets.list[number])) {
+            if (!expire(s, e))
+                return;
+        } else if (s->under_way == s->options.connections || !begin(s, e)) {
+            return;
+        }
+}
+
+/* First what was read and waits, by target, the one sent to last at the end; then what was not read yet. 1: there is
+ * more to do. */
+static int begin_what_may(hk_sender *s)
+{
+    unsigned looks = LOOKS, count = (unsigned)s->targets.count - 1, i;
+
+    for (i = 0; i < count; i++)
+        send_waiting(s, (s->last_target + i) % count + 1, &looks);
+    for (; looks > 0 && s->under_way < s->options.connections && s->fresh < s->queue.count; s->fresh++) {
+        hk_queue_entry *e = &s->queue.entries[s->fresh];
+        if (e->gone || e->busy || e->target != 0)
+            continue;
+        looks--;
+        if (!begin(s, e) && e->target == 0)
+            s->unread = 1;
+    }
+    return looks == 0;
 }
 
 void hk_sender_drain(hk_sender *s, int wait_ms)
@@ -195,11 +245,31 @@ void hk_sender_drain(hk_sender *s, int wait_ms)
         (void)hk_targets_save(&s->targets, s->spool->state_fd, hk_sender_now_s());
 }
 
+/* After a listing, or when what could not be read is to be tried again: where what waits begins. */
+static void sort_out(hk_sender *s)
+{
+    size_t i;
+
+    for (i = 1; i < s->targets.count; i++)
+        s->targets.list[i].from = s->targets.list[i].until = 0;
+    s->fresh = s->queue.count;
+    for (i = s->queue.count; i > 0; i--) {
+        const hk_queue_entry *e = &s->queue.entries[i - 1];
+        if (e->gone || e->busy)
+            continue;
+        if (e->target == 0)
+            s->fresh = i - 1;
+        else
+            hk_sender_hold(s, e);
+    }
+    s->unread = 0;
+}
+
 static void look(hk_sender *s, uint64_t now)
 {
     switch (hk_queue_refresh(&s->queue, s->spool->new_fd, now, 0)) {
     case 1:
-        s->first = s->cursor = 0;
+        sort_out(s);
         break;
     case -1:
         (void)hk_spool_renew(s->spool);
@@ -207,15 +277,16 @@ static void look(hk_sender *s, uint64_t now)
     default:
         break;
     }
-    if (now >= s->next_pass_ms) {
-        s->next_pass_ms = now + PASS_EVERY_MS;
-        s->cursor = 0;
+    if (s->unread && now >= s->next_reread_ms) {
+        s->next_reread_ms = now + REREAD_EVERY_MS;
+        sort_out(s);
     }
 }
 
 void hk_sender_turn(hk_sender *s, int wait_ms)
 {
     uint64_t now = hk_sys_monotonic_ms();
+    int more = 0;
 
     if (hk_sender_lock(s, now)) {
         if (now >= s->next_house_ms) {
@@ -227,7 +298,7 @@ void hk_sender_turn(hk_sender *s, int wait_ms)
             hk_sender_report(s);
         }
         look(s, now);
-        begin_what_may(s);
+        more = begin_what_may(s);
     }
-    hk_sender_drain(s, wait_ms);
+    hk_sender_drain(s, more ? 0 : wait_ms);
 }

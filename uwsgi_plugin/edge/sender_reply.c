@@ -35,6 +35,21 @@ static hk_queue_entry *find(hk_sender *s, const hk_queue_entry *want)
     return low < s->queue.count && !before(want, &s->queue.entries[low]) ? &s->queue.entries[low] : NULL;
 }
 
+void hk_sender_hold(hk_sender *s, const hk_queue_entry *e)
+{
+    hk_target *t = &s->targets.list[e->target];
+    size_t at = (size_t)(e - s->queue.entries);
+
+    if (t->from >= t->until) {
+        t->from = at;
+        t->until = at + 1;
+    }
+    if (at < t->from)
+        t->from = at;
+    if (at >= t->until)
+        t->until = at + 1;
+}
+
 void hk_sender_finish(hk_sender *s, const char *name, const hk_queue_entry *entry, uint64_t size, hk_count counter,
                       int dead)
 {
@@ -137,6 +152,7 @@ static void settle(hk_sender *s, hk_flight *f, const hk_policy_verdict *v, const
                                  s->spool->path);
     } else if ((e = find(s, &f->entry)) != NULL) {
         e->busy = 0;
+        hk_sender_hold(s, e);
     }
 }
 
@@ -166,7 +182,6 @@ void hk_sender_on_reply(void *ctx, const hk_reply_in *r)
     } else if (t->step > 0) {
         t->step = 0; /* any reply ends a backoff */
         t->wait_until_ms = 0;
-        s->next_pass_ms = 0;
     }
     t->under_way--;
     s->under_way--;

@@ -39,9 +39,10 @@ struct hk_sender {
     int told_known;
     unsigned last_target; /* the one sent to most recently */
     unsigned under_way;
-    size_t first;  /* entries before it are gone */
-    size_t cursor; /* entries before it cannot begin in this pass */
-    uint64_t next_pass_ms; /* when a pass begins anew: what waited for a time may go */
+    unsigned share; /* of the connections, for one DSN: a server that hangs must leave some to the others */
+    size_t fresh;   /* entries before it were read, so their DSN is known, */
+    int unread;     /* but for some that could not be, */
+    uint64_t next_reread_ms; /* and are not tried again before */
     int drift_known;       /* the last housekeeping saw this difference between new/ and the ledgers */
     uint64_t drift_count;
     uint64_t drift_bytes;
@@ -49,6 +50,7 @@ struct hk_sender {
 
 double hk_sender_now_s(void);
 double hk_sender_age_s(const hk_queue_entry *e);
+void hk_sender_hold(hk_sender *s, const hk_queue_entry *e); /* its target is known, and it may go when that allows */
 void hk_sender_finish(hk_sender *s, const char *name, const hk_queue_entry *entry, uint64_t size, hk_count counter,
                       int dead);
 void hk_sender_discard(hk_sender *s, unsigned target, hk_policy_reason reason);

@@ -17,6 +17,7 @@ typedef struct hk_target {
     uint64_t round;       /* a request belongs to the round it began in */
     uint64_t wait_until_ms; /* monotonic: no probe before */
     unsigned under_way;
+    size_t from, until;   /* where in the queue its entries that wait are */
     uint64_t discards[HK_TARGETS_REASONS]; /* not yet told to the server: ratelimit, network, send */
     int reportable;       /* an event went to its envelope endpoint */
 } hk_target;
