@@ -59,10 +59,13 @@ def check_directory(path: str, *, any_owner: bool = False) -> os.stat_result:
     if info.st_uid != os.geteuid() and not any_owner:
         raise SpoolError(
             f"spool {path}: belongs to uid {info.st_uid}, this process is uid {os.geteuid()}; "
-            "use another path or chown it"
+            "name a directory of its own (or chown it, if it is meant to be the spool)"
         )
     if info.st_mode & 0o077:
-        raise SpoolError(f"spool {path}: mode {info.st_mode & 0o7777:04o} lets others in; run: chmod 700 {path}")
+        raise SpoolError(
+            f"spool {path}: mode {info.st_mode & 0o7777:04o} lets others in; "
+            f"name a directory of its own (or chmod 700 {path}, if it is meant to be the spool)"
+        )
     return info
 
 

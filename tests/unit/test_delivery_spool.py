@@ -281,6 +281,14 @@ def test_untrustworthy_paths_are_refused(tmp_path, kind):
     assert [] == os.listdir(target)
 
 
+def test_a_shared_directory_is_not_to_be_closed_to_others(tmp_path):
+    """Who names /tmp or /etc is told to name a directory of its own first; nothing is made or changed in there."""
+    tmp_path.chmod(0o1777)
+    with pytest.raises(SpoolError, match=r"mode 1777 lets others in; name a directory of its own \(or chmod 700 "):
+        Spool(str(tmp_path))
+    assert ([], 0o1777) == (os.listdir(tmp_path), tmp_path.stat().st_mode & 0o7777)
+
+
 @as_root
 def test_somebody_elses_spool_is_refused(tmp_path):
     """A directory of another owner is refused also for root: its owner could swap what is inside."""

@@ -101,9 +101,9 @@ static const char *check(int fd, uid_t uid)
     if (!S_ISDIR(st.st_mode))
         return "is not a directory";
     if (st.st_uid != uid)
-        return "belongs to another user; use another path or chown it";
+        return "belongs to another user; name a directory of its own (or chown it, if it is meant to be the spool)";
     if ((st.st_mode & 077) != 0)
-        return "lets others in; run chmod 700 on it";
+        return "lets others in; name a directory of its own (or chmod 700 it, if it is meant to be the spool)";
     return NULL;
 }
 
