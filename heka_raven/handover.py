@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from heka_raven.dsn import Dsn
     from heka_raven.reporter import Reporter
 
-log = logging.getLogger("heka_raven")
-
 ExcInfo = tuple[type[BaseException], BaseException, "types.TracebackType | None"]
 Count = Callable[[str], None]
 MAX_MSG = 8192  # characters of the field msg
@@ -86,7 +84,7 @@ def hand_over(
         data = encode_event(final)
     except Exception as error:
         # It does not fit, or a before_send gave it a shape of its own.
-        log.warning("an event goes out without values: it cannot be encoded (%s)", error)
+        reporter.tell_bare("it cannot be encoded", error)
         count("scrub_failed")
         final = in_protocol(skeleton(event, "encoding failed"))
         data = encode_event(final)
@@ -134,7 +132,8 @@ def send_payload(reporter: Reporter, client: Any, payload: str | bytes, report: 
     write_event = getattr(client.stream, "write_event", None)
     if write_event is not None:
         if not event:
-            log.warning("a payload was refused: the spool takes events, as JSON or as a raven payload")
+            text = "a payload was refused: the spool takes events, as JSON or as a raven payload"
+            reporter.troubles.tell("payload", logging.WARNING, text)
             count("discarded.internal_sdk_error")
             return None
         return event_id if write_event(event_id, _dsn_of(reporter).with_secret(), data, item) else None

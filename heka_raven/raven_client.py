@@ -22,6 +22,7 @@ from heka_raven.encode import decode_raven
 from heka_raven.handover import Report
 from heka_raven.options import parse_options
 from heka_raven.reporter import Reporter, resolve_exc_info
+from heka_raven.sparse_log import TROUBLES
 from heka_raven.typefacts import plain_dict
 
 with warnings.catch_warnings():
@@ -32,8 +33,6 @@ with warnings.catch_warnings():
     from raven.utils import json as raven_json
 
 __all__ = ["DjangoRavenClient", "RavenClient"]  # noqa: F822 - made by __getattr__
-
-log = logging.getLogger("heka_raven")
 
 
 class _NaiveUtc(datetime.datetime):
@@ -167,7 +166,8 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
                 report.stack = _innermost(stack)
             event_id = reporter.report(client, report)
         except Exception as error:
-            log.warning("RavenClient lost an event: %s", type(error).__name__, exc_info=True)
+            text = "RavenClient lost an event: %s"
+            TROUBLES.tell("RavenClient", logging.WARNING, text, type(error).__name__, exc_info=True)
             return None
         self._local_state.last_event_id = event_id
         return event_id

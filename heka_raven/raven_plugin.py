@@ -18,6 +18,7 @@ from heka.holder import CLIENT_HOLDER
 from heka_raven.handover import Report
 from heka_raven.options import InvalidArgumentError, parse_options
 from heka_raven.reporter import Reporter, resolve_exc_info
+from heka_raven.sparse_log import TROUBLES
 from heka_raven.typefacts import is_one_of
 from heka_raven.variables import Walker
 
@@ -28,8 +29,6 @@ __all__ = [  # noqa: F822 - RavenClient comes through __getattr__
     "capture_stack",
     "config_plugin",
 ]
-
-log = logging.getLogger("heka_raven")
 
 # Keywords of client.raven() that reach the event; every other one becomes a field of the heka message.
 _EVENT_KEYWORDS = ("level", "tags", "extra", "user", "fingerprint", "contexts", "mechanism")
@@ -256,7 +255,8 @@ def _report_failure(client: HekaClient | None, client_name: str, report: dict[st
             missing = "the raven plugin" if found is not None else "a client"
             if missing not in _told_no_client:
                 _told_no_client.add(missing)
-                log.warning("capture_stack: there is no %s, so nothing is reported", missing.split(" ", 1)[1])
+                text = "capture_stack: there is no %s, so nothing is reported"
+                TROUBLES.tell(f"no {missing}", logging.WARNING, text, missing.split(" ", 1)[1])
             return
         kind, exc, traceback = sys.exc_info()
         if traceback is not None and traceback.tb_next is not None:
@@ -264,4 +264,4 @@ def _report_failure(client: HekaClient | None, client_name: str, report: dict[st
         keywords = {"mechanism": {"type": "capture_stack", "handled": False}, **report}
         raven(keywords.pop("msg", ""), exc_info=(kind, exc, traceback), **keywords)
     except Exception:
-        log.warning("capture_stack: the error could not be reported", exc_info=True)
+        TROUBLES.tell("capture_stack", logging.WARNING, "capture_stack: the error could not be reported", exc_info=True)

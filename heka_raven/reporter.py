@@ -32,10 +32,9 @@ from heka_raven.options import PluginOptions
 from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
 from heka_raven.scrub import Scrubber
 from heka_raven.source import SourceReader, installed_modules, make_in_app, make_is_library
+from heka_raven.sparse_log import SparseLog
 from heka_raven.typefacts import bare_name, is_one_of, module_name, mro_of, plain_dict, type_name
 from heka_raven.variables import Walker
-
-log = logging.getLogger("heka_raven")
 
 LOCK_WAIT_S = 0.05
 LOCALS_BUDGET_S = 0.015
@@ -79,6 +78,7 @@ class Reporter:
                 self.static[name] = getattr(options, name)
         if options.tags:
             self.static["tags"] = options.tags
+        self.troubles = SparseLog()
         self._told_no_dsn = False
         self._busy = threading.local()
         self._throttle_lock = threading.Lock()
@@ -102,7 +102,7 @@ class Reporter:
             count("captured")
             return self._report(client, report, count)
         except Exception as error:
-            _count_lost(count, error)
+            self._count_lost(count, error)
             return None
         finally:
             self._busy.inside = False
@@ -117,13 +117,25 @@ class Reporter:
             count("captured")
             return send_payload(self, client, payload, report, count)
         except Exception as error:
-            _count_lost(count, error)
+            self._count_lost(count, error)
             return None
+
+    def _count_lost(self, count: Count, error: Exception) -> None:
+        count("discarded.internal_sdk_error")
+        # In too deep a recursion there is no room to log; a layer further up reports the error.
+        if not isinstance(error, RecursionError):
+            text = "an event was lost: %s in the reporter"
+            self.troubles.tell("lost", logging.WARNING, text, type(error).__name__, exc_info=True)
+
+    def tell_bare(self, why: str, error: BaseException, *, exc_info: bool = False) -> None:
+        """Log that an event goes out without values, and what went wrong."""
+        text = "an event goes out without values: %s (%s)"
+        self.troubles.tell(why, logging.WARNING, text, why, type(error).__name__, exc_info=exc_info)
 
     def _tell_no_dsn(self) -> None:
         if not self._told_no_dsn:
             self._told_no_dsn = True
-            log.warning("the raven plugin has no dsn: nothing is reported")
+            self.troubles.tell("dsn", logging.WARNING, "the raven plugin has no dsn: nothing is reported")
 
     # -- one event -----------------------------------------------------------------------------------------------
 
@@ -277,7 +289,7 @@ class Reporter:
         except RecursionError:
             raise
         except Exception as error:
-            log.warning("an event goes out without values: capture failed (%s)", type(error).__name__, exc_info=True)
+            self.tell_bare("capture failed", error, exc_info=True)
             bare: dict[str, Any] = {"event_id": event_id, "timestamp": timestamp_text(now)}
             bare.update(self.static, level=level_name(None, severity))
             if report.exc_info is not None:
@@ -289,7 +301,7 @@ class Reporter:
         try:
             self.scrubber.scrub_event(event)
         except Exception as error:
-            log.warning("an event goes out without values: scrubbing failed (%s)", type(error).__name__)
+            self.tell_bare("scrubbing failed", error)
             return skeleton(event, "scrubbing failed"), "skeleton"
         if self.options.before_send is None:
             return event, "whole"
@@ -305,7 +317,7 @@ class Reporter:
             encode_json(changed)
         except BaseException as error:
             # Whatever a privacy filter does, the event must not leave without it.
-            log.warning("an event goes out without values: before_send failed (%s)", type(error).__name__)
+            self.tell_bare("before_send failed", error)
             return bones, "skeleton"
         changed["event_id"] = bones["event_id"]
         return changed, "whole"
@@ -336,13 +348,6 @@ def _counter(client: Any) -> Count:
     ledger = getattr(getattr(client, "stream", None), "ledger", None)
     add: Count = ledger.add if ledger is not None else _count_nowhere
     return add
-
-
-def _count_lost(count: Count, error: Exception) -> None:
-    count("discarded.internal_sdk_error")
-    # In too deep a recursion there is no room to log; a layer further up reports the error.
-    if not isinstance(error, RecursionError):
-        log.warning("an event was lost: %s in the reporter", type(error).__name__, exc_info=True)
 
 
 def _count_nowhere(name: str) -> None:
@@ -380,5 +385,5 @@ def _tell_uwsgi(event_id: str, exc: BaseException, environ: dict[str, Any] | Non
 
         # uWSGI hashes str(exc); where that would run the application's code, the class alone must do.
         uwsgi_bridge.tell_reported(event_id, bare_name(type(exc)), plain_text(exc), environ)
-    except Exception as error:
-        log.debug("the uWSGI plugin was not told: %s", type(error).__name__)
+    except Exception:
+        pass  # then the error is reported twice

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from heka.exceptions import ConfigError
 from heka_raven import ledger as ledger_module
 from heka_raven.ledger import Ledger
+from heka_raven.sparse_log import SparseLog
 from heka_raven.spool_path import SpoolError, make_spool, resolve_spool_path
 
 __all__ = ["Backlog", "Entry", "Spool", "SpoolError", "parse_name", "read_backlog", "resolve_spool_path"]
@@ -30,7 +31,6 @@ DEAD_MAX_BYTES = 16 * 1024 * 1024
 DEAD_MAX_COUNT = 1_000
 TRIM_DEAD_EVERY = 100  # copies; the caps of dead/ are soft by so many
 TMP_MAX_AGE_S = 3600.0  # a file in tmp/ this old has lost its writer
-LOG_EVERY_S = 60.0
 # The level of the spool is the sum of the ledger files. It is read again after a second when the spool is more than
 # half full, after ten otherwise; in between our own writes are added to it. So a write costs the same however many
 # wait.
@@ -41,8 +41,6 @@ DURABILITIES = ("process", "power")
 
 _NAME = re.compile(r"([0-9]{20})-([0-9]+)-([0-9a-f]{32})\.env", re.ASCII)
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-
-logger = logging.getLogger("heka_raven")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class Spool:
         self._level_count = self._level_bytes = 0
         self._level_read_at = float("-inf")
         self._buried = 0
-        self._logged_at: dict[str, float] = {}
+        self._log = SparseLog()
 
     def put(self, event_id: str, *envelope: bytes) -> bool:
         """Take an event in. Never raises; what cannot be kept is counted as ``cache_overflow``.
@@ -283,15 +281,9 @@ class Spool:
             if kept > DEAD_MAX_COUNT or size > DEAD_MAX_BYTES:
                 _unlink(path)
 
-    def log_sparingly(self, kind: str, message: str, *args: object) -> None:
+    def log_sparingly(self, kind: str, message: str, *args: object, exc_info: bool = False) -> None:
         """Log a trouble of this kind, at most once a minute."""
-        now = time.monotonic()
-        if now - self._logged_at.get(kind, float("-inf")) >= LOG_EVERY_S:
-            self._logged_at[kind] = now
-            try:
-                logger.error(message, *args)
-            except Exception:
-                pass  # a broken log handler of the app must not reach its request
+        self._log.tell(kind, logging.ERROR, message, *args, exc_info=exc_info)
 
 
 def read_file(path: str) -> bytes | None:

@@ -13,14 +13,13 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from heka_raven.sparse_log import TROUBLES
 from heka_raven.uwsgi_bridge import in_uwsgi
 
 with warnings.catch_warnings():
     # WebOb 1.8 imports cgi, which Python 3.11 and 3.12 call deprecated.
     warnings.simplefilter("ignore", DeprecationWarning)
     from webob.acceptparse import create_accept_header
-
-log = logging.getLogger("heka_raven")
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -63,7 +62,7 @@ def respond(
         except Exception as refused:
             if refused is error:
                 raise  # the response is on its way
-            log.warning("the server does not take the error page; the built-in one is shown", exc_info=True)
+            _tell("the server does not take the error page; the built-in one is shown")
     return _answer(built_in_page(environ, event_id), environ, start_response, error, event_id)
 
 
@@ -138,5 +137,9 @@ def _own_page(application: Application | None, environ: Environ) -> Page | None:
         status, headers = started
         return status, headers, [b"".join(written)]
     except (Exception, SystemExit):
-        log.warning("the error page failed; the built-in one is shown", exc_info=True)
+        _tell("the error page failed; the built-in one is shown")
         return None
+
+
+def _tell(text: str) -> None:
+    TROUBLES.tell(text, logging.WARNING, text, exc_info=True)

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
@@ -23,12 +22,11 @@ from heka_raven.middleware.policy import Policy, Verdict
 from heka_raven.middleware.request import describe
 from heka_raven.middleware.tee import InputTee
 from heka_raven.scope import CURRENT, EVENT_ID_KEY, RequestFacts
+from heka_raven.sparse_log import TROUBLES
 from heka_raven.uwsgi_bridge import in_uwsgi
 
 if TYPE_CHECKING:
     from heka.client import HekaClient
-
-log = logging.getLogger("heka_raven")
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -193,7 +191,7 @@ class RavenMiddleware:
 def _complain(text: str, error: BaseException) -> None:
     """Log what went wrong in here; a log handler that fails is not the application's business either."""
     try:
-        log.warning(text, type(error).__name__, exc_info=sys.exc_info())
+        TROUBLES.tell(text, logging.WARNING, text, type(error).__name__, exc_info=True)
     except BaseException:
         pass
 

@@ -4,6 +4,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -16,3 +17,11 @@ with warnings.catch_warnings():
 # On a busy machine any example can take longer than hypothesis' 200 ms; the tests' own time limit stays.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def _every_trouble_is_new():
+    """What an earlier test had logged within the last minute is logged again."""
+    from heka_raven.sparse_log import TROUBLES
+
+    TROUBLES._logged_at.clear()

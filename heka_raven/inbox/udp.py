@@ -3,14 +3,13 @@
 import logging
 import socket
 import threading
-import time
 
 from heka_raven.inbox.intake import Intake, Refusal
+from heka_raven.sparse_log import SparseLog
 
 log = logging.getLogger("heka_raven.inbox")
 
 MAX_PACKET = 65_535  # bytes; no datagram is larger
-WARN_EVERY_S = 60.0  # a client that sends rubbish must not fill the log
 
 
 class UdpListener:
@@ -20,7 +19,7 @@ class UdpListener:
         self._intake = intake
         self._socket = listener
         self._stopping = threading.Event()
-        self._warned_at = float("-inf")
+        self._log = SparseLog(log)  # a client that sends rubbish must not fill the log
         self._thread = threading.Thread(target=self._run, name="inbox-udp", daemon=True)
 
     def start(self) -> None:
@@ -47,12 +46,6 @@ class UdpListener:
         try:
             self._intake.take_packet(packet)
         except Refusal as refusal:
-            self._warn(f"UDP packet refused: {refusal.reason}")
+            self._log.tell("refused", logging.WARNING, "UDP packet refused: %s", refusal.reason)
         except Exception:
-            log.exception("UDP packet lost")
-
-    def _warn(self, text: str) -> None:
-        now = time.monotonic()
-        if now - self._warned_at >= WARN_EVERY_S:
-            self._warned_at = now
-            log.warning("%s", text)
+            self._log.tell("lost", logging.ERROR, "UDP packet lost", exc_info=True)

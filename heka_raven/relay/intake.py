@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -15,10 +14,8 @@ from heka_raven.envelope import encode_spool_envelope
 from heka_raven.relay.allow import AllowList
 from heka_raven.relay.records import EVENT_TYPE, Incoming, Refused, read_envelope, read_message
 from heka_raven.relay.signers import Signers
+from heka_raven.sparse_log import SparseLog
 from heka_raven.spool import Spool
-
-LOG_EVERY_S = 60.0
-logger = logging.getLogger("heka_raven")
 
 
 class Counts:
@@ -27,23 +24,19 @@ class Counts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: Counter[str] = Counter()
-        self._logged_at: dict[str, float] = {}
+        self._log = SparseLog()
 
     def add(self, name: str, n: int = 1) -> None:
         with self._lock:
             self._values[name] += n
 
-    def trouble(self, name: str, why: str, source: str) -> None:
+    def trouble(self, name: str, why: str, source: str, *, exc_info: bool = False) -> None:
         """Count something refused or lost, and say why, at most once a minute for each name."""
-        now = time.monotonic()
         with self._lock:
             self._values[name] += 1
             count = self._values[name]
-            silent = now - self._logged_at.get(name, float("-inf")) < LOG_EVERY_S
-            if not silent:
-                self._logged_at[name] = now
-        if not silent:
-            logger.warning("%s: %s (%s; %d so far)", source, why, name, count)
+        level = logging.ERROR if exc_info else logging.WARNING
+        self._log.tell(name, level, "%s: %s (%s; %d so far)", source, why, name, count, exc_info=exc_info)
 
     def snapshot(self) -> dict[str, int]:
         with self._lock:
@@ -83,8 +76,7 @@ class Intake:
         try:
             return self._judge(record, source)
         except Exception:  # one record must not end the relay for a fleet
-            logger.exception("%s: the relay failed on a record", source)
-            self.counts.add("refused.internal")
+            self.counts.trouble("refused.internal", "the relay failed on a record", source, exc_info=True)
             return False
 
     def _judge(self, record: Record, source: str) -> bool:
@@ -120,8 +112,7 @@ class Intake:
             self.counts.trouble(refused.counter, f"an envelope was refused: {refused}", source)
             raise
         except Exception:  # given out again, it would end the next relay too
-            logger.exception("%s: the relay failed on an envelope", source)
-            self.counts.add("refused.internal")
+            self.counts.trouble("refused.internal", "the relay failed on an envelope", source, exc_info=True)
             raise Refused("refused.internal", "the relay failed on it") from None
         # Until it is written it is safe where it is, so it is neither captured nor lost here.
         taken = self.spool.take_over(event.event_id, _spooled(event))

@@ -158,7 +158,7 @@ class Sender:
             try:
                 self._deliver(name)
             except Exception:
-                logger.exception("heka-raven: the sender failed on an event, which is kept")
+                self._spool.log_sparingly("failed", "the sender failed on an event, which is kept", exc_info=True)
             finally:
                 with self._condition:
                     self._active -= 1

@@ -34,7 +34,7 @@ from heka.filters import severity_max_provider
 from heka.holder import CLIENT_HOLDER, get_client
 from heka.streams import DebugCaptureStream
 from heka.testing import sent_messages
-from heka_raven import scope
+from heka_raven import scope, sparse_log
 from heka_raven.ledger import read_snapshot
 from heka_raven.raven_plugin import InvalidArgumentError, build_client, capture_stack, config_plugin
 
@@ -776,6 +776,41 @@ def test_a_failing_reporter_is_silent(client, monkeypatch, caplog):
     monkeypatch.setattr(client.raven.reporter, "_report", lambda *args: 1 / 0)
     with caplog.at_level(logging.CRITICAL):
         assert report(client) is None
+
+
+def test_a_failing_reporter_logs_once_a_minute(client, monkeypatch, caplog):
+    """The traceback of what breaks inside is logged once a minute, not with each event."""
+    now = [1000.0]
+    monkeypatch.setattr(sparse_log.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(client.raven.reporter, "_report", lambda *args: 1 / 0)
+    for passed_s, lines in ((0, 1), (59, 1), (1, 2)):
+        now[0] += passed_s
+        assert report(client) is None
+        assert ["an event was lost: ZeroDivisionError in the reporter"] * lines == caplog.messages
+    assert all(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("client_name", ["", "no such client"])
+def test_a_log_handler_that_fails(client, client_name):
+    """The app's own exception leaves, also when nothing can be reported and the app's log handler raises."""
+
+    class Failing(logging.Handler):
+        def emit(self, record):
+            raise RuntimeError("handler")
+
+    handler = Failing()
+    logging.getLogger("heka_raven").addHandler(handler)
+    try:
+
+        @capture_stack(client=None if client_name else client, client_name=client_name, exc_info="given twice")
+        def fail():
+            raise KeyError("own")
+
+        exc = raised(fail)
+    finally:
+        logging.getLogger("heka_raven").removeHandler(handler)
+    assert "own" == exc.args[0]
+    assert exc.__context__ is None
 
 
 def test_recursion_limit(client):
