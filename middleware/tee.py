@@ -33,6 +33,9 @@ class InputTee:
 
     def keep(self, data: bytes) -> bytes:
         """Remember *data*, which was read next, as far as there is room; gives it back."""
+        if type(data) is not bytes:  # None: nothing is there yet; anything else is between the server and the app
+            self.whole = self.whole and data is None
+            return data
         self.size += len(data)
         room = self._limit - len(self._kept)
         if room >= len(data) and self.whole:
@@ -44,6 +47,9 @@ class InputTee:
 
     def keep_lines(self, lines: list[bytes]) -> list[bytes]:
         """The same for the lines that were read next."""
+        if type(lines) is not list:
+            self.whole = False
+            return lines
         for line in lines:
             self.keep(line)
         return lines

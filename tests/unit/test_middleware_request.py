@@ -333,6 +333,23 @@ def test_a_body_over_the_limit():
     assert {"size": len(body), "type": "application/json", "truncated": True} == data
 
 
+@pytest.mark.parametrize(("data", "kept"), [(None, True), ("text", False), (bytearray(b"x"), False)])
+def test_what_is_no_bytes_passes_the_tee(data, kept):
+    """Whatever a server's input gives (None: nothing is there yet) the application gets, and it is no body."""
+
+    class Input:
+        def read(self, size=-1):
+            return data
+
+        def readlines(self):
+            return iter([b"a", b"b"])
+
+    tee = InputTee(Input(), 10)
+    assert data is tee.stream.read()
+    assert (0, kept) == (tee.size, tee.whole)
+    assert [b"a", b"b"] == list(tee.stream.readlines())
+
+
 def test_the_tee_is_bounded():
     """Of a large upload only as much is kept as was asked for."""
     tee = InputTee(io.BytesIO(b"x" * 1_000_000), 1000)
