@@ -16,36 +16,23 @@ from urllib.parse import unquote
 
 import orjson
 
+from heka_raven.private_names import (
+    COOKIE_NAMES,
+    NETLOC,
+    QUERY_NAMES,
+    SECRET,
+    SYNTAX_NAMES,
+    VALUE_OF,
+    PrivateNames,
+)
 from heka_raven.text import clean
 
 FILTERED = "[Filtered]"
 MASK_LEGACY = "********"
-
-# In any name, as a part of it.
-PART_TERMS = frozenset({
-    "token", "secret", "password", "passwd", "passphrase", "credential", "session", "csrf", "xsrf", "saml", "bearer",
-    "apikey", "privatekey",
-})  # fmt: skip
-# In any name, as a whole word of it; in headers, cookies and query parameters as a part, too.
-WORD_TERMS = frozenset(["auth", "authorization", "jwt", "sso", "sid", "pwd"])
-# `key` counts beside another word (api_key); alone it is the commonest local variable of a KeyError.
-KEY_TERM = "key"
-
 MAX_KNOWN_NAMES = 4096
 MAX_SAFE_NAME = 200  # characters; a longer name is cut when it is shown
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+").findall
-_NOT_HEADER = re.compile(r"[^A-Za-z0-9]+")
-
-# Names whose value is a text with a syntax of its own. HTTP_ is taken off an environ's names before.
-_COOKIE_NAMES = frozenset({"COOKIE", "COOKIES", "SET_COOKIE", "SET_COOKIE2"})
-_QUERY_NAMES = frozenset({"QUERY_STRING", "QUERYSTRING", "QUERY"})
-_URL_NAMES = frozenset({"REQUEST_URI", "RAW_URI", "REFERER", "REFERRER", "URL", "URI", "LOCATION"})
-_NETLOC = "NETLOC"  # of what urlparse() gives: userinfo without a scheme before it
-_SECRET, _VALUE_OF = "secret", "value of"  # kinds of names, beside those of _SYNTAX_NAMES
 _ABOUT = ("name", "key", "Name", "Key", "'name'", "'key'")
-_SYNTAX_NAMES = _COOKIE_NAMES | _QUERY_NAMES | _URL_NAMES | {_NETLOC}
-
 _USERINFO = re.compile(
     r"""([A-Za-z][A-Za-z0-9+.\-]*://)(?:[^\s/?\#'"<>@]*@|[^\s/?\#'"<>@:]+:(?!\d{1,5}(?:[/?\#'"\s]|$))[^\s'"<>]*?@)"""
     r"""(?:[^\s/?\#'"<>@]*@)*"""
@@ -77,17 +64,11 @@ _OPENING = re.compile(r"""[bBrRuUfF]{0,2}(\\*["'])""")
 _SOURCE_ASSIGNED = re.compile(_NAME + r"\s{0,8}(?::[^=,()'\"]{1,40})?(?:=(?!=)|:)\s{0,8}" + rf"(?={_LITERAL})")
 
 
-def _split_terms(names: Iterable[str] | str) -> frozenset[str]:
-    if isinstance(names, str):
-        names = re.split(r"[\s,]+", names)
-    return frozenset(name.strip().lower() for name in names if name and name.strip())
-
-
 def is_suspicious(text: str) -> bool:
     """Whether *text* can hold any of what :meth:`Scrubber.clean_text` looks for."""
     return (
-        "=" in text or ":" in text or "earer " in text or "asic " in text or "', '" in text or "</" in text
-        or "EARER " in text
+        "=" in text or ":" in text or "earer " in text or "asic " in text or "</" in text
+        or "', " in text or '", ' in text or "EARER " in text or "ASIC " in text
     )  # fmt: skip
 
 
@@ -100,17 +81,12 @@ class Scrubber:
         mask: what a masked value becomes.
     """
 
-    __slots__ = ("_allow", "_kinds", "_loose", "_loose_kinds", "_parts", "_words", "key_rule", "mask", "safe_names")
+    __slots__ = ("_kinds", "_loose_kinds", "_names", "mask", "safe_names")
 
     def __init__(
         self, scrub_keys: Iterable[str] | str = (), scrub_allow: Iterable[str] | str = (), mask: str = FILTERED
     ) -> None:
-        allow = _split_terms(scrub_allow)
-        self._parts = tuple(sorted((PART_TERMS | _split_terms(scrub_keys)) - allow))
-        self._words = WORD_TERMS - allow
-        self.key_rule = KEY_TERM not in allow
-        self._loose = (*self._parts, *sorted(self._words), *((KEY_TERM,) if self.key_rule else ()))
-        self._allow = allow
+        self._names = PrivateNames(scrub_keys, scrub_allow)
         self.mask = mask
         self._kinds: dict[Any, str] = {}
         self._loose_kinds: dict[Any, str] = {}
@@ -120,42 +96,22 @@ class Scrubber:
 
     def is_secret(self, name: str, loose: bool = False) -> bool:
         """Whether a value under *name* is private; *loose* in headers, cookies and query parameters."""
-        return self._kind_of(name, loose) == _SECRET
+        return self._kind_of(name, loose) == SECRET
 
     def _kind_of(self, name: Any, loose: bool) -> str:
         """What a value under *name* is: private, a text with a syntax of its own, or ''."""
         if type(name) is str and len(name) > MAX_SAFE_NAME:
-            return self._classify(name, loose)  # of a text: not worth its memory
+            return self._names.kind_of(name, loose)  # of a text: not worth its memory
         kinds = self._loose_kinds if loose else self._kinds
         kind = kinds.get(name)
         if kind is None:
             if len(kinds) >= MAX_KNOWN_NAMES:
                 kinds.clear()
                 self.safe_names.clear()
-            kind = kinds[name] = self._classify(name if type(name) is str else str(name), loose)
+            kind = kinds[name] = self._names.kind_of(name if type(name) is str else str(name), loose)
             if not kind and not loose and type(name) is str and name == clean(name):
                 self.safe_names.add(name)
         return kind
-
-    def _classify(self, name: str, loose: bool) -> str:
-        name = name.strip("'\" ")  # names of version 3 are quoted
-        if "%" in name:
-            name = unquote(name)
-        lowered = name.lower()
-        if lowered in self._allow or lowered.removeprefix("http_") in self._allow:
-            return ""
-        bare = _NOT_HEADER.sub("_", name).strip("_").upper()
-        squeezed = bare.replace("_", "").lower()
-        terms = self._loose if loose or name.startswith("HTTP_") else self._parts
-        syntax = bare.removeprefix("HTTP_")
-        if syntax in _SYNTAX_NAMES:
-            return syntax
-        if any(term in lowered or term in squeezed for term in terms):
-            return _SECRET
-        words = [word.lower() for word in _WORDS(name)]
-        if any(word in self._words for word in words) or (self.key_rule and len(words) > 1 and KEY_TERM in words):
-            return _SECRET
-        return _VALUE_OF if bare == "VALUE" else ""
 
     # -- trees --------------------------------------------------------------------------------------------------------
 
@@ -169,10 +125,10 @@ class Scrubber:
             if not kind:
                 continue
             value = node[name]
-            if kind == _SECRET:
+            if kind == SECRET:
                 if value is not None and value is not True and value is not False:
                     node[name] = self.mask
-            elif kind == _VALUE_OF:
+            elif kind == VALUE_OF:
                 # {"name": "password", "value": "x"}: a form field or a cookie as an object.
                 about = next((node[key] for key in _ABOUT if key in node), None)
                 if type(about) is str and self.is_secret(about, True):
@@ -186,9 +142,9 @@ class Scrubber:
         if type(name) is not str or value is None or value is True or value is False:
             return
         kind = self._kind_of(name, loose)
-        if kind == _SECRET:
+        if kind == SECRET:
             node[1] = self.mask
-        elif kind in _SYNTAX_NAMES:
+        elif kind in SYNTAX_NAMES:
             node[1] = self._scrub_syntax(kind, value)
 
     def mask_flags(self, node: list[Any]) -> None:
@@ -202,11 +158,11 @@ class Scrubber:
     def _scrub_syntax(self, bare: str, value: Any) -> Any:
         if type(value) is not str:
             return self.scrub_tree(value, True) if type(value) in (list, dict) else value
-        if bare in _COOKIE_NAMES:
+        if bare in COOKIE_NAMES:
             return self.clean_cookie(value)
-        if bare in _QUERY_NAMES:
+        if bare in QUERY_NAMES:
             return self.clean_query(value)
-        if bare == _NETLOC:
+        if bare == NETLOC:
             _, at, host = value.rpartition("@")
             return f"{self.mask}@{host}" if at else value
         return self.clean_url(value)
@@ -250,11 +206,11 @@ class Scrubber:
                 text = _CUT_USERINFO.sub(rf"\1{self.mask}", text)
         if "%3" in text and "=" in text:
             text = _ESCAPED.sub(self._mask_escaped, text)
-        if "=" in text or text.count(":") > marks or "', '" in text:
+        if "=" in text or text.count(":") > marks or "', " in text or '", ' in text:
             text = self._mask_assigned(_ASSIGNED, text, loose)
         if "</" in text:
             text = _ELEMENT.sub(self._mask_element, text)
-        if "earer " in text or "asic " in text or "EARER " in text:
+        if "earer " in text or "asic " in text or "EARER " in text or "ASIC " in text:
             text = _BEARER.sub(rf"\1 {self.mask}", text)
         return text
 
@@ -277,7 +233,7 @@ class Scrubber:
         done = place = 0
         while (found := pattern.search(text, place)) is not None:
             place = found.end()
-            if found[0].rstrip()[-1] == "," and not text[: found.start()].endswith(_PAIR_OPENINGS):
+            if found[0].rstrip()[-1] == "," and not text.endswith(_PAIR_OPENINGS, 0, found.start()):
                 continue
             if not self.is_secret(found["name"], loose or text[found.start() - 1 : found.start()] in _PARAMETER_MARKS):
                 continue

@@ -165,8 +165,8 @@ def _str(walker: Walker, value: str, depth: int) -> str:
         value = clean(value)
     # As scrub.is_suspicious(), without a call for every text of an event.
     if (
-        "=" in value or ":" in value or "earer " in value or "asic " in value or "', '" in value or "</" in value
-        or "EARER " in value
+        "=" in value or ":" in value or "earer " in value or "asic " in value or "</" in value
+        or "', " in value or '", ' in value or "EARER " in value or "ASIC " in value
     ):  # fmt: skip
         value = walker.guard.clean_text(value)
     return value

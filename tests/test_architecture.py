@@ -17,6 +17,7 @@ PURE_MODULES = [
     "heka_raven/messages.py",
     "heka_raven/text.py",
     "heka_raven/event.py",
+    "heka_raven/private_names.py",
     "heka_raven/scrub.py",
     "heka_raven/encode.py",
     "heka_raven/legacy.py",

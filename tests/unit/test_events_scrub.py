@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heka_raven.scrub import FILTERED, Scrubber
+from heka_raven.variables import Walker
 
 SCRUBBER = Scrubber()
 
@@ -73,6 +74,10 @@ def test_loose_names(name):
         ("sent BEARER abcdefgh12345678 there", "sent BEARER [Filtered] there"),
         ("Basic QWxhZGRpbjpvcGVu", "Basic [Filtered]"),
         ("Bearer of bad news", "Bearer of bad news"),
+        ("BEARER abcdefgh12345678", "BEARER [Filtered]"),
+        ("BASIC dXNlcjpwYXNzd29yZA", "BASIC [Filtered]"),
+        ('["token", "x"]', '["token", "[Filtered]"]'),
+        ("('token', b'x')", "('token', b'[Filtered]')"),
         ("('token', 'x')", "('token', '[Filtered]')"),
         ("[('password', 'x'), ('a', 'b')]", "[('password', '[Filtered]'), ('a', 'b')]"),
         ("expected 'token', 'name'", "expected 'token', 'name'"),
@@ -91,6 +96,7 @@ def test_loose_names(name):
 def test_texts(text, expected):
     """A text loses what stands under a private name, and userinfo of URLs; the rest stays."""
     assert expected == SCRUBBER.clean_text(text)
+    assert expected == Walker(lambda: 0.0, SCRUBBER).show(text)  # which looks by itself whether a text is suspicious
 
 
 @pytest.mark.parametrize(
