@@ -234,9 +234,9 @@ def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: I
         for index, item in enumerate(head):
             handler = get(id(type(item)))
             head[index] = handler(walker, item, depth) if handler is not None else walker.show(item, depth)
-        if length == 2:
+        if len(head) == 2:  # not *length*: another thread may have written to it
             walker.guard.mask_pair(head)
-        elif length and type(head[0]) is str:
+        elif head and type(head[0]) is str:
             walker.guard.mask_flags(head)
     if length > keep and not walker.legacy:
         head.append(f"<{length - keep:,} more>")

@@ -315,6 +315,15 @@ def test_a_dict_that_another_thread_changes():
     assert {"d": "<dict, changing>", "n": 1} == make_walker(guard=Guard()).show_names([("d", value), ("n", 1)])
 
 
+def test_a_list_that_shrinks():
+    """A pair from which another thread takes one between two looks is shown as what is left."""
+    values = ["a", "b"]
+    walker = make_walker()
+    walker.ticks = 1  # so that the clock is looked at, which takes one away
+    walker.clock = lambda: float(values.pop() == "never")
+    assert ["a"] == walker.show(values)
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates() | st.uuids()
 GRAPHS = st.recursive(
     SCALARS,
