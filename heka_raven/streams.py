@@ -51,15 +51,17 @@ class SpoolStream:
         Raises:
             ConfigError: naming the option that is wrong; ``SpoolError`` if the directory cannot be used.
         """
-        self.sender = to_choice("sender", sender, choices=SENDERS)
+        self.sender = to_choice("stream_sender", sender, choices=SENDERS)
         if self.sender == "auto" and os.environ.get(SENDER_ENVIRONMENT):
             self.sender = to_choice(f"${SENDER_ENVIRONMENT}", os.environ[SENDER_ENVIRONMENT], choices=SENDERS)
-        self.options = sender_options(options)
+        self.options = sender_options(
+            options, prefix="stream_", others=("path", "sender", "durability", "max_bytes", "max_count")
+        )
         self.spool = Spool(
             path,
-            max_bytes=to_size("max_bytes", max_bytes, low=1, high=MAX_CAP),
-            max_count=to_int("max_count", max_count, low=1, high=MAX_CAP),
-            durability=to_choice("durability", durability, choices=DURABILITIES),
+            max_bytes=to_size("stream_max_bytes", max_bytes, low=1, high=MAX_CAP),
+            max_count=to_int("stream_max_count", max_count, low=1, high=MAX_CAP),
+            durability=to_choice("stream_durability", durability, choices=DURABILITIES),
         )
         self.ledger: Ledger = self.spool.ledger
         self._thread: SenderThread | None = None

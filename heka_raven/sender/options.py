@@ -113,13 +113,18 @@ CONVERTERS: Mapping[str, Callable[[str, object], Any]] = {
 NAMES = tuple(field.name for field in fields(SenderOptions))
 
 
-def sender_options(values: Mapping[str, object]) -> SenderOptions:
+def sender_options(values: Mapping[str, object], *, prefix: str = "", others: tuple[str, ...] = ()) -> SenderOptions:
     """Convert and check.
+
+    Args:
+        prefix: what stands before each name where it is set; errors say the name as it was written.
+        others: names that the caller knows besides, for the list in an error.
 
     Raises:
         ConfigError: naming the key, its value and its limit.
     """
     unknown = sorted(set(values) - set(NAMES))
     if unknown:
-        raise ConfigError(f"{unknown[0]}: no such option; known: {', '.join(NAMES)}")
-    return SenderOptions(**{key: CONVERTERS[key](key, value) for key, value in values.items()})
+        known = ", ".join(prefix + name for name in (*others, *NAMES))
+        raise ConfigError(f"{prefix}{unknown[0]}: no such option; known: {known}")
+    return SenderOptions(**{key: CONVERTERS[key](prefix + key, value) for key, value in values.items()})

@@ -10,6 +10,7 @@ import time
 import pytest
 from delivery_support import assert_exact, fill, run_app, waiting
 
+from heka.config import client_from_dict_config
 from heka.exceptions import ConfigError
 from heka_raven import spool as spool_module
 from heka_raven.ledger import read_snapshot
@@ -58,6 +59,20 @@ def test_durability(tmp_path, durability):
     with pytest.raises(ConfigError, match="durability"):
         Spool(str(tmp_path / "other"), durability="none")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["pth", "sender", "rate_limit", "max_bytes", "max_count", "durability"])
+def test_a_wrong_option_of_the_stream(tmp_path, name):
+    """It is named as it was written, with ``stream_``; for one that does not exist, all that do are listed."""
+    with pytest.raises(ConfigError, match=f"^stream_{name}: ") as caught:
+        client_from_dict_config(
+            {
+                "stream_class": "heka_raven.streams.SpoolStream",
+                "stream_path": str(tmp_path / "spool"),
+                f"stream_{name}": "nonsense",
+            }
+        )
+    assert name != "pth" or all(f"stream_{known}" in str(caught.value) for known in ("path", "sender", "rate_limit"))
 
 
 def test_power_durability_syncs_file_and_directory(tmp_path, monkeypatch):
