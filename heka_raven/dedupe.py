@@ -46,10 +46,9 @@ def reported_as(exc: BaseException, traceback: types.TracebackType | None, envir
     if type(mark) is not str:
         return None
     event_id, _, places = mark.partition(" ")
-    if environ is not None and type(seen := environ.get(REPORTED_KEY)) is set and event_id in seen:
-        return event_id
     if environ is not None:
-        return None
+        seen = environ.get(REPORTED_KEY)
+        return event_id if type(seen) is set and event_id in seen else None
     return None if _raised_again(traceback, *places.partition(" ")[::2]) else event_id
 
 

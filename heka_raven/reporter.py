@@ -36,6 +36,7 @@ from heka_raven.sparse_log import SparseLog
 from heka_raven.typefacts import bare_name, is_one_of, module_name, mro_of, plain_dict, type_name
 from heka_raven.variables import Walker
 
+NOT_SENT = "-"  # before the id of an event that was dropped, on the exception it was of
 LOCK_WAIT_S = 0.05
 LOCALS_BUDGET_S = 0.015
 REST_BUDGET_S = 0.005  # for what else an event shows of values: request, extra, user, breadcrumbs
@@ -144,22 +145,24 @@ class Reporter:
         environ = current_environ()
         event_id = os.urandom(16).hex()
         exc_info = report.exc_info
-        if exc_info is not None and (
-            reported_as(exc_info[1], exc_info[2], environ) is not None or self._ignored(exc_info[0])
-        ):
-            count("discarded.event_processor")
-            return None
+        if exc_info is not None:
+            known = reported_as(exc_info[1], exc_info[2], environ)
+            if known is not None or self._ignored(exc_info[0]):
+                count("discarded.event_processor")
+                if known is not None and environ is not None and not known.startswith(NOT_SENT):
+                    environ[EVENT_ID_KEY] = known  # whatever was reported meanwhile: this is the error on its way
+                return None
         rate = options.sample_rate if report.sample_rate is None else report.sample_rate
         if rate < 1 and random.random() >= rate:  # noqa: S311 - a sample, not a secret
             count("discarded.sample_rate")
-            self._mark(exc_info, event_id, environ)
+            self._mark(exc_info, NOT_SENT + event_id, environ)
             return None
         held_back = 0
         if options.max_per_fingerprint is not None:
             allowed, held_back = self._admit(report)
             if not allowed:
                 count("discarded.throttled")
-                self._mark(exc_info, event_id, environ)
+                self._mark(exc_info, NOT_SENT + event_id, environ)
                 return None
         facts = describe_current()
         event, final = self._build(client, report, event_id, environ, facts, held_back)
@@ -167,7 +170,7 @@ class Reporter:
             event, final = self._finish(event, report)
         if final is None:
             count("discarded.before_send")
-            self._mark(exc_info, event_id, environ)
+            self._mark(exc_info, NOT_SENT + event_id, environ)
             return None
         if final == "skeleton":
             count("scrub_failed")

@@ -7,6 +7,7 @@ from middleware_apps import APPS
 from middleware_support import RecordingClient, make_environ, run
 
 from heka_raven.middleware import RavenMiddleware
+from heka_raven.raven_plugin import build_client
 
 EVENT_ID = "0" * 32
 
@@ -152,6 +153,32 @@ def test_a_layer_further_in_has_reported_it(client):
     _, headers = server.get(RavenMiddleware(app, ReportedAlready(), catchall=True))
     assert EVENT_ID == headers["X-Event-Id"]
     assert EVENT_ID.encode() in server.sent
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_another_event_after_the_error_was_reported(sent, tmp_path):
+    """The page has the id of its own error, if that was sent, not of what was reported between it and the page."""
+    ids = []
+
+    def before_send(event, hint):
+        return event if sent or hint["exc_info"][0] is not ValueError else None
+
+    client = build_client(
+        "http://key@127.0.0.1:9/1", stream_path=str(tmp_path), stream_sender="off", before_send=before_send
+    )
+
+    def app(environ, start_response):
+        try:
+            raise ValueError
+        except ValueError as error:
+            ids.append(client.raven())
+            ids.append(client.raven(exc_info=KeyError()))
+            raise error
+
+    server = Server()
+    _, headers = server.get(RavenMiddleware(app, client, catchall=True))
+    assert 2 == len(set(ids))
+    assert ids[0 if sent else 1] == headers["X-Event-Id"]
 
 
 @pytest.mark.parametrize("kind", ["generator", "iterator"])
