@@ -14,7 +14,7 @@ from typing import Any
 
 # Keys that this package leaves in a WSGI environ.
 REPORTED_KEY = "heka_raven.reported"  # set of the ids under which this request's exceptions were reported
-EVENT_ID_KEY = "heka_raven.event_id"  # of the request's last event, or of the error on its way: for error pages and logs
+EVENT_ID_KEY = "heka_raven.event_id"  # of the request's last event, or the error on its way; for pages and logs
 BREADCRUMBS_KEY = "heka_raven.breadcrumbs"  # deque, made by the first log record of the request
 
 MAX_BREADCRUMBS = 100  # as Sentry keeps
