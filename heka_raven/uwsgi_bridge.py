@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from threading import get_native_id
 from typing import Any, NoReturn
 
 from heka_raven.scope import current_environ, describe_current
@@ -61,6 +62,16 @@ def plugin_loaded() -> bool:
         return False
 
 
+def _call(module: Any, *arguments: bytes) -> None:
+    """``uwsgi.call``, where it does no harm.
+
+    Beside a loop engine (gevent, asyncio) all requests run in the main thread, and uWSGI may not be called from
+    another: it gives the interpreter up in a way that takes the caller's thread state with it, and the worker crashes.
+    """
+    if not getattr(module, "loop", None) or get_native_id() == os.getpid():
+        module.call(*arguments)
+
+
 def tell_reported(
     event_id: str, exception_class: str, message: str | None, environ: Mapping[str, Any] | None = None
 ) -> None:
@@ -83,7 +94,7 @@ def tell_reported(
     except UnicodeEncodeError:
         pass  # then the class alone is compared, on both sides
     try:
-        module.call(REPORTED, *arguments)
+        _call(module, REPORTED, *arguments)
     except Exception:
         pass  # a plugin that does not answer costs a double report, never the request
 
@@ -112,7 +123,7 @@ def tell_request(environ: Mapping[str, Any], *, transaction: str | None = None, 
         return
     try:
         name = b"" if transaction is None else transaction[:MAX_TEXT].encode("utf-8", "replace")
-        module.call(REQUEST, _core(environ), name, _user(user))
+        _call(module, REQUEST, _core(environ), name, _user(user))
     except Exception:
         pass  # an event that knows less is better than a request that fails
 
@@ -123,7 +134,7 @@ _os_exit = os._exit
 def _exit(status: int) -> NoReturn:
     """``os._exit``, whose stack nobody could see afterwards."""
     try:
-        _uwsgi().call(b"sentry_exit")  # only the worker itself is heard, not a child of the application's own
+        _call(_uwsgi(), b"sentry_exit")  # only the worker itself is heard, not a child of the application's own
     finally:
         _os_exit(status)
 

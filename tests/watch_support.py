@@ -19,7 +19,7 @@ MODES = [
     pytest.param(GEVENT, id="gevent", marks=full),
 ]
 APP = """
-import ctypes, mmap, os, sys, time
+import ctypes, mmap, os, sys, threading, time
 sys.path.insert(0, {root!r})
 from heka_raven import uwsgi_bridge
 import uwsgi
@@ -67,6 +67,13 @@ def note_pid(name):
         f.write(str(os.getpid()))
     os.rename(own, name)
 
+def in_a_thread(die):
+    # Its stack lies below that of another, which begins with a page that nobody may read.
+    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+    thread = threading.Thread(target=die)
+    thread.start()
+    thread.join()
+
 def children():
     for die in (crash, lambda: leave(7), give_up):
         pid = os.fork()
@@ -102,6 +109,9 @@ def application(env, start):
     if what == "overflow":
         sys.setrecursionlimit(1 << 30)
         recurse(0)
+    if what == "thread":
+        tell = lambda: uwsgi_bridge.tell_reported("0123456789abcdef" * 2, "KeyError", "x", env)
+        in_a_thread({"segfault": crash, "exit": lambda: leave(7), "tell": tell}[query])
     if what == "children":
         answer = children()
     start("200 OK", [("Content-Type", "text/plain")])

@@ -126,8 +126,8 @@ def test_many_at_once_over_kept_connections(serve):
 
 
 def test_a_server_that_hangs_leaves_connections_to_another(serve, receiver):
-    """While one server holds all that its DSN may have, three quarters of the connections, and a hundred events wait for
-    it, an event for another server goes at once: no request has to end first."""
+    """While one server holds all that its DSN may have, three quarters of the connections, and a hundred events wait
+    for it, an event for another server goes at once: no request has to end first."""
     with Crowd(100) as crowd:
         lines = ALARMS.replace("sentry:", "sentry:timeout=100") + f"\n{PUT},dsn={receiver.dsn}"
         server = serve(lines, dsn=f"http://public@127.0.0.1:{crowd.server.server_address[1]}/1")

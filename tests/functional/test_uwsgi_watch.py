@@ -147,6 +147,29 @@ def test_exit_of_the_application(serve, receiver, mode, status):
     assert "leave" == functions(event)[-1]
 
 
+@pytest.mark.full
+def test_a_thread_of_the_application_crashes_beside_gevent(serve, receiver):
+    """Where one thread has all requests, another of the application's own crashes: it is told, with its stack; looking
+    for the request on the wrong stack would crash once more."""
+    server = serve("sentry-watch = true\nenable-threads = true\n" + GEVENT)
+    server.crash("/thread?segfault")
+    event = one_event(receiver, server, "segfault")
+    assert "GET /thread" == event["transaction"] and "crash" == functions(event)[-2]
+    wait_for(lambda: "end of backtrace" in server.text(), "uWSGI's own words")
+    assert server.text().count("/sentry_plugin.so(") <= 2
+
+
+@pytest.mark.full
+def test_a_thread_of_the_application_reports_beside_gevent(serve, receiver):
+    """There, uWSGI may be called from the main thread only: in another, a report or os._exit crashes no worker."""
+    server = serve("sentry-watch = true\nenable-threads = true\n" + GEVENT)
+    pid = server.get("/")[1]
+    assert (200, pid) == server.get("/thread?tell") == server.get("/")
+    server.crash("/thread?exit")
+    event = one_event(receiver, server, "exit")
+    assert "GET /thread" == event["transaction"] and 7 == event["contexts"]["uwsgi"]["exit_status"]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_slow_request_is_told_once_and_lives(serve, receiver, mode):
     """A slow request is told once, with its stack, while it runs; it ends well."""

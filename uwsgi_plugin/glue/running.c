@@ -5,7 +5,7 @@
 
 #define STACK_SCAN (1024U * 1024U) /* bytes of a stack that are looked through */
 
-static const char *stack_end; /* of the main thread, which is the one that runs greenlets */
+static const char *stack_start, *stack_end; /* of the main thread, which is the one that runs greenlets */
 
 void hk_running_start(void)
 {
@@ -15,8 +15,10 @@ void hk_running_start(void)
 
     if (pthread_getattr_np(pthread_self(), &attributes) != 0)
         return;
-    if (pthread_attr_getstack(&attributes, &low, &size) == 0)
-        stack_end = (const char *)low + size;
+    if (pthread_attr_getstack(&attributes, &low, &size) == 0) {
+        stack_start = low;
+        stack_end = stack_start + size;
+    }
     pthread_attr_destroy(&attributes);
 }
 
@@ -28,8 +30,8 @@ static int core_on_stack(const char *sp)
     const char *end = stack_end, *p;
     uintptr_t word;
 
-    if (sp == NULL || end == NULL || sp >= end)
-        return -1;
+    if (sp < stack_start || sp >= end)
+        return -1; /* a thread of the application's own: what lies behind its stack may be no memory at all */
     if ((size_t)(end - sp) > STACK_SCAN)
         end = sp + STACK_SCAN;
     for (p = sp + (-(uintptr_t)sp & (sizeof word - 1)); p + sizeof word <= end; p += sizeof word) {
