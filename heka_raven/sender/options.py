@@ -66,9 +66,9 @@ def to_flag(key: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
     text = str(value).strip().lower()
-    if text in ("1", "true", "t", "yes", "on"):
+    if text in ("1", "true", "t", "yes", "y", "on"):
         return True
-    if text in ("0", "false", "f", "no", "off"):
+    if text in ("0", "false", "f", "no", "n", "off"):
         return False
     raise ConfigError(f"{key}: {value!r} is neither true nor false")
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from heka.exceptions import ConfigError
 from heka_raven.envelope import EnvelopeError, encode_spool_envelope, parse_envelope
+from heka_raven.options import _FALSE, _TRUE, to_boolean
 from heka_raven.sender.options import NAMES, sender_options
 from heka_raven.sender.policy import MAX_BACKOFF_S, Limits, backoff_s, redirect_target
 from heka_raven.sender.request import RequestError, build_request
@@ -250,6 +251,12 @@ def test_options_from_text():
         options.client_reports,
         options.compress,
     )
+
+
+def test_the_words_of_a_flag():
+    """The same as for every other boolean of an ini."""
+    for word in (*_TRUE, *_FALSE):
+        assert sender_options({"client_reports": word.upper()}).client_reports is to_boolean("a", word)
 
 
 @pytest.mark.parametrize(
