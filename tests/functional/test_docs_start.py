@@ -87,7 +87,7 @@ UWSGI = find_uwsgi()
 @pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one")
 def test_under_uwsgi(tmp_path):
     """The ini of the page with the plugin beside it: the middleware reports once, and the plugin delivers."""
-    found = re.search(r"\.\. code-block:: ini\n\n(.*?)\n\n``uwsgi --ini``", PAGE.read_text(), re.DOTALL)
+    found = re.search(r"\.\. code-block:: ini\n\n(.*?)\n\n``uwsgi --ini ", PAGE.read_text(), re.DOTALL)
     port = free_port()
     env = environment(tmp_path / "spool")
     with inbox(tmp_path) as box:
