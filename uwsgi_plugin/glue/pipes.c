@@ -11,7 +11,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#define PATIENCE_MS 15000U /* at the end of the master, for what uWSGI has accepted */
+#define PATIENCE_MS 15000U /* at the end of the master, for what uWSGI has accepted, */
+#define STUCK_MS 5000U     /* as long as there is progress: an alarm of another kind may hang */
 #define WANTED_BYTES (4 << 20) /* the kernel doubles it: 10,900 short alarms; memory only while they wait */
 
 static void widen(const struct uwsgi_thread *thread)
@@ -32,22 +33,38 @@ void hk_pipes_widen(void)
     widen(uwsgi.exception_handler_thread);
 }
 
-static int holds(const struct uwsgi_thread *thread)
+/* Bytes in its socket. */
+static int held(const struct uwsgi_thread *thread)
 {
     int bytes = 0;
 
-    return thread != NULL && ioctl(thread->pipe[1], FIONREAD, &bytes) == 0 && bytes > 0;
+    return thread != NULL && ioctl(thread->pipe[1], FIONREAD, &bytes) == 0 ? bytes : 0;
 }
 
-/* In the master when it stops or execs itself anew, its workers are gone: the
- * threads still run, and what is in their sockets would go with them. */
+/* Its thread passes over a message this short, and reads it only once it is done with those before. 1: it is sent. */
+static int send_mark(const struct uwsgi_thread *thread)
+{
+    return thread == NULL || send(thread->pipe[0], "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 || errno != EAGAIN;
+}
+
+/* In the master when it stops or execs itself anew, its workers are gone: the threads still run, and what is in their
+ * sockets would go with them. Where nothing is, this takes a millisecond or two. */
 void hk_pipes_drain(void)
 {
-    uint64_t until = hk_sys_monotonic_ms() + PATIENCE_MS;
-    int quiet = 0; /* looks in a row that found nothing: a message may be between its socket and the plugin */
+    uint64_t now = hk_sys_monotonic_ms(), until = now + PATIENCE_MS, moved = now;
+    int alarms_marked = 0, exceptions_marked = 0, bytes, before = 0;
 
-    while (quiet < 3 && hk_sys_monotonic_ms() < until) {
-        quiet = holds(uwsgi.alarm_thread) || holds(uwsgi.exception_handler_thread) || hk_capture_under_way() ? 0 : quiet + 1;
-        usleep(5000);
-    }
+    if (getpid() != uwsgi.mypid)
+        return; /* a child that could not exec: it has no such threads */
+    do {
+        alarms_marked = alarms_marked || send_mark(uwsgi.alarm_thread);
+        exceptions_marked = exceptions_marked || send_mark(uwsgi.exception_handler_thread);
+        usleep(1000);
+        bytes = held(uwsgi.alarm_thread) + held(uwsgi.exception_handler_thread);
+        now = hk_sys_monotonic_ms();
+        if (bytes != before)
+            moved = now;
+        before = bytes;
+    } while ((!alarms_marked || !exceptions_marked || bytes > 0 || hk_capture_under_way()) && now < until
+             && now - moved < STUCK_MS);
 }
