@@ -52,25 +52,28 @@ static void read_file(hk_slice file, uid_t uid, gid_t gid, hk_buf *out)
     close(fd);
 }
 
-/* Lines from first to last (counted from 1, both included), each cut and with a newline. */
-static hk_slice lines(hk_slice text, uint64_t first, uint64_t last, hk_pool *pool)
+static hk_slice take_line(hk_slice *text)
 {
-    uint64_t number = 1;
+    const char *end = memchr(text->p, '\n', text->n);
+    hk_slice line = hk_slice_make(text->p, end == NULL ? text->n : (size_t)(end - text->p));
+
+    *text = hk_slice_from(*text, line.n + 1);
+    return line;
+}
+
+/* The next lines of text, each cut and with a newline. */
+static hk_slice take_lines(hk_slice *text, uint64_t count, hk_pool *pool)
+{
     hk_slice out;
     hk_buf b;
 
     hk_buf_init(&b, 2U * AROUND * (MAX_LINE + 1));
-    while (text.n > 0 && number <= last) {
-        const char *end = memchr(text.p, '\n', text.n);
-        size_t n = end == NULL ? text.n : (size_t)(end - text.p);
-        if (number >= first) {
-            hk_buf_put(&b, text.p, n < MAX_LINE ? n : MAX_LINE);
-            if (b.len > 0 && b.data[b.len - 1] == '\r')
-                b.len--;
-            hk_buf_putc(&b, '\n');
-        }
-        text = hk_slice_from(text, n + 1);
-        number++;
+    for (; text->n > 0 && count > 0; count--) {
+        hk_slice line = take_line(text);
+        hk_buf_put(&b, line.p, line.n < MAX_LINE ? line.n : MAX_LINE);
+        if (b.len > 0 && b.data[b.len - 1] == '\r')
+            b.len--;
+        hk_buf_putc(&b, '\n');
     }
     out = hk_buf_ok(&b) ? hk_pool_keep(pool, hk_buf_slice(&b)) : hk_slice_make("", 0);
     hk_buf_free(&b);
@@ -79,13 +82,17 @@ static hk_slice lines(hk_slice text, uint64_t first, uint64_t last, hk_pool *poo
 
 static void fill(hk_event_frame *f, hk_slice text, hk_pool *pool)
 {
+    uint64_t first = f->line > AROUND ? f->line - AROUND : 1, number;
+
     if (f->line == 0)
         return;
-    f->line_text = lines(text, f->line, f->line, pool);
+    for (number = 1; number < first && text.n > 0; number++)
+        (void)take_line(&text);
+    f->before = take_lines(&text, f->line - first, pool);
+    f->line_text = take_lines(&text, 1, pool);
     if (f->line_text.n > 0)
         f->line_text.n--; /* its newline */
-    f->before = lines(text, f->line > AROUND ? f->line - AROUND : 1, f->line - 1, pool);
-    f->after = lines(text, f->line + 1, f->line + AROUND, pool);
+    f->after = take_lines(&text, AROUND, pool);
 }
 
 void hk_source_fill(hk_event_frame *frames, size_t count, uid_t uid, gid_t gid, unsigned budget_ms, hk_pool *pool)
@@ -106,9 +113,9 @@ void hk_source_fill(hk_event_frame *frames, size_t count, uid_t uid, gid_t gid, 
         files++;
         hk_buf_init(&text, MAX_FILE + 1);
         read_file(file, uid, gid, &text);
-        for (k = 0; k < i && hk_buf_ok(&text) && text.len > 0; k++)
-            if (hk_slice_same(frames[k].file, file))
-                fill(&frames[k], hk_buf_slice(&text), pool);
+        for (k = i; k > 0 && hk_buf_ok(&text) && text.len > 0 && hk_sys_monotonic_ms() < until; k--)
+            if (hk_slice_same(frames[k - 1].file, file))
+                fill(&frames[k - 1], hk_buf_slice(&text), pool);
         hk_buf_free(&text);
     }
 }

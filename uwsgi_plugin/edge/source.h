@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 /* Fill line_text, before and after of frames whose file can be read, the innermost first; at most budget_ms
- * milliseconds, looked at between two files. Only regular files called *.py are opened, as this user where the process
+ * milliseconds, looked at between two frames. Only regular files called *.py are opened, as this user where the process
  * is root: who wrote the stack may have named any. */
 void hk_source_fill(hk_event_frame *frames, size_t count, uid_t uid, gid_t gid, unsigned budget_ms, hk_pool *pool);
 
