@@ -19,7 +19,7 @@ MODES = [
     pytest.param(GEVENT, id="gevent", marks=full),
 ]
 APP = """
-import ctypes, mmap, os, sys, threading, time
+import ctypes, mmap, os, subprocess, sys, threading, time
 sys.path.insert(0, {root!r})
 from heka_raven import uwsgi_bridge
 import uwsgi
@@ -112,6 +112,9 @@ def application(env, start):
     if what == "thread":
         tell = lambda: uwsgi_bridge.tell_reported("0123456789abcdef" * 2, "KeyError", "x", env)
         in_a_thread({"segfault": crash, "exit": lambda: leave(7), "tell": tell}[query])
+    if what == "descriptors":
+        listing = ["ls", "-l", "/proc/self/fd"]
+        answer = subprocess.run(listing, close_fds=False, stdout=subprocess.PIPE).stdout.decode()
     if what == "children":
         answer = children()
     start("200 OK", [("Content-Type", "text/plain")])

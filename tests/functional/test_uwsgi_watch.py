@@ -147,6 +147,14 @@ def test_exit_of_the_application(serve, receiver, mode, status):
     assert "leave" == functions(event)[-1]
 
 
+def test_programs_that_the_application_starts_get_no_descriptor(serve, receiver):
+    """A program started with all that is not close-on-exec has neither the stack's memory file nor the spool."""
+    server = serve("sentry-watch = true\n" + PREFORK)
+    status, listing = server.get("/descriptors")
+    assert status == 200 and "/proc/" in listing
+    assert "heka-raven" not in listing and str(server.spool) not in listing
+
+
 @pytest.mark.full
 def test_a_thread_of_the_application_crashes_beside_gevent(serve, receiver):
     """Where one thread has all requests, another of the application's own crashes: it is told, with its stack; looking

@@ -171,7 +171,7 @@ void hk_watch_worker_start(void)
     for (i = 0; i < (size_t)uwsgi.cores; i++)
         if ((own[i].sequence & 1) != 0)
             hk_note_reset(&own[i]); /* it died while it wrote */
-    if (python_fd < 0 || dup2(stack_fds[uwsgi.mywid], python_fd) < 0 || fstat(python_fd, &own_file) != 0)
+    if (python_fd < 0 || dup3(stack_fds[uwsgi.mywid], python_fd, O_CLOEXEC) < 0 || fstat(python_fd, &own_file) != 0)
         stack_here = 0;
     set_ready();
     memset(&action, 0, sizeof action);
