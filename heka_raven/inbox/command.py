@@ -86,6 +86,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"--rate-limit: {options.rate_limit:g} is outside 0..1000000 requests a second")
     if not 1_000 <= options.max_event <= 8_000_000:
         raise UsageError(f"--max-event: {options.max_event} is outside 1000..8000000 bytes")
+    options.keep = parse_keep(options.keep)
 
 
 def _stop(signum: int, frame: Any) -> None:
@@ -104,11 +105,10 @@ def _open(options: argparse.Namespace) -> "Inbox":
     from heka_raven.inbox.app import make_app
     from heka_raven.inbox.intake import Limits
 
-    keep = parse_keep(options.keep)
     key = options.key or (derive(options.token, "key") if options.token else None)
     return make_app(
         options.db or default_database(),
-        keep=keep,
+        keep=options.keep,
         token=options.token,
         limits=Limits(key=key, max_event=options.max_event, rate=options.rate_limit),
         hosts=options.allow_host,

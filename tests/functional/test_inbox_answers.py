@@ -151,7 +151,7 @@ def run(*options, **environ):
         (["--listen", "0.0.0.0:0"], 2, "--listen: 0.0.0.0 can be reached from other machines; that needs --token"),
         (["--listen", "127.0.0.1:0", "--udp", "0.0.0.0:0"], 2, "--udp: 0.0.0.0 can be reached"),
         (["--token", "short"], 2, "--token: 5 characters; at least 16 are needed"),
-        (["--keep", "many"], 2, "--keep: 'many' is no age"),
+        (["--listen", "nowhere", "--keep", "many"], 2, "--keep: 'many' is no age"),
         (["--rate-limit", "-1"], 2, "--rate-limit: -1 is outside 0..1000000"),
         (["--max-event", "5"], 2, "--max-event: 5 is outside 1000..8000000"),
         (["--listen", "nowhere"], 1, "--listen 'nowhere': want HOST:PORT"),
