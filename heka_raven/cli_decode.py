@@ -39,7 +39,12 @@ def main(argv: list[str]) -> int:
         "was none of these.",
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="default: standard input")
-    parser.add_argument("--format", choices=("auto", "heka", "raven", "envelope"), default="auto")
+    parser.add_argument(
+        "--format",
+        choices=("auto", "heka", "raven", "envelope"),
+        default="auto",
+        help="of the input; auto: by what is in it (default: auto)",
+    )
     parser.add_argument(
         "--unpack", action="store_true", help="show the event inside the payload of heka records of type sentry"
     )

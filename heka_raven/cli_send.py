@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         "--to",
         action="append",
         metavar="URL",
-        help="publish to this AMQP broker in place of delivering: amqps://USER:PASSWORD@HOST[:PORT]/VHOST; several: "
+        help="publish to this AMQP broker in place of delivering: amqps://USER:PASSWORD@HOST[:PORT]/VHOST; repeatable: "
         "the nodes of one cluster",
     )
     add_broker(parser)

@@ -34,9 +34,13 @@ def main(argv: list[str]) -> int:
         "was accepted.",
     )
     parser.add_argument("dsn", nargs="?", help="default: $SENTRY_DSN or $HEKA_RAVEN_DSN")
-    parser.add_argument("--message", default="heka-raven test: this event says that delivery works")
+    parser.add_argument(
+        "--message", default="heka-raven test: this event says that delivery works", help="text of the event"
+    )
     parser.add_argument("--protocol", choices=("7", "3"), default="7", help="3: the raven payload of old servers")
-    parser.add_argument("--api", choices=("envelope", "store"), default="envelope")
+    parser.add_argument(
+        "--api", choices=("envelope", "store"), default="envelope", help="store: for Sentry up to 9 (default: envelope)"
+    )
     parser.add_argument("--no-verify", action="store_true", help="accept any TLS certificate")
     add_sender(parser, "timeout_s", "connect_timeout_s", "proxy", "ca_file", "compress")
     arguments = parser.parse_args(argv)

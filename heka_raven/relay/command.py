@@ -91,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
         dest="from",
         action="append",
         metavar="URL",
-        help="amqps://USER:PASSWORD@HOST[:PORT]/VHOST; several: the nodes of one cluster",
+        help="amqps://USER:PASSWORD@HOST[:PORT]/VHOST; repeatable: the nodes of one cluster",
     )
     add_broker(parser)
     add("--prefetch", metavar="N", help="messages taken from the broker and not yet acknowledged (default 100)")
