@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from heka_raven.inbox.app import Inbox
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only compared with
 TRIM_EVERY_S = 30.0  # the age limit of --keep holds when no event comes, too
 
 
@@ -141,6 +143,8 @@ def serve(options: argparse.Namespace) -> int:
         threading.Thread(target=_trim_until, args=(stopping, app), name="inbox-keep", daemon=True).start()
         where = address_text(host, listener.getsockname()[1])
         print(f"inbox: http://{where}/", flush=True)
+        if host in EVERYWHERE:  # no address that a client could call
+            where = address_text(socket.gethostname(), listener.getsockname()[1])
         print(f"dsn:   http://{app.intake.limits.key or 'inbox'}@{where}/1", flush=True)
         if packets is not None and udp is not None:
             print(f"udp:   {address_text(udp[0], packets.getsockname()[1])}", flush=True)

@@ -139,6 +139,13 @@ def test_a_token_guards_reading_and_makes_the_key(tmp_path):
         assert 401 == running.request(f"/event/{'d' * 32}").status
 
 
+def test_the_dsn_of_an_inbox_on_every_address(tmp_path):
+    """What is printed to be configured in a client is a host that one can call, not 0.0.0.0."""
+    with running_inbox(tmp_path / "inbox.db", "--listen", "0.0.0.0:0", "--token", "sixteen characters") as running:
+        host = running.process.stdout.readline().partition("@")[2].partition(":")[0]
+        assert socket.gethostname() == host
+
+
 def run(*options, **environ):
     return subprocess.run(
         [*COMMAND, *options], capture_output=True, text=True, timeout=60, env={**os.environ, **environ}, check=False
