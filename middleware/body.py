@@ -14,6 +14,7 @@ from functools import partial
 from types import GeneratorType
 from typing import Any
 
+from heka_raven.middleware.standin import StandIns
 from heka_raven.scope import CURRENT
 
 _get = CURRENT.get
@@ -43,12 +44,12 @@ def watch(body: Any, state: State, environ: Environ) -> Iterable[bytes]:
     kind = type(body)
     if kind is GeneratorType:
         return _watch_generator(body, state, environ)
-    watched = _classes.get(kind)
+    watched = _known.get(kind)
     if watched is None and (kind in _PLAIN or _is_plain_sequence(body, kind)):
         return body  # type: ignore[no-any-return]
     if _is_file(body, kind, environ):
         return body  # type: ignore[no-any-return]
-    return (watched or _class_for(kind))(body, state, environ)
+    return (watched or _STAND_INS.class_for(kind))(body, state, environ)  # type: ignore[no-any-return]
 
 
 def _is_plain_sequence(body: Any, kind: type) -> bool:
@@ -237,19 +238,5 @@ _SPECIAL: dict[str, Any] = {
     "__length_hint__": lambda self: self._body.__length_hint__(),
     "close": property(Watched._closing),  # not __getattr__: that is slow, and nearly every framework has a close()
 }
-_MAX_CLASSES = 500  # remembered; an application that makes a class for each request must not fill the memory
-_classes: dict[type, type[Watched]] = {}
-_combinations: dict[tuple[str, ...], type[Watched]] = {}
-
-
-def _class_for(kind: type) -> type[Watched]:
-    """The class whose instances answer ``len()``, ``next()`` and the like just where those of *kind* do."""
-    names = tuple(name for name in _SPECIAL if hasattr(kind, name))
-    found = _combinations.get(names)
-    if found is None:
-        methods: dict[str, Any] = {name: _SPECIAL[name] for name in names}
-        found = _combinations[names] = type("Watched", (Watched,), {"__slots__": (), **methods})
-    if len(_classes) >= _MAX_CLASSES:
-        _classes.clear()
-    _classes[kind] = found
-    return found
+_STAND_INS = StandIns(Watched, _SPECIAL)
+_known = _STAND_INS.known

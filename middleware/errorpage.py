@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from heka_raven.capture import traceback_of
 from heka_raven.sparse_log import TROUBLES
 from heka_raven.uwsgi_bridge import in_uwsgi
 
@@ -81,7 +82,7 @@ def _answer(
         # the headers without it as well, and raises OSError once they are sent.
         start_response(status, headers)
     else:
-        start_response(status, headers, (type(error), error, error.__traceback__))
+        start_response(status, headers, (type(error), error, traceback_of(error)))
     return [] if environ.get("REQUEST_METHOD") == "HEAD" else body
 
 

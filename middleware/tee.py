@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from heka_raven.middleware.standin import StandIns
+
 
 class InputTee:
     """Remembers up to *limit* bytes of what is read from *source*.
@@ -25,7 +27,7 @@ class InputTee:
         self._kept = bytearray()
         self.size = 0
         self.whole = True
-        self.stream: Any = _class_for(type(source))(source, self)
+        self.stream: Any = _STAND_INS.class_for(type(source))(source, self)
 
     def kept(self) -> bytes:
         """What is remembered."""
@@ -134,13 +136,4 @@ _SPECIAL: dict[str, Any] = {
     "__len__": lambda self: len(self._heka_raven[0]),
     "__bool__": lambda self: bool(self._heka_raven[0]),
 }
-_classes: dict[tuple[str, ...], type[Stream]] = {}
-
-
-def _class_for(kind: type) -> type[Stream]:
-    """The class whose instances can be iterated, entered and the like just where those of *kind* can."""
-    names = tuple(name for name in _SPECIAL if hasattr(kind, name))
-    found = _classes.get(names)
-    if found is None:
-        found = _classes[names] = type("Stream", (Stream,), {name: _SPECIAL[name] for name in names})
-    return found
+_STAND_INS = StandIns(Stream, _SPECIAL)

@@ -278,6 +278,52 @@ def test_a_hostile_exception(broken, client, monkeypatch):
     assert (not broken) == bool(client.reports)
 
 
+class Opaque(type):
+    """Whose classes cannot be asked what methods they have."""
+
+    def __getattribute__(cls, name):
+        raise RuntimeError("not this one")
+
+
+def test_classes_that_cannot_be_asked(client):
+    """A body, or an input, of a class that raises when it is looked at serves the request all the same."""
+
+    class Body(metaclass=Opaque):
+        def __iter__(self):
+            return iter([b"x"])
+
+    class Input(metaclass=Opaque):
+        def read(self, size=-1):
+            return b"read"
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return Body() if environ["PATH_INFO"] == "/body" else [environ["wsgi.input"].read()]
+
+    middleware = RavenMiddleware(app, client, body=10)
+    environ = make_environ(**{"wsgi.input": Input()})
+    assert [b"read"] == run(middleware, environ)
+    assert [b"x"] == list(middleware(make_environ(PATH_INFO="/body"), lambda status, headers: None))
+    assert [] == client.errors
+
+
+def test_an_error_that_cannot_be_asked_gets_its_page(client):
+    """Not even its traceback is read from it as an attribute."""
+
+    class Silent(Exception):
+        def __getattribute__(self, name):
+            raise RuntimeError("not this one")
+
+    def app(environ, start_response):
+        raise Silent
+
+    started = []
+    middleware = RavenMiddleware(app, client, catchall=True)
+    [page] = middleware(make_environ(), lambda status, headers, exc_info=None: started.append(exc_info[1]))
+    assert b"Internal Server Error" in page
+    assert [Silent] == [type(error) for error in started]
+
+
 def test_an_exception_that_lies_about_its_class(client):
     """The class is asked for, not what __class__ says."""
 
