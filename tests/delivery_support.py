@@ -236,6 +236,7 @@ def capture(stream, n=1, size=200):
         if stream.write_event(event_id, dsn, payload):
             os.write(1, event_id.encode() + b"\\n")
 """
+STREAM = "stream = SpoolStream(path=path)\n"  # what most of these begin with
 
 
 def app(path, dsn, code, **options):
@@ -278,6 +279,11 @@ def run_command(*arguments, **options):
     process = command(*arguments, **options)
     out, err = process.communicate(given, timeout=60)
     return process.returncode, out, err
+
+
+def in_words(result):
+    """Such an end, for an assertion's message."""
+    return f"exit {result[0]}\n{result[1]}{result[2]}"
 
 
 def send_once(path, *arguments):

@@ -9,6 +9,7 @@ import time
 import pytest
 from delivery_support import (
     DATA,
+    STREAM,
     Reply,
     Server,
     app,
@@ -17,6 +18,7 @@ from delivery_support import (
     command,
     end,
     fill,
+    in_words,
     run_app,
     run_command,
     script,
@@ -26,17 +28,10 @@ from delivery_support import (
 )
 from ports import free_port
 
-STREAM = "stream = SpoolStream(path=path)\n"
-
 
 @pytest.fixture
 def spool(tmp_path):
     return tmp_path / "spool"
-
-
-def in_words(result):
-    """For the assertion's message."""
-    return f"exit {result[0]}\n{result[1]}{result[2]}"
 
 
 def test_refused_then_up(spool):

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from delivery_support import (
+    STREAM,
     Reply,
     Server,
     app,
@@ -15,6 +16,7 @@ from delivery_support import (
     command,
     end,
     fill,
+    in_words,
     run_app,
     script,
     send_once,
@@ -25,17 +27,10 @@ from ports import free_port
 
 from heka_raven.ledger import read_snapshot
 
-STREAM = "stream = SpoolStream(path=path)\n"
-
 
 @pytest.fixture
 def spool(tmp_path):
     return tmp_path / "spool"
-
-
-def in_words(result):
-    """For the assertion's message."""
-    return f"exit {result[0]}\n{result[1]}{result[2]}"
 
 
 def test_normal_exit(spool):
