@@ -115,6 +115,8 @@ def application(env, start):
     if what == "descriptors":
         listing = ["ls", "-l", "/proc/self/fd"]
         answer = subprocess.run(listing, close_fds=False, stdout=subprocess.PIPE).stdout.decode()
+    if what == "exec":
+        os.execv("/bin/sleep", ["sleep", "30"])
     if what == "children":
         answer = children()
     start("200 OK", [("Content-Type", "text/plain")])

@@ -202,6 +202,17 @@ def test_slow_requests_of_one_worker_are_all_told(serve, receiver):
     }
 
 
+def test_another_program_in_the_place_of_a_worker_is_not_signalled(serve, receiver):
+    """A worker that became another program by exec has no handler any more: it is told as slow, and lives on."""
+    server = serve(
+        "sentry-watch = true\nsentry-watch-slow = 1\nprocesses = 1", app=APP + "uwsgi_bridge.answer_for_requests()\n"
+    )
+    pid = int(server.get("/")[1])
+    in_background(server, "/exec")
+    wait_for(lambda: "GET /exec" in [e["transaction"] for e in receiver.events], f"a slow request\n{server.text()}")
+    assert "sleep" == Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 def test_slow_is_off_unless_set(serve, receiver):
     """sentry-watch = true alone reports no slow request."""
     server = serve("sentry-watch = true\n" + PREFORK)

@@ -40,8 +40,10 @@ void hk_live_report(int worker)
     hk_slice stack;
     size_t i;
 
-    if (p->count == 0)
+    if (p->count == 0) {
+        hk_pool_free(&p->pool); /* of a request that ended while it was looked at */
         return;
+    }
     stack = p->asked_ms == 0 ? hk_slice_make("", 0) : hk_stack_read(worker, &p->pool);
     for (i = 0; i < p->count; i++) {
         p->events[i].stack = stack;
@@ -146,6 +148,6 @@ void hk_live_collect(uint64_t now_ms)
     int i;
 
     for (i = 1; i <= uwsgi.numproc; i++)
-        if (waiting[i].count > 0 && now_ms - waiting[i].asked_ms >= STACK_MS)
+        if (now_ms - waiting[i].asked_ms >= STACK_MS)
             hk_live_report(i);
 }

@@ -17,19 +17,24 @@ void hk_stack_clear(int worker)
         lseek(hk_worker_stack_fd(worker), 0, SEEK_SET);
 }
 
+/* Whether a worker has its memory file. The application may have closed it and opened a file of its own under the
+ * number, or be another program by now: an exec closes it, and takes the handlers along. */
+static int has_file(pid_t pid)
+{
+    char path[64], name[64];
+    ssize_t n;
+
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, hk_worker_python_fd());
+    n = readlink(path, name, sizeof name);
+    return n > 0 && hk_slice_starts(hk_slice_make(name, (size_t)n), "/memfd:heka-raven-stack");
+}
+
 int hk_stack_ask(int worker)
 {
     const struct uwsgi_worker *w = &uwsgi.workers[worker];
     hk_life *life = hk_worker_life(worker, w->respawn_count);
-    char path[64], name[64];
-    ssize_t n;
 
-    if (w->pid <= 0 || life->pid != w->pid || __atomic_load_n(&life->ready, __ATOMIC_ACQUIRE) != w->pid)
-        return -1;
-    /* The application may have closed it and opened a file of its own under the number. */
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)w->pid, hk_worker_python_fd());
-    n = readlink(path, name, sizeof name);
-    if (n <= 0 || !hk_slice_starts(hk_slice_make(name, (size_t)n), "/memfd:heka-raven-stack"))
+    if (w->pid <= 0 || life->pid != w->pid || __atomic_load_n(&life->ready, __ATOMIC_ACQUIRE) != w->pid || !has_file(w->pid))
         return -1;
     hk_stack_clear(worker);
     return kill(w->pid, HK_STACK_SIGNAL);
@@ -40,7 +45,7 @@ int hk_answer_ask(int worker)
     const struct uwsgi_worker *w = &uwsgi.workers[worker];
     hk_life *life = hk_worker_life(worker, w->respawn_count);
 
-    if (w->pid <= 0 || life->pid != w->pid || __atomic_load_n(&life->answers, __ATOMIC_ACQUIRE) != w->pid)
+    if (w->pid <= 0 || life->pid != w->pid || __atomic_load_n(&life->answers, __ATOMIC_ACQUIRE) != w->pid || !has_file(w->pid))
         return -1;
     return kill(w->pid, HK_ANSWER_SIGNAL);
 }
