@@ -207,6 +207,7 @@ def _with_what_is_wanted(app: Application, options: MiddlewareOptions) -> Applic
 
 def _with_tee(app: Application, limit: int, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """*app*, reading its request's body through a tee."""
+    __traceback_hide__ = True  # of the stack of an error, by Paste's convention
     source = environ.get("wsgi.input")
     state = CURRENT.get()
     if source is not None and state is not None:

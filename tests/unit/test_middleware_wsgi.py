@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 import logging
 import sys
 import threading
@@ -18,6 +19,7 @@ from heka.client import HekaClient
 from heka.config import client_from_dict_config
 from heka.exceptions import ConfigError
 from heka_raven.middleware import RavenMiddleware
+from heka_raven.raven_plugin import build_client
 from heka_raven.scope import current_environ, describe_current
 
 
@@ -123,6 +125,22 @@ def test_traceback_is_the_applications(client):
         files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
         assert sum("/middleware/" in file for file in files) in (1, 2), name
         assert error.__context__ is None
+
+
+@pytest.mark.parametrize("body", [0, 100])
+def test_no_frame_of_ours_is_in_an_event(body, tmp_path):
+    """The stack of an event begins in the application, also with the body's tee between it and the middleware."""
+    events = []
+    client = build_client(
+        "http://key@127.0.0.1:9/1",
+        stream_path=str(tmp_path),
+        stream_sender="off",
+        before_send=lambda *seen: events.append(seen[0]),
+    )
+    with pytest.raises(ValueError):
+        RavenMiddleware(APPS["fails_in_call"], client, body=body)(make_environ(**{"wsgi.input": io.BytesIO()}), print)
+    frames = events[0]["exception"]["values"][0]["stacktrace"]["frames"]
+    assert ["middleware_apps"] * len(frames) == [frame["module"] for frame in frames]
 
 
 def test_no_reference_cycle(client):
