@@ -17,7 +17,6 @@ from heka_raven.ledger import is_alive, start_time
 from heka_raven.spool import read_file
 
 WRITE_EVERY_S = 2.0
-ROLES = ("relay", "send")
 _FILE = re.compile(r"fleet-(relay|send)-([0-9]+)-([0-9]+)\.json", re.ASCII)
 
 
