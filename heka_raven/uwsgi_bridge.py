@@ -62,13 +62,17 @@ def plugin_loaded() -> bool:
         return False
 
 
-def _call(module: Any, *arguments: bytes) -> None:
-    """``uwsgi.call``, where it does no harm.
+def _may_call(module: Any) -> bool:
+    """Whether ``uwsgi.call`` does no harm.
 
     Beside a loop engine (gevent, asyncio) all requests run in the main thread, and uWSGI may not be called from
     another: it gives the interpreter up in a way that takes the caller's thread state with it, and the worker crashes.
     """
-    if not getattr(module, "loop", None) or get_native_id() == os.getpid():
+    return not getattr(module, "loop", None) or get_native_id() == os.getpid()
+
+
+def _call(module: Any, *arguments: bytes) -> None:
+    if _may_call(module):
         module.call(*arguments)
 
 
@@ -198,7 +202,7 @@ def register_stack() -> bool:
     each worker's own memory file under the one number that faulthandler knows.
     """
     module = _uwsgi()
-    if module is None:
+    if module is None or not _may_call(module):
         return False
     try:
         answer = module.call(b"sentry_stack_fd")

@@ -167,6 +167,30 @@ def test_a_thread_of_the_application_crashes_beside_gevent(serve, receiver):
     assert server.text().count("/sentry_plugin.so(") <= 2
 
 
+LOADS_IN_A_THREAD = """
+import sys, threading
+sys.path.insert(0, {root!r})
+
+def load():
+    from heka_raven import uwsgi_bridge
+
+def application(env, start):
+    thread = threading.Thread(target=load)
+    thread.start()
+    thread.join()
+    start("200 OK", [])
+    return [b"well"]
+"""
+
+
+@pytest.mark.full
+def test_a_thread_of_the_application_loads_the_bridge_beside_gevent(serve):
+    """A thread of the application's own is the first to report, and imports what tells uWSGI: it crashes nothing."""
+    server = serve("sentry-watch = true\nenable-threads = true\n" + GEVENT, app=LOADS_IN_A_THREAD)
+    assert (200, "well") == server.get("/") == server.get("/")
+    assert "Segmentation Fault" not in server.text()
+
+
 @pytest.mark.full
 def test_a_thread_of_the_application_reports_beside_gevent(serve, receiver):
     """There, uWSGI may be called from the main thread only: in another, a report or os._exit crashes no worker."""
