@@ -98,6 +98,7 @@ def test_hook_asap_as_root_writes_for_the_later_user(serve, receiver, passable, 
     [
         ("alarm = a sentry:dsn=http://topsecret@/1", "alarm: dsn: the host is missing; this handler is off"),
         ("hook-asap = sentry:dsn=ftp://topsecret@h/1", "hook: dsn: the scheme is not http://, https:// or udp://"),
+        ("sentry-watch = slow,harakri", "sentry-watch: 'slow,harakri' is not true, nor a list of harakiri, segfault"),
         ("exception-handler = sentry:colour=red", "exception-handler: colour: unknown option; this handler is off"),
         ("route = .* sentry:dsn=http://k@h/1,level=loud", "route: level: not one of fatal, error, warning,"),
         ("alarm = a sentry:", "alarm: dsn: missing (set it here, or sentry-dsn for all handlers)"),

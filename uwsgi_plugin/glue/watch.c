@@ -72,8 +72,9 @@ void hk_watch_share(void)
     if (hk_glue.watch == NULL)
         return;
     if (hk_watch_parse(hk_slice_of(hk_glue.watch), &hk_watch_mask) < 0) {
-        hk_sys_log("[sentry] sentry-watch: true, or a list of harakiri, segfault, abort, killed, exit, listen-queue, "
-                   "memory, respawn-storm, slow; nothing is watched");
+        hk_sys_log("[sentry] sentry-watch: '%.100s' is not true, nor a list of harakiri, segfault, abort, killed, "
+                   "exit, listen-queue, memory, respawn-storm, slow; the watch is off",
+                   hk_glue.watch);
         hk_watch_mask = 0;
         return;
     }
