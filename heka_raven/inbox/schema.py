@@ -82,11 +82,15 @@ class StoreError(Exception):
 def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode, usable from any one thread at a time."""
     connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    if readonly:
-        connection.execute("PRAGMA query_only = ON")
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        if readonly:
+            connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error:  # the file is no database
+        connection.close()
+        raise
     return connection
 
 
@@ -105,9 +109,11 @@ def open_database(path: str) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreError(f"database {path}: {error.strerror}") from error
-    connection = None
     try:
         connection = connect(path)
+    except sqlite3.Error as error:
+        raise StoreError(f"database {path}: {error}") from error
+    try:
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         empty = not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         if not empty and found != VERSION:
@@ -117,12 +123,9 @@ def open_database(path: str) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         if empty:
             connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-    except sqlite3.Error as error:
-        if connection is not None:
-            connection.close()
+    except (sqlite3.Error, StoreError) as error:
+        connection.close()
+        if isinstance(error, StoreError):
+            raise
         raise StoreError(f"database {path}: {error}") from error
-    except StoreError:
-        if connection is not None:
-            connection.close()
-        raise
     return connection
