@@ -29,7 +29,11 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     uwsgi = find_uwsgi(arguments.uwsgi)
     if uwsgi is None:
-        print("heka-raven build-plugin: no uwsgi found; pip install uwsgi, or name it with --uwsgi", file=sys.stderr)
+        print(
+            "heka-raven build-plugin: no uwsgi found; install one (libpcre2-dev, then pip install --no-binary uwsgi "
+            "uwsgi), or name it with --uwsgi",
+            file=sys.stderr,
+        )
         return EXIT_USAGE
     if not shutil.which(os.environ.get("CC", "gcc").split()[0]):
         print(
