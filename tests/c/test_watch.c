@@ -379,6 +379,7 @@ static void source_lines_hide_secrets(void)
     source_is("see https://example.org/a@b", "see https://example.org/a@b");
     source_is("", "");
     CHECK(hk_frames_in_app(hk_slice_of("/srv/app.py")) && !hk_frames_in_app(hk_slice_of("/x/site-packages/a.py")));
+    CHECK(!hk_frames_in_app(hk_slice_of("/srv/src/heka_raven/middleware/wsgi.py")));
 }
 
 /* Real files: the lines around; nothing of what is no source file, or of a line that is not there. */

@@ -38,10 +38,11 @@ hk_event_frame *hk_event_frames(hk_slice backtrace, hk_pool *pool, size_t *count
 
 int hk_frames_in_app(hk_slice file)
 {
-    static const char *const outside[] = { "/site-packages/", "/dist-packages/", "/lib/python" };
+    /* The last: this package in a source tree, where its middleware stands below every request. */
+    static const char *const outside[] = { "/site-packages/", "/dist-packages/", "/lib/python", "/heka_raven/" };
     size_t i, k;
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < sizeof outside / sizeof outside[0]; i++) {
         size_t n = strlen(outside[i]);
         for (k = 0; k + n <= file.n; k++)
             if (memcmp(file.p + k, outside[i], n) == 0)
