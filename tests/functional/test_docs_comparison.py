@@ -41,13 +41,6 @@ os._exit(1)
 """
 
 
-@pytest.fixture
-def receiver():
-    made = Receiver()
-    yield made
-    made.close()
-
-
 def run(which, receiver, tmp_path):
     receiver.delay_s = 0.3  # a server on another machine
     done = subprocess.run(

@@ -9,7 +9,7 @@ import time
 import zlib
 
 import pytest
-from uwsgi_support import Receiver, Server, find_uwsgi, ledger, shared_plugin, text_of, wait_for
+from uwsgi_support import Receiver, find_uwsgi, ledger, text_of, wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [
@@ -17,33 +17,6 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 LOGS = "log-master = true\nlog-master-bufsize = 16384\nalarm-msg-size = 16384\n"
-
-
-@pytest.fixture(scope="session")
-def plugin():
-    return shared_plugin(UWSGI)
-
-
-@pytest.fixture
-def receiver():
-    r = Receiver()
-    yield r
-    r.close()
-
-
-@pytest.fixture
-def serve(plugin, receiver, tmp_path):
-    """Start one server with these lines of ini; it is stopped at the end."""
-    servers = []
-
-    def start(lines, *, dsn=receiver.dsn, ready=True, **keywords):
-        server = Server(UWSGI, plugin, tmp_path, lines, dsn=dsn, **keywords)
-        servers.append(server)
-        return server.wait_ready() if ready else server
-
-    yield start
-    for server in servers:
-        server.stop()
 
 
 def put_route(options, condition="equal:${REQUEST_METHOD};PUT"):

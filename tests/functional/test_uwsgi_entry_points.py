@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from uwsgi_support import DEBIAN, DEBIAN_PLUGINS, Receiver, Server, find_uwsgi, ledger, shared_plugin, text_of, wait_for
+from uwsgi_support import DEBIAN, DEBIAN_PLUGINS, find_uwsgi, ledger, text_of, wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [
@@ -56,26 +56,13 @@ def uwsgi(request):
 
 
 @pytest.fixture
-def receiver():
-    r = Receiver()
-    yield r
-    r.close()
+def serve(serve, uwsgi):
+    """One server of either uWSGI; Debian's has the system's Python, which needs no home."""
 
+    def start(lines, *, home=False, **keywords):
+        return serve(lines, uwsgi=uwsgi, home=home and uwsgi != DEBIAN, **keywords)
 
-@pytest.fixture
-def serve(uwsgi, receiver, tmp_path):
-    """Start one server with these lines of ini; it is stopped at the end."""
-    servers = []
-
-    def start(lines, *, where=tmp_path, ready=True, home=False, **keywords):
-        home = home and uwsgi != DEBIAN  # whose Python is the system's
-        server = Server(uwsgi, shared_plugin(uwsgi), where, lines, dsn=receiver.dsn, home=home, **keywords)
-        servers.append(server)
-        return server.wait_ready() if ready else server
-
-    yield start
-    for server in servers:
-        server.stop()
+    return start
 
 
 def by_logger(receiver):

@@ -9,7 +9,7 @@ import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from uwsgi_support import Receiver, Server, find_uwsgi, ledger, shared_plugin, wait_for
+from uwsgi_support import find_uwsgi, ledger, wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [
@@ -18,28 +18,6 @@ pytestmark = [
 ]
 PUT = "route-if = equal:${REQUEST_METHOD};PUT sentry:message=m"
 ALARMS = "alarm = direct sentry:\nprocesses = 1\nalarm-freq = 0"
-
-
-@pytest.fixture
-def receiver():
-    r = Receiver()
-    yield r
-    r.close()
-
-
-@pytest.fixture
-def serve(receiver, tmp_path):
-    """Start one server with these lines of ini; it is stopped at the end."""
-    servers = []
-
-    def start(lines, *, dsn=receiver.dsn, **keywords):
-        server = Server(UWSGI, shared_plugin(UWSGI), tmp_path, lines, dsn=dsn, **keywords)
-        servers.append(server)
-        return server.wait_ready()
-
-    yield start
-    for server in servers:
-        server.stop()
 
 
 @pytest.mark.parametrize("how", ["sentry-proxy", "http_proxy"])

@@ -18,8 +18,6 @@ from ports import free_port
 from uwsgi_support import (
     DEBIAN,
     ROOT,
-    Receiver,
-    Server,
     build_plugin,
     find_uwsgi,
     ledger,
@@ -33,33 +31,6 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 ROUTE = "route-if = equal:${REQUEST_METHOD};PUT sentry:message=m"
-
-
-@pytest.fixture(scope="session")
-def plugin():
-    return shared_plugin(UWSGI)
-
-
-@pytest.fixture
-def receiver():
-    r = Receiver()
-    yield r
-    r.close()
-
-
-@pytest.fixture
-def serve(plugin, receiver, tmp_path):
-    """Start one server with these lines of ini; it is stopped at the end."""
-    servers = []
-
-    def start(lines, *, dsn=receiver.dsn, ready=True, uwsgi=UWSGI, where=tmp_path, **keywords):
-        server = Server(uwsgi, shared_plugin(uwsgi), where, lines, dsn=dsn, **keywords)
-        servers.append(server)
-        return server.wait_ready() if ready else server
-
-    yield start
-    for server in servers:
-        server.stop()
 
 
 @pytest.fixture
@@ -196,12 +167,13 @@ application = RavenMiddleware(app, dsn=DSN)
     assert len(receiver.events) == 1
 
 
-def test_only_the_plugin_struct_is_exported(plugin):
+def test_only_the_plugin_struct_is_exported():
     """uWSGI loads plugins with RTLD_GLOBAL: no name of ours may meet another's."""
     nm = shutil.which("nm")
     if nm is None:
         pytest.skip("no nm on this machine")
-    done = subprocess.run([nm, "-D", "--defined-only", str(plugin)], capture_output=True, text=True, check=True)
+    command = [nm, "-D", "--defined-only", str(shared_plugin(UWSGI))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert [line.split()[-1] for line in done.stdout.splitlines()] == ["sentry_plugin"]
 
 
@@ -315,7 +287,7 @@ def test_tls_needs_a_certificate_that_is_trusted(serve, receiver, tmp_path):
     wait_for(lambda: len(receiver.events) == 2, "delivery without verification")
 
 
-def test_no_connection_outside_the_sender(serve, plugin):
+def test_no_connection_outside_the_sender(serve):
     """libcurl is linked, but master and workers never open a connection: without a sender there is none at all."""
     hits = []
     with socket.socket() as trap:

@@ -12,11 +12,12 @@ import socket
 import threading
 import time
 import zlib
+from functools import partial
 from pathlib import Path
 
 import jsonschema
 import pytest
-from uwsgi_support import Receiver, Server, find_uwsgi, shared_plugin, wait_for
+from uwsgi_support import find_uwsgi, wait_for
 from watch_support import (
     APP,
     GEVENT,
@@ -43,32 +44,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="session")
-def plugin():
-    return shared_plugin(UWSGI)
-
-
 @pytest.fixture
-def receiver():
-    r = Receiver()
-    yield r
-    r.close()
-
-
-@pytest.fixture
-def serve(plugin, receiver, tmp_path):
-    """Start one server with these lines of ini; it is stopped at the end."""
-    servers = []
-
-    def start(lines, **options):
-        options.setdefault("dsn", receiver.dsn)
-        options.setdefault("app", APP)
-        servers.append(Server(UWSGI, plugin, tmp_path, lines, **options))
-        return servers[-1].wait_ready()
-
-    yield start
-    for server in servers:
-        server.stop()
+def serve(serve):
+    """A server whose application can do what the watch is for."""
+    return partial(serve, app=APP)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,0 +1,29 @@
+"""Fixtures of the tests that start a real uWSGI with the plugin."""
+
+import pytest
+from uwsgi_support import Receiver, Server, find_uwsgi, shared_plugin
+
+UWSGI = find_uwsgi()
+
+
+@pytest.fixture
+def receiver():
+    """A server that takes what Sentry takes, and shows it."""
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def serve(receiver, tmp_path):
+    """Start one server with these lines of ini; it is stopped at the end."""
+    servers = []
+
+    def start(lines, *, dsn=receiver.dsn, ready=True, uwsgi=UWSGI, where=tmp_path, **keywords):
+        server = Server(uwsgi, shared_plugin(uwsgi), where, lines, dsn=dsn, **keywords)
+        servers.append(server)
+        return server.wait_ready() if ready else server
+
+    yield start
+    for server in servers:
+        server.stop()
