@@ -18,8 +18,8 @@ LDFLAGS = []
 LIBS = ["-lcurl"]
 
 CORE = [
-    "buffer", "dsn", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy", "note", "options", "packet",
-    "policy", "pool", "pystack", "request", "ring", "template", "trace", "watch", "wire",
+    "buffer", "dsn", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy", "note", "options",
+    "packet", "policy", "pool", "pystack", "request", "ring", "template", "trace", "watch", "wire",
 ]  # fmt: skip
 EDGE = [
     "capture", "http", "kernel", "ledger", "ledger_fold", "queue", "sender", "sender_house", "sender_reply", "source",
