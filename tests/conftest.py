@@ -1,5 +1,6 @@
 """What every test may rely on: support modules beside this file import by their plain name."""
 
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -13,6 +14,11 @@ with warnings.catch_warnings():
     # WebOb imports the standard library's deprecated cgi where that still exists; tests treat warnings as errors.
     warnings.simplefilter("ignore", DeprecationWarning)
     import webob  # noqa: F401
+
+# A run in the background (nohup, or `&` in a script) begins with SIGINT ignored, and so would every program that a test
+# starts and then ends as Ctrl-C does.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On a busy machine any example can take longer than hypothesis' 200 ms; the tests' own time limit stays.
 settings.register_profile("project", deadline=None)

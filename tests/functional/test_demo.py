@@ -57,8 +57,9 @@ def test_stopping_the_demo_leaves_no_process_behind(tmp_path, stop_signal):
         demo.send_signal(stop_signal)
         demo.wait(20)
     finally:
-        demo.kill()
-        demo.wait()
+        if demo.poll() is None:
+            demo.terminate()  # not SIGKILL: then nobody would stop what it started
+        demo.wait(30)
         demo.stdout.close()
     assert [] == processes_naming(mark)
 
