@@ -284,7 +284,7 @@ def test_tls_needs_a_certificate_that_is_trusted(serve, receiver, tmp_path):
     server.stop()
     server = serve(ROUTE + ",no_verify=1", dsn=dsn)
     server.get("/", "PUT")
-    wait_for(lambda: len(receiver.events) == 2, "delivery without verification")
+    wait_for(lambda: len(receiver.events) == 2, f"delivery without verification\n{server.text()}")
 
 
 def test_no_connection_outside_the_sender(serve):

@@ -610,7 +610,10 @@ def test_a_stack_overflow_has_its_stack(serve, receiver):
 @pytest.mark.parametrize(
     "line, said",
     [
-        ("sentry-watch = harakiri,earthquake", "sentry-watch: true, or a list of harakiri"),
+        (
+            "sentry-watch = harakiri,earthquake",
+            "sentry-watch: 'harakiri,earthquake' is not true, nor a list of harakiri",
+        ),
         ("sentry-watch = true\nsentry-watch-backlog = 0", "sentry-watch-backlog: 0 is outside 1..100 percent"),
         ("sentry-watch = true\nsentry-watch-storm = 0", "sentry-watch-storm: 0 is outside 1..1000 deaths"),
         ("sentry-watch = true\nsentry-watch-storm-seconds = 0", "sentry-watch-storm-seconds: 0 is outside 1..86400"),
