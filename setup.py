@@ -48,6 +48,7 @@ EXTRAS = {
         "kent>=2",
         "pytest>=8",
         "pytest-timeout>=2.3",
+        "pytest-xdist>=3.5",
         "sentry-sdk>=2",
         "WebTest>=3",
     ],

@@ -109,10 +109,10 @@ def test_test_takes_the_dsn_from_the_environment():
         (["status", "--watch", "0"], 2, "--watch: 0 s is outside"),
         (["retry-dead", "x"], 2, "unrecognized arguments: x"),
         (["build-plugin", "x"], 2, "unrecognized arguments: x"),
-        (["status", "--spool", "/nonexistent/spool"], 2, "does not exist"),
-        (["retry-dead", "--spool", "/nonexistent/spool"], 2, "does not exist"),
-        (["decode", "/nonexistent"], 2, "No such file"),
-        (["build-plugin", "--uwsgi", "/nonexistent/uwsgi"], 2, "no uwsgi found"),
+        (["status", "--spool", "/no-such-directory/spool"], 2, "does not exist"),
+        (["retry-dead", "--spool", "/no-such-directory/spool"], 2, "does not exist"),
+        (["decode", "/no-such-directory"], 2, "No such file"),
+        (["build-plugin", "--uwsgi", "/no-such-directory/uwsgi"], 2, "no uwsgi found"),
     ],
 )
 def test_every_error_is_one_line(arguments, code, words):
