@@ -144,23 +144,11 @@ static int read_item_header(void *ctx, hk_slice key, hk_slice value)
     return 0;
 }
 
-/* The line at the start of *rest, without its newline; *rest goes behind it. */
-static hk_slice take_line(hk_slice *rest)
-{
-    const char *end = rest->n == 0 ? NULL : memchr(rest->p, '\n', rest->n);
-    hk_slice line = *rest;
-
-    if (end != NULL)
-        line.n = (size_t)(end - rest->p);
-    *rest = hk_slice_from(*rest, end == NULL ? rest->n : line.n + 1);
-    return line;
-}
-
 static const char *read_item(hk_slice rest, hk_envelope *out)
 {
     item_header h = { 0, 0, 0, 0 };
     const char *start = rest.p;
-    hk_slice line = take_line(&rest);
+    hk_slice line = hk_slice_line(&rest);
 
     if (line.n > HK_ENVELOPE_MAX_HEADER || hk_jsonread_object(line, read_item_header, &h) != HK_OK)
         return "the item's header is not a JSON object";
@@ -168,7 +156,7 @@ static const char *read_item(hk_slice rest, hk_envelope *out)
         return "the item's type is not event or raven";
     if (h.has_length && (h.length < 0 || h.length > (double)rest.n))
         return "the item is shorter than its length says";
-    out->payload = h.has_length ? hk_slice_make(rest.p, (size_t)h.length) : take_line(&rest);
+    out->payload = h.has_length ? hk_slice_make(rest.p, (size_t)h.length) : hk_slice_line(&rest);
     if (out->payload.n == 0)
         return "the item is empty";
     out->item = hk_slice_make(start, (size_t)(out->payload.p + out->payload.n - start));
@@ -178,7 +166,7 @@ static const char *read_item(hk_slice rest, hk_envelope *out)
 
 static const char *read_file(hk_slice file, hk_envelope *out)
 {
-    hk_slice rest = file, line = take_line(&rest);
+    hk_slice rest = file, line = hk_slice_line(&rest);
 
     if (line.n > HK_ENVELOPE_MAX_HEADER || hk_jsonread_object(line, read_header, out) != HK_OK)
         return "the header line is not a JSON object with good values";

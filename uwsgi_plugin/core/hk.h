@@ -65,6 +65,18 @@ static inline hk_slice hk_slice_from(hk_slice s, size_t offset)
     return offset >= s.n ? hk_slice_make(s.p, 0) : hk_slice_make(s.p + offset, s.n - offset);
 }
 
+/* The line at the start of *rest, without its newline; *rest goes behind it. */
+static inline hk_slice hk_slice_line(hk_slice *rest)
+{
+    const char *end = rest->n == 0 ? NULL : memchr(rest->p, '\n', rest->n);
+    hk_slice line = *rest;
+
+    if (end != NULL)
+        line.n = (size_t)(end - rest->p);
+    *rest = hk_slice_from(*rest, end == NULL ? rest->n : line.n + 1);
+    return line;
+}
+
 /* s without spaces and tabs at both ends. */
 static inline hk_slice hk_slice_trim(hk_slice s)
 {

@@ -2,17 +2,6 @@
 
 #define MAX_STACK 250U
 
-static hk_slice take_line(hk_slice *rest)
-{
-    const char *end = rest->n == 0 ? NULL : memchr(rest->p, '\n', rest->n);
-    hk_slice line = *rest;
-
-    if (end != NULL)
-        line.n = (size_t)(end - rest->p);
-    *rest = hk_slice_from(*rest, end == NULL ? rest->n : line.n + 1);
-    return line;
-}
-
 /* "Thread 0x00007f... (most recent call first):", "Current thread 0x... [name] (most recent call first):" or, of one
  * thread, "Stack (most recent call first):". 1: a heading; *id is 0 where it tells none. */
 static int heading(hk_slice line, uint64_t *id, int *current)
@@ -69,7 +58,7 @@ static hk_slice find_thread(hk_slice text, uint64_t thread_id)
     int current;
 
     while (rest.n > 0) {
-        if (!heading(take_line(&rest), &id, &current))
+        if (!heading(hk_slice_line(&rest), &id, &current))
             continue;
         if (thread_id != 0 && id == thread_id)
             return rest;
@@ -88,7 +77,7 @@ hk_event_frame *hk_pystack_read(hk_slice text, uint64_t thread_id, hk_pool *pool
     size_t n = 0, i;
 
     *count = 0;
-    while (frames != NULL && n < MAX_STACK && rest.n > 0 && frame_of(take_line(&rest), pool, &frames[n]))
+    while (frames != NULL && n < MAX_STACK && rest.n > 0 && frame_of(hk_slice_line(&rest), pool, &frames[n]))
         n++;
     for (i = 0; frames != NULL && i < n / 2; i++) { /* faulthandler writes the innermost first */
         swap = frames[i];
