@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -112,14 +113,14 @@ def shared_plugin(uwsgi: str) -> Path:
     return build_plugin(uwsgi, Path(where))
 
 
-def wait_for(probe, what: str, limit_s: float = WAIT_S):
-    """The first true value of probe(); fails loudly when there is none in time."""
+def wait_for(probe, what: str | Callable[[], str], limit_s: float = WAIT_S):
+    """The first true value of probe(); fails loudly when there is none in time, with what a callable says then."""
     until = time.monotonic() + limit_s
     while True:
         value = probe()
         if value:
             return value
-        assert time.monotonic() < until, f"waited {limit_s:g} s for {what}"
+        assert time.monotonic() < until, f"waited {limit_s:g} s for {what() if callable(what) else what}"
         time.sleep(0.02)
 
 
@@ -249,7 +250,7 @@ sentry-spool = {self.spool}
         return self.log_path.read_text(errors="replace")
 
     def wait_ready(self) -> Server:
-        wait_for(lambda: self._answers() or self.process.poll() is not None, f"uWSGI to answer\n{self.text()}")
+        wait_for(lambda: self._answers() or self.process.poll() is not None, lambda: f"uWSGI to answer\n{self.text()}")
         assert self.process.poll() is None, self.text()
         return self
 

@@ -24,7 +24,7 @@ def put_route(options, condition="equal:${REQUEST_METHOD};PUT"):
 
 
 def one_event(receiver, server):
-    wait_for(lambda: receiver.events, f"an event\n{server.text()}")
+    wait_for(lambda: receiver.events, lambda: f"an event\n{server.text()}")
     wait_for(lambda: server.waiting() == 0, "an empty spool")
     assert len(receiver.events) == 1
     return receiver.events[0]
@@ -99,7 +99,7 @@ def test_defect_05_dsn_without_secret(serve, receiver):
     server.get("/", "PUT")
     server.get("/alarms?1")
     server.get("/boom")
-    wait_for(lambda: len(receiver.events) == 4, f"four events\n{server.text()}")
+    wait_for(lambda: len(receiver.events) == 4, lambda: f"four events\n{server.text()}")
     assert all("sentry_secret" not in headers["x-sentry-auth"] for _, headers, _ in receiver.requests)
 
 
@@ -109,7 +109,7 @@ def test_defect_06_exception_text_does_not_leak_into_the_next(serve, receiver):
     server.get("/boom?first")
     server.get("/big?70000")
     server.get("/boom?second")
-    wait_for(lambda: len(receiver.events) == 3, f"three events\n{server.text()}")
+    wait_for(lambda: len(receiver.events) == 3, lambda: f"three events\n{server.text()}")
     values = [e["exception"]["values"][0]["value"] for e in sorted(receiver.events, key=lambda e: e["timestamp"])]
     assert [len(value) for value in values] == [10, 8192, 11]
     assert values == ["boom first", "x" * 8189 + "...", "boom second"]
@@ -201,7 +201,7 @@ def test_defect_10_server_down_loses_nothing(serve, receiver):
     wait_for(lambda: server.pids() == [], "all processes to end")
     receiver.status = 200
     server = serve("processes = 1")
-    wait_for(lambda: server.waiting() == 0, f"delivery\n{server.text()}", 60)
+    wait_for(lambda: server.waiting() == 0, lambda: f"delivery\n{server.text()}", 60)
     assert sorted(receiver.texts()) == sorted(f"burst {i}" for i in range(300))
     counts = ledger(server.spool)
     assert counts["captured"] == counts["delivered"] == 300
@@ -236,7 +236,7 @@ def test_defect_10_burst_with_a_slow_server(serve, receiver, meanwhile):
         server = serve(lines)
     captured = wait_for(handed_over, "uWSGI's queue to be empty")
     receiver.delay_s = 0
-    wait_for(lambda: server.waiting() == 0, f"delivery\n{server.text()}", 60)
+    wait_for(lambda: server.waiting() == 0, lambda: f"delivery\n{server.text()}", 60)
     arrived = len(set(receiver.texts()))
     if meanwhile == "SIGKILL of all":
         # What was in uWSGI's socket went with it; one may have been counted and not yet written.
@@ -253,7 +253,7 @@ def test_defect_10_the_socket_for_alarms_has_room(serve, receiver):
         server.get("/alarms?400")
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
-    wait_for(lambda: ledger(server.spool)["captured"] == 400, f"400 alarms\n{server.text()}")
+    wait_for(lambda: ledger(server.spool)["captured"] == 400, lambda: f"400 alarms\n{server.text()}")
 
 
 def test_defect_11_replies_are_understood(serve, receiver):
@@ -303,7 +303,7 @@ def test_defect_11_old_servers(serve, receiver):
     """Sentry 5 gets version 3 at the store endpoint, Sentry 9 version 7 there, both with the secret."""
     server = serve(put_route("message=old,protocol=3,logger=a") + "\n" + put_route("message=store,api=store,logger=b"))
     server.get("/", "PUT")
-    wait_for(lambda: len(receiver.requests) == 2, f"both\n{server.text()}")
+    wait_for(lambda: len(receiver.requests) == 2, lambda: f"both\n{server.text()}")
     seen = {request[1]["x-sentry-auth"].partition(",")[0]: request for request in receiver.requests}
     path, headers, body = seen["Sentry sentry_version=3"]
     event = json.loads(zlib.decompress(base64.b64decode(body)))
@@ -322,5 +322,5 @@ def test_defect_12_documented_routes_work(serve, receiver):
     )
     server.get("/", "PUT")
     server.get("/help")
-    wait_for(lambda: len(receiver.events) == 2, f"both\n{server.text()}")
+    wait_for(lambda: len(receiver.events) == 2, lambda: f"both\n{server.text()}")
     assert sorted(receiver.texts()) == ["PUT IS NOT ALLOWED !!!", "help asked"]

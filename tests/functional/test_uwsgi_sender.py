@@ -2,6 +2,7 @@
 
 import base64
 import json
+import signal
 import socket
 import threading
 import time
@@ -27,7 +28,7 @@ def test_proxy(how, serve, receiver):
     lines, env = (f"sentry-proxy = {url}\n", {}) if how == "sentry-proxy" else ("", {"http_proxy": url})
     server = serve(lines + PUT, dsn="http://public@sentry.invalid/1", env=env)
     server.get("/", "PUT")
-    wait_for(lambda: receiver.requests, f"the request at the proxy\n{server.text()}")
+    wait_for(lambda: receiver.requests, lambda: f"the request at the proxy\n{server.text()}")
     assert receiver.requests[0][0] == "http://sentry.invalid/api/1/envelope/"
 
 
@@ -96,7 +97,7 @@ def test_many_at_once_over_kept_connections(serve):
     with Crowd(0.3) as crowd:
         server = serve(ALARMS, dsn=f"http://public@127.0.0.1:{crowd.server.server_address[1]}/1")
         server.get("/alarms?100")
-        wait_for(lambda: crowd.total >= 100, f"100 events\n{server.text()}", 60)
+        wait_for(lambda: crowd.total >= 100, lambda: f"100 events\n{server.text()}", 60)
         wait_for(lambda: server.waiting() == 0, "an empty spool")
     assert 8 <= crowd.most <= 16
     assert len(crowd.connections) <= 16
@@ -110,12 +111,35 @@ def test_a_server_that_hangs_leaves_connections_to_another(serve, receiver):
         lines = ALARMS.replace("sentry:", "sentry:timeout=100") + f"\n{PUT},dsn={receiver.dsn}"
         server = serve(lines, dsn=f"http://public@127.0.0.1:{crowd.server.server_address[1]}/1")
         server.get("/alarms?100")
-        wait_for(lambda: crowd.now == 12, f"the hanging server's share\n{server.text()}", 60)
+        wait_for(lambda: crowd.now == 12, lambda: f"the hanging server's share\n{server.text()}", 60)
         wait_for(lambda: server.waiting() == 100, "all of the events")
         server.get("/", "PUT")
-        wait_for(lambda: receiver.requests, f"the event for the other server\n{server.text()}", 60)
+        wait_for(lambda: receiver.requests, lambda: f"the event for the other server\n{server.text()}", 60)
         assert crowd.now == crowd.total == crowd.most == 12
         wait_for(lambda: server.waiting() == 100, "the others, which wait on")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGINT, signal.SIGKILL], ids=lambda s: s.name)
+def test_what_is_under_way_at_the_end_is_not_sent_again(signum, serve, receiver):
+    """uWSGI kills its gateways at a reload and a stop; the sender still waits for the replies that are due. Every event
+    arrives, and once; a stopped server leaves no process."""
+    receiver.delay_s = 0.3
+    server = serve(ALARMS)
+    server.get("/alarms?60")
+    wait_for(lambda: len(receiver.requests) > 3 and ledger(server.spool)["captured"] == 60, server.text)
+    first = server.sender_pid()
+    server.process.send_signal(signum)
+    if signum != signal.SIGHUP:
+        server.process.wait(10)
+        if signum == signal.SIGKILL:
+            wait_for(lambda: server.pids() == [], "the end of workers and sender")
+        assert server.pids() == []
+        assert server.waiting() > 0
+        server = serve(ALARMS)
+    wait_for(lambda: server.sender_pid() != first, server.text)
+    wait_for(lambda: server.waiting() == 0, lambda: f"delivery\n{server.text()}", 60)
+    assert sorted(receiver.texts()) == sorted(f"burst {i}" for i in range(60))
+    assert ledger(server.spool)["delivered"] == 60
 
 
 def test_timeout_travels_with_the_event(serve, receiver):
@@ -123,7 +147,7 @@ def test_timeout_travels_with_the_event(serve, receiver):
     receiver.delay_s = 8
     server = serve(PUT + ",timeout=1")
     server.get("/", "PUT")
-    wait_for(lambda: "timed out after 1" in server.text().lower(), f"the end of the try\n{server.text()}")
+    wait_for(lambda: "timed out after 1" in server.text().lower(), lambda: f"the end of the try\n{server.text()}")
     assert server.waiting() == 1
 
 
@@ -133,9 +157,9 @@ def test_client_report(serve, receiver):
     receiver.status = 400
     server = serve(PUT)
     server.get("/", "PUT")
-    wait_for(lambda: list((server.spool / "dead").iterdir()), f"the refusal\n{server.text()}")
+    wait_for(lambda: list((server.spool / "dead").iterdir()), lambda: f"the refusal\n{server.text()}")
     receiver.status = 200
-    wait_for(lambda: receiver.requests, f"the report\n{server.text()}", 90)
+    wait_for(lambda: receiver.requests, lambda: f"the report\n{server.text()}", 90)
     path, headers, body = receiver.requests[0]
     assert path == "/api/1/envelope/" and "sentry_key=publickey" in headers["x-sentry-auth"]
     _, item, payload = body.split(b"\n", 2)

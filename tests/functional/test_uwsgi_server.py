@@ -54,7 +54,7 @@ def test_hook_asap_as_root_writes_for_the_later_user(serve, receiver, passable, 
     receiver.status = 503
     server = serve(f"uid = {user}\nhook-asap = sentry:message=asap\n{more}\n" + ROUTE, uwsgi=uwsgi, where=passable)
     server.get("/", "PUT")
-    wait_for(lambda: server.waiting() == 2, f"both in the spool\n{server.text()}")
+    wait_for(lambda: server.waiting() == 2, lambda: f"both in the spool\n{server.text()}")
     nobody = pwd.getpwnam("nobody").pw_uid
     for path in [server.spool, *server.spool.rglob("*")]:
         assert path.stat().st_uid == nobody, path
@@ -131,7 +131,7 @@ def test_debug_masks_key_and_secret(serve, receiver):
     """debug logs the request that is sent, without key and secret."""
     server = serve(ROUTE + ",debug=1")
     server.get("/", "PUT")
-    wait_for(lambda: "HTTP status 200" in server.text(), f"the debug lines\n{server.text()}")
+    wait_for(lambda: "HTTP status 200" in server.text(), lambda: f"the debug lines\n{server.text()}")
     lines = [line for line in server.text().splitlines() if "[sentry] debug" in line]
     assert len(lines) == 2 and "key and secret masked" in lines[0]
     assert "secretkey" not in "".join(lines) and "publickey" not in "".join(lines)
@@ -160,7 +160,7 @@ application = RavenMiddleware(app, dsn=DSN)
         home=True,
     )
     server.get("/boom")
-    event = wait_for(lambda: receiver.events, f"the event\n{server.text()}")[0]
+    event = wait_for(lambda: receiver.events, lambda: f"the event\n{server.text()}")[0]
     assert event["exception"]["values"][-1]["value"] == "seen by the middleware"
     assert "," not in server.get("/")[1]  # one thread, uWSGI's own
     wait_for(lambda: ledger(server.spool)["discarded.event_processor"] == 1, "the double to be dropped")
@@ -276,16 +276,16 @@ def test_tls_needs_a_certificate_that_is_trusted(serve, receiver, tmp_path):
     dsn = f"https://publickey@localhost:{receiver.port}/1"
     server = serve(ROUTE, dsn=dsn)
     server.get("/", "PUT")
-    wait_for(lambda: "certificate" in server.text(), f"the refusal in the log\n{server.text()}")
+    wait_for(lambda: "certificate" in server.text(), lambda: f"the refusal in the log\n{server.text()}")
     assert receiver.requests == [] and server.waiting() == 1
     server.stop()
     server = serve(f"sentry-ca = {certificate}\n" + ROUTE, dsn=dsn)
-    wait_for(lambda: len(receiver.events) == 1, f"delivery of what waited\n{server.text()}", 60)
+    wait_for(lambda: len(receiver.events) == 1, lambda: f"delivery of what waited\n{server.text()}", 60)
     wait_for(lambda: server.waiting() == 0, "an empty spool")  # or the next sender would try it once more, verifying
     server.stop()
     server = serve(ROUTE + ",no_verify=1", dsn=dsn)
     server.get("/", "PUT")
-    wait_for(lambda: len(receiver.events) == 2, f"delivery without verification\n{server.text()}")
+    wait_for(lambda: len(receiver.events) == 2, lambda: f"delivery without verification\n{server.text()}")
 
 
 def test_no_connection_outside_the_sender(serve):
@@ -301,7 +301,7 @@ def test_no_connection_outside_the_sender(serve):
         server.get("/", "PUT")
         server.get("/boom")
         server.get("/alarms?3")
-        wait_for(lambda: server.waiting() >= 4, f"events in the spool\n{server.text()}")
+        wait_for(lambda: server.waiting() >= 4, lambda: f"events in the spool\n{server.text()}")
         try:
             hits.append(trap.accept())
         except TimeoutError:

@@ -59,7 +59,7 @@ def test_harakiri(serve, receiver, mode, path, function):
     in_background(server, path)
     # Younger, and they outlast the limit: one that ends on the same worker would take the worker's one timer with it.
     threading.Timer(1, in_background, (server, *["/hold?5"] * 3)).start()
-    wait_for(lambda: transaction in [e["transaction"] for e in receiver.events], f"a harakiri\n{server.text()}")
+    wait_for(lambda: transaction in [e["transaction"] for e in receiver.events], lambda: f"a harakiri\n{server.text()}")
     wait_for(lambda: server.waiting() == 0, "an empty spool")
     (event,) = [e for e in receiver.events if e["transaction"] == transaction]
     # Those beside may go over the limit too, one by one; nobody else says anything, and nobody is told as killed.
@@ -187,7 +187,7 @@ def test_slow_request_is_told_once_and_lives(serve, receiver, mode):
     server = serve("sentry-watch = true\nsentry-watch-slow = 1\n" + mode)
     hold_three(server, 0.4)
     assert (200, "slept well") == server.get("/slow")
-    wait_for(lambda: receiver.events and server.waiting() == 0, f"an event\n{server.text()}")
+    wait_for(lambda: receiver.events and server.waiting() == 0, lambda: f"an event\n{server.text()}")
     if mode != GEVENT:  # there a thread that sleeps makes all of its requests slow
         assert 1 == len(receiver.events), receiver.texts()
     (event,) = [e for e in receiver.events if e["transaction"] == "GET /slow"]
@@ -199,7 +199,7 @@ def test_slow_requests_of_one_worker_are_all_told(serve, receiver):
     """Two threads of one worker, both slow: one event each, with the stack of its own thread."""
     server = serve("sentry-watch = true\nsentry-watch-slow = 1\nprocesses = 1\nthreads = 2\nenable-threads = true")
     in_background(server, "/slow", "/hold?4")
-    wait_for(lambda: len(receiver.events) == 2, f"two events\n{server.text()}")
+    wait_for(lambda: len(receiver.events) == 2, lambda: f"two events\n{server.text()}")
     assert {"GET /slow": "stuck_in_python", "GET /hold": "hold"} == {
         e["transaction"]: functions(e)[-1] for e in receiver.events
     }
@@ -212,7 +212,9 @@ def test_another_program_in_the_place_of_a_worker_is_not_signalled(serve, receiv
     )
     pid = int(server.get("/")[1])
     in_background(server, "/exec")
-    wait_for(lambda: "GET /exec" in [e["transaction"] for e in receiver.events], f"a slow request\n{server.text()}")
+    wait_for(
+        lambda: "GET /exec" in [e["transaction"] for e in receiver.events], lambda: f"a slow request\n{server.text()}"
+    )
     assert "sleep" == Path(f"/proc/{pid}/comm").read_text().strip()
 
 
@@ -244,7 +246,9 @@ def test_listen_queue(serve, receiver, kind):
         in_background(server, "/victim?5")
         wait_for((server.tmp_path / "victim.pid").exists, "the request to run")
         clients = fill(address, 6)
-        wait_for(lambda n=number: len(receiver.events) == n, f"event {number} {receiver.texts()}\n{server.text()}")
+        wait_for(
+            lambda n=number: len(receiver.events) == n, lambda: f"event {number} {receiver.texts()}\n{server.text()}"
+        )
         time.sleep(2.2)  # two more looks
         for s in clients:
             s.close()
@@ -533,7 +537,7 @@ def test_a_crash_names_what_the_application_reported_before(serve, receiver):
     """The suspect has the id of the event that was reported in the same request: the inbox links the two."""
     server = serve("sentry-watch = true\n" + PREFORK, app=WITH_MIDDLEWARE, env={"TEST_DSN": receiver.dsn})
     server.crash("/report-and-crash")
-    wait_for(lambda: len(receiver.events) == 2, f"two events\n{server.text()}")
+    wait_for(lambda: len(receiver.events) == 2, lambda: f"two events\n{server.text()}")
     reported, crashed = sorted(receiver.events, key=lambda event: event["timestamp"])
     assert "segfault" == crashed["tags"]["uwsgi.event"] and reported["event_id"] == suspect(crashed)["event_id"]
     assert f"event:{reported['event_id']}" in summarise(read_event(crashed)).links
@@ -577,7 +581,7 @@ def test_without_the_middleware(serve, receiver, importing):
     server = serve((lines or "sentry-watch = true\nsentry-watch-slow = 1\n") + PREFORK, app=NO_BRIDGE, home=importing)
     assert (200, "slept well") == server.get("/slow")
     server.crash("/segfault")
-    wait_for(lambda: len(receiver.events) == 2 and server.waiting() == 0, f"two events\n{server.text()}")
+    wait_for(lambda: len(receiver.events) == 2 and server.waiting() == 0, lambda: f"two events\n{server.text()}")
     assert ["segfault", "slow"] == sorted(kinds(receiver))
     for event in receiver.events:
         assert importing == ("stacktrace" in event["exception"]["values"][0])

@@ -1,4 +1,9 @@
-/* gateway.c: the sender's own process. libcurl is used here and nowhere else. */
+/* gateway.c: the sender's own process. libcurl is used here and nowhere else.
+ *
+ * uWSGI kills its gateways with SIGKILL when it stops or reloads; what was under way then, the next sender would send a
+ * second time. So the gateway itself only waits for the sender, its child. When the gateway dies, the child is told,
+ * waits for the replies that are due, and ends.
+ */
 #include "glue.h"
 
 #include "../edge/http.h"
@@ -7,11 +12,14 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 #define TURN_MS 100       /* how often new/ is looked at */
-#define PATIENCE_MS 1000U /* for requests under way when the server stops */
+#define PATIENCE_MS 2000U /* for requests under way when the server stops */
+#define MARGIN_MS 500U    /* a busy machine's */
 
 static volatile sig_atomic_t stopping;
+static pid_t *sender_pid; /* shared: 0 when there is none */
 
 static void stop(int signum)
 {
@@ -30,36 +38,32 @@ static int drop_root(void)
         return 0;
     if (setgroups(1, &gid) != 0 || setgid(gid) != 0 || setuid(uid) != 0)
         return -1;
-    /* A change of user forgets this: without it the sender would outlive the master. */
+    /* A change of user forgets this: without it the gateway would outlive the master. */
     return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
 
-static void run(int id, void *data)
+/* The master would start another at once. */
+static void give_up(const char *why)
+{
+    hk_sys_log("[sentry] the sender cannot start: %s", why);
+    sleep(10);
+    _exit(1);
+}
+
+static void deliver(hk_spool *spool)
 {
     hk_http_options http_options = { hk_glue.ca, hk_glue.proxy, HK_SENDER_CONNECTIONS };
     hk_sender_options options = { HK_SENDER_CONNECTIONS, 0, 1 };
-    hk_spool *spool = data;
     hk_transport transport;
     hk_sender *sender;
     hk_http *http;
     uint64_t until;
 
-    (void)id;
-    uwsgi_unix_signal(SIGTERM, stop);
-    uwsgi_unix_signal(SIGINT, stop);
-    if (drop_root() < 0) {
-        hk_sys_log("[sentry] the sender cannot drop root: %s", strerror(errno));
-        sleep(10); /* the master would respawn it at once */
-        _exit(1);
-    }
     http = hk_http_new(&http_options);
     transport = hk_http_transport(http);
     sender = http == NULL ? NULL : hk_sender_new(spool, &transport, &options);
-    if (sender == NULL) {
-        hk_sys_log("[sentry] the sender cannot start: libcurl or memory");
-        sleep(10);
-        _exit(1);
-    }
+    if (sender == NULL)
+        give_up("libcurl or memory");
     while (!stopping)
         hk_sender_turn(sender, TURN_MS);
     hk_sender_last_report(sender);
@@ -67,8 +71,44 @@ static void run(int id, void *data)
     while (hk_sender_under_way(sender) > 0 && hk_sys_monotonic_ms() < until)
         hk_sender_drain(sender, TURN_MS);
     hk_sender_free(sender);
-    hk_http_free(http);
+    /* Not hk_http_free: it would wait for a name that is being looked up. */
+}
+
+static void run(int id, void *data)
+{
+    pid_t gateway = getpid(), sender;
+
+    (void)id;
+    if (drop_root() < 0)
+        give_up(strerror(errno));
+    uwsgi_unix_signal(SIGTERM, stop);
+    uwsgi_unix_signal(SIGINT, stop);
+    sender = fork();
+    if (sender < 0)
+        give_up(strerror(errno));
+    if (sender == 0) {
+        *sender_pid = getpid();
+        if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 || getppid() != gateway)
+            stopping = 1;
+        deliver(data);
+        (void)__sync_bool_compare_and_swap(sender_pid, getpid(), 0); /* another may have come */
+        _exit(0);
+    }
+    while (waitpid(sender, NULL, 0) < 0 && errno == EINTR)
+        if (stopping)
+            (void)kill(sender, SIGTERM);
     _exit(0);
+}
+
+/* In the master when it stops or execs itself anew: the gateway was killed by then. */
+void hk_gateway_wait(void)
+{
+    uint64_t until = hk_sys_monotonic_ms() + PATIENCE_MS + MARGIN_MS;
+    pid_t pid;
+
+    while (sender_pid != NULL && (pid = *(volatile pid_t *)sender_pid) != 0 && kill(pid, 0) == 0
+           && hk_sys_monotonic_ms() < until)
+        usleep(1000);
 }
 
 void hk_gateway_register(void)
@@ -84,5 +124,6 @@ void hk_gateway_register(void)
     }
     if (!uwsgi.master_process)
         hk_sys_log("[sentry] no master: the sender runs, but nobody starts it again and nobody watches");
+    sender_pid = uwsgi_calloc_shared(sizeof *sender_pid);
     register_gateway("uWSGI sentry sender", run, spool);
 }

@@ -53,6 +53,7 @@ void hk_clamp_install(void); /* exception texts stay inside uWSGI's 16-bit lengt
 void hk_pipes_widen(void); /* more alarms and exceptions fit into uWSGI's own sockets */
 void hk_pipes_drain(void); /* wait until the plugin has what is in them */
 void hk_gateway_register(void);
+void hk_gateway_wait(void); /* for the sender to end, when the server does */
 /* The watch: watch.h has what its files share. */
 void hk_watch_share(void);        /* in the master, before any fork */
 void hk_watch_register(void);     /* the functions that a worker calls */

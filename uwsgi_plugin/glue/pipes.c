@@ -54,8 +54,6 @@ void hk_pipes_drain(void)
     uint64_t now = hk_sys_monotonic_ms(), until = now + PATIENCE_MS, moved = now;
     int alarms_marked = 0, exceptions_marked = 0, bytes, before = 0;
 
-    if (getpid() != uwsgi.mypid)
-        return; /* a child that could not exec: it has no such threads */
     do {
         alarms_marked = alarms_marked || send_mark(uwsgi.alarm_thread);
         exceptions_marked = exceptions_marked || send_mark(uwsgi.exception_handler_thread);

@@ -126,6 +126,15 @@ static void post_fork(void)
     hk_watch_worker_start();
 }
 
+/* The master ends, or execs itself anew; its workers and gateways are gone. */
+static void master_cleanup(void)
+{
+    if (getpid() != uwsgi.mypid)
+        return; /* a child that could not exec */
+    hk_pipes_drain();
+    hk_gateway_wait();
+}
+
 __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
     .name = "sentry",
     .options = options,
@@ -134,7 +143,7 @@ __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
     .post_init = post_init,
     .preinit_apps = preinit_apps,
     .post_fork = post_fork,
-    .master_cleanup = hk_pipes_drain,
+    .master_cleanup = master_cleanup,
     .harakiri = hk_watch_harakiri,
     .master_cycle = hk_watch_cycle,
     .atexit = hk_watch_worker_end,
