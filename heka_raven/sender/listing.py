@@ -31,6 +31,7 @@ class Listing:
         tick = time.monotonic()
         if tick < self._again_at or (self._once and self.done):
             return []
+        now = time.time()  # before the listing: it may take longer than a directory is recent
         mtime_ns = self._spool.new_mtime_ns()
         if mtime_ns == self._mtime_ns:
             return []
@@ -38,7 +39,7 @@ class Listing:
         cost_s = time.monotonic() - tick
         if cost_s > TICK_S / LIST_SHARE:
             self._again_at = tick + cost_s * LIST_SHARE
-        recent = abs(time.time() - mtime_ns / 1e9) < FRESH_MTIME_S
+        recent = abs(now - mtime_ns / 1e9) < FRESH_MTIME_S
         self._mtime_ns = -1 if recent else mtime_ns
         self.done = True
         return names

@@ -14,6 +14,7 @@ from heka.config import client_from_dict_config
 from heka.exceptions import ConfigError
 from heka_raven import spool as spool_module
 from heka_raven.ledger import read_snapshot
+from heka_raven.sender.listing import FRESH_MTIME_S, Listing
 from heka_raven.spool import Spool, parse_name
 from heka_raven.spool_path import SpoolError, resolve_spool_path
 from heka_raven.streams import SpoolStream
@@ -388,3 +389,27 @@ def test_nothing_is_left_open(tmp_path):
     for _ in range(1000):
         stream.write_event(ID, "http://a@b/1", b"{}")
     assert before == (len(os.listdir("/proc/self/fd")), threading.active_count())
+
+
+def test_a_file_that_comes_while_a_slow_listing_ends(tmp_path, monkeypatch):
+    """It may leave the directory's time as it was: then new/ is listed once more, however long the listing took."""
+    spool = Spool(str(tmp_path / "spool"))
+    assert spool.put(ID, b"envelope")
+    listing, names = Listing(spool), spool.names
+
+    def slow():
+        found, info = names(), os.stat(tmp_path / "spool" / "new")
+        assert spool.put(ID[::-1], b"envelope")
+        os.utime(tmp_path / "spool" / "new", ns=(info.st_atime_ns, info.st_mtime_ns))  # the same tick of its clock
+        time.sleep(1.1 * FRESH_MTIME_S)
+        return found
+
+    monkeypatch.setattr(spool, "names", slow)
+    assert 1 == len(listing.look())
+    monkeypatch.undo()
+    until = time.monotonic() + 20  # the next listing waits in proportion to the cost of the last
+    found = []
+    while not found and time.monotonic() < until:
+        found = listing.look()
+        time.sleep(0.02)
+    assert 2 == len(found)

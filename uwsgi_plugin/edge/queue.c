@@ -162,7 +162,7 @@ int hk_queue_refresh(hk_queue *q, int new_fd, uint64_t now_ms, int force)
     struct stat st;
     hk_queue_entry *fresh;
     size_t n = 0;
-    uint64_t took;
+    uint64_t took, looked_ms = hk_sys_now_ns() / 1000000U;
 
     if (!force && now_ms < q->next_list_ms)
         return 0;
@@ -179,9 +179,9 @@ int hk_queue_refresh(hk_queue *q, int new_fd, uint64_t now_ms, int force)
     q->count = n;
     took = hk_sys_monotonic_ms() - now_ms;
     q->next_list_ms = now_ms + took * 20;
-    /* A file that came within the same tick of the clock would not change the mtime: look once more. */
-    q->listed = (uint64_t)st.st_mtim.tv_sec * 1000U + (uint64_t)st.st_mtim.tv_nsec / 1000000U + 50U
-        < hk_sys_now_ns() / 1000000U;
+    /* A file that came within the same tick of the clock would not change the mtime: look once more. By the time before
+     * the listing, which may take longer than that. */
+    q->listed = (uint64_t)st.st_mtim.tv_sec * 1000U + (uint64_t)st.st_mtim.tv_nsec / 1000000U + 50U < looked_ms;
     q->mtime = st.st_mtim;
     return 1;
 }
