@@ -417,6 +417,11 @@ static void sources(void)
     CHECK(f[1].line_text.n == 0 && f[2].line_text.n == 0 && f[3].line_text.n == 0);
     CHECK_TEXT("line 1", f[4].line_text);
     CHECK(f[4].before.n == 0);
+    CHECK(chdir(folder) == 0);
+    f[1].file = hk_slice_of("a.py"), f[1].line = 2;
+    hk_source_fill(&f[1], 1, getuid(), getgid(), 1000, &pool);
+    CHECK_TEXT("line 2", f[1].line_text);
+    CHECK(chdir("/") == 0);
     memset(&f[0].line_text, 0, sizeof f[0].line_text);
     chmod(good, 0600);
     if (geteuid() == 0) { /* root looks for another user: what that one may not read stays closed */

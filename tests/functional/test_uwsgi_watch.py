@@ -126,6 +126,14 @@ def test_exit_of_the_application(serve, receiver, mode, status):
     assert "leave" == functions(event)[-1]
 
 
+def test_source_lines_of_a_relative_name(serve, receiver):
+    """wsgi-file = app.py gives frames with a relative name: their lines are read below the server's directory."""
+    server = serve("sentry-watch = true\nwsgi-file = app.py\n" + PREFORK)
+    server.crash("/exit?7,1")
+    frame = one_event(receiver, server, "exit")["exception"]["values"][0]["stacktrace"]["frames"][-1]
+    assert ("app.py", "    os._exit(status)") == (frame["filename"], frame["context_line"])
+
+
 def test_programs_that_the_application_starts_get_no_descriptor(serve, receiver):
     """A program started with all that is not close-on-exec has neither the stack's memory file nor the spool."""
     server = serve("sentry-watch = true\n" + PREFORK)

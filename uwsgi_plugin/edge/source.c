@@ -14,7 +14,7 @@
 
 static int is_source(hk_slice file)
 {
-    return file.n > 3 && file.n < 4096 && file.p[0] == '/' && memcmp(file.p + file.n - 3, ".py", 3) == 0
+    return file.n > 3 && file.n < 4096 && memcmp(file.p + file.n - 3, ".py", 3) == 0
         && memchr(file.p, 0, file.n) == NULL;
 }
 
