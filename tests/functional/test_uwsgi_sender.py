@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import signal
 import socket
 import threading
@@ -10,6 +11,7 @@ import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from ports import free_port
 from uwsgi_support import find_uwsgi, ledger, wait_for
 
 UWSGI = find_uwsgi()
@@ -140,6 +142,30 @@ def test_what_is_under_way_at_the_end_is_not_sent_again(signum, serve, receiver)
     wait_for(lambda: server.waiting() == 0, lambda: f"delivery\n{server.text()}", 60)
     assert sorted(receiver.texts()) == sorted(f"burst {i}" for i in range(60))
     assert ledger(server.spool)["delivered"] == 60
+
+
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGKILL], ids=lambda s: s.name)
+def test_a_sender_that_outlives_its_server_is_in_nobodys_way(signum, serve, receiver):
+    """A sender that does not end, as one that waits for a name server or a disk, keeps no socket of the server: the
+    next one has its addresses at once."""
+    lines = f"stats = 127.0.0.1:{free_port()}\nshared-socket = 127.0.0.1:{free_port()}\n{PUT}"
+    server = serve(lines)
+    first = server.sender_pid()
+    os.kill(first, signal.SIGSTOP)
+    try:
+        server.process.send_signal(signum)
+        if signum == signal.SIGHUP:
+            wait_for(lambda: server.text().count("Stats server enabled") == 2, server.text)
+        else:
+            server.process.wait(10)
+            wait_for(lambda: server.pids() == [first], "the end of all others")
+            server = serve(lines)
+        assert server._answers(), server.text()
+        server.get("/", "PUT")
+        wait_for(lambda: server.waiting() == 1, server.text)
+    finally:
+        os.kill(first, signal.SIGCONT)
+    wait_for(lambda: len(receiver.events) == 1, lambda: f"the event, by the next sender\n{server.text()}")
 
 
 def test_timeout_travels_with_the_event(serve, receiver):

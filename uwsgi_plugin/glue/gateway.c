@@ -17,6 +17,7 @@
 #define TURN_MS 100       /* how often new/ is looked at */
 #define PATIENCE_MS 2000U /* for requests under way when the server stops */
 #define MARGIN_MS 500U    /* a busy machine's */
+#define MAX_FD 65536     /* nobody has that many open; the limit may be a thousand million */
 
 static volatile sig_atomic_t stopping;
 static pid_t *sender_pid; /* shared: 0 when there is none */
@@ -50,6 +51,21 @@ static void give_up(const char *why)
     _exit(1);
 }
 
+/* The sender may outlive the server: a socket or a locked file of it would be in the way of the next server. */
+static void close_others(const hk_spool *s)
+{
+    const int own[] = { s->root_fd, s->new_fd, s->tmp_fd, s->dead_fd, s->state_fd, s->ledger_fd };
+    size_t i;
+    int fd;
+
+    for (fd = 3; (rlim_t)fd < uwsgi.max_fd && fd < MAX_FD; fd++) {
+        for (i = 0; i < sizeof own / sizeof own[0] && own[i] != fd; i++)
+            ;
+        if (i == sizeof own / sizeof own[0])
+            close(fd);
+    }
+}
+
 static void deliver(hk_spool *spool)
 {
     hk_http_options http_options = { hk_glue.ca, hk_glue.proxy, HK_SENDER_CONNECTIONS };
@@ -81,26 +97,26 @@ static void run(int id, void *data)
     (void)id;
     if (drop_root() < 0)
         give_up(strerror(errno));
-    uwsgi_unix_signal(SIGTERM, stop);
-    uwsgi_unix_signal(SIGINT, stop);
     sender = fork();
     if (sender < 0)
         give_up(strerror(errno));
     if (sender == 0) {
         *sender_pid = getpid();
+        uwsgi_unix_signal(SIGTERM, stop);
+        uwsgi_unix_signal(SIGINT, stop);
         if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 || getppid() != gateway)
             stopping = 1;
+        close_others(data);
         deliver(data);
         (void)__sync_bool_compare_and_swap(sender_pid, getpid(), 0); /* another may have come */
         _exit(0);
     }
     while (waitpid(sender, NULL, 0) < 0 && errno == EINTR)
-        if (stopping)
-            (void)kill(sender, SIGTERM);
+        ;
     _exit(0);
 }
 
-/* In the master when it stops or execs itself anew: the gateway was killed by then. */
+/* In the master when it stops: the gateway was killed by then, and who stopped the server may end what is left of it. */
 void hk_gateway_wait(void)
 {
     uint64_t until = hk_sys_monotonic_ms() + PATIENCE_MS + MARGIN_MS;

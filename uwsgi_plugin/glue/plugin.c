@@ -132,7 +132,9 @@ static void master_cleanup(void)
     if (getpid() != uwsgi.mypid)
         return; /* a child that could not exec */
     hk_pipes_drain();
-    hk_gateway_wait();
+    /* A reload does not wait: nobody answers requests meanwhile, and the next sender waits for the lock. */
+    if (!uwsgi_instance_is_reloading || uwsgi_instance_is_dying || uwsgi.exit_on_reload)
+        hk_gateway_wait();
 }
 
 __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
