@@ -88,13 +88,17 @@ def module_name(cls: type) -> str:
     return module if type(module) is str else ""
 
 
+def qualified_name(cls: type) -> str:
+    """The class's name with those of the classes and functions that it stands in."""
+    name = _type_qualname(cls)
+    return name if type(name) is str else bare_name(cls)
+
+
 def type_name(cls: type) -> str:
     """``module.Class``; built-in types without the module."""
     module = module_name(cls)
-    qualname = _type_qualname(cls)
-    if type(qualname) is not str:
-        qualname = bare_name(cls)
-    text: str = qualname if module in ("", "builtins") else f"{module}.{qualname}"
+    qualname = qualified_name(cls)
+    text = qualname if module in ("", "builtins") else f"{module}.{qualname}"
     return text if len(text) <= 200 else text[:199] + "…"
 
 

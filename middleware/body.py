@@ -187,7 +187,13 @@ class Watched:
 
     def _iter(self) -> Iterator[bytes]:
         found: Any = _run(self._state, self._environ, False, iter, self._body)
-        return self if found is self._body else iter(watch(found, self._state, self._environ))
+        if found is self._body:
+            return self
+        if type(found) is GeneratorType:
+            # The body may hold it and go on with it at its next iter(): what stands for it must not close it when it is
+            # dropped, as a generator of ours would.
+            return _STAND_INS.class_for(GeneratorType)(found, self._state, self._environ)  # type: ignore[no-any-return]
+        return iter(watch(found, self._state, self._environ))
 
     def _step(self) -> bytes:
         state = self._state

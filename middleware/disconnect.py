@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
+from heka_raven.capture import traceback_of
 from heka_raven.uwsgi_bridge import in_uwsgi
 
 # Exceptions with no other meaning.
@@ -58,7 +59,7 @@ def is_disconnect(error: BaseException, names: Iterable[str], environ: dict[str,
     if not issubclass(type(error), (ConnectionError, TimeoutError)):
         return False
     source = environ.get("wsgi.input")
-    traceback = error.__traceback__
+    traceback = traceback_of(error)
     while traceback is not None:
         if _is_server(traceback.tb_frame, source):
             return True

@@ -11,13 +11,12 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from heka_raven.middleware.disconnect import is_disconnect
+from heka_raven.typefacts import module_name, mro_of, qualified_name
 
 if TYPE_CHECKING:
     from heka_raven.middleware.options import MiddlewareOptions
 
 Environ = dict[str, Any]
-
-_mro = type.__dict__["__mro__"].__get__
 
 # Exceptions by which frameworks answer a request; each with the attributes that may hold the status.
 HTTP_EXCEPTIONS = {
@@ -44,7 +43,7 @@ class Verdict(Enum):
 
 def class_names(kind: type) -> Iterable[str]:
     """``module.qualname`` of *kind* and its bases."""
-    return [f"{base.__module__}.{base.__qualname__}" for base in _mro(kind)]
+    return [f"{module_name(base)}.{qualified_name(base)}" for base in mro_of(kind)]
 
 
 class Policy:
@@ -91,7 +90,7 @@ class Policy:
 def _is_failure(error: BaseException) -> bool:
     """Whether a SystemExit means that something went wrong."""
     code = vars(SystemExit)["code"].__get__(error)
-    return code is not None and not (isinstance(code, int) and code == 0)
+    return code is not None and not (issubclass(type(code), int) and int.__int__(code) == 0)
 
 
 def _is_answer(error: BaseException, names: Iterable[str]) -> bool:
@@ -116,4 +115,4 @@ def _is_expected(kind: type, expected: Any) -> bool:
     """Whether *kind* is among the classes in ``environ['paste.expected_exceptions']``."""
     if not isinstance(expected, (list, tuple, set, frozenset)):
         return False
-    return any(isinstance(item, type) and item in _mro(kind) for item in expected)
+    return any(item is base for item in expected for base in mro_of(kind))

@@ -67,7 +67,7 @@ def describe(
         data=None if tee is None else _fact(lambda: describe_body(copy, tee)),
         env=env,
     )
-    facts.user = find_user(copy, context.get("user"), address)
+    facts.user = _fact(lambda: find_user(copy, context.get("user"), address))
     facts.tags = _mapping(context.get("tags"))
     facts.extra = _mapping(context.get("extra"))
     facts.fingerprint = _texts(context.get("fingerprint"))

@@ -3,6 +3,7 @@
 import io
 import json
 from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,28 @@ from heka_raven.middleware.culprit import transaction
 from heka_raven.middleware.request import client_address, describe
 from heka_raven.middleware.tee import InputTee
 from heka_raven.middleware.trace import parse_trace
+
+
+class FailingUser(Mapping):
+    """A user who is looked up in a database that is down."""
+
+    def __getitem__(self, name):
+        raise ConnectionError
+
+    def __iter__(self):
+        raise ConnectionError
+
+    def __len__(self):
+        raise ConnectionError
+
+
+@pytest.mark.parametrize("key", ["heka_raven.user", "repoze.who.identity"])
+def test_a_user_who_cannot_be_asked(key):
+    """A user's object that fails costs the user, not the rest of what is known of the request."""
+    facts = describe(make_environ(**{key: FailingUser()}))
+    assert facts.user is None
+    assert "/there" in facts.request["url"]
+    assert "GET /there" == facts.transaction
 
 
 def test_a_whole_request():

@@ -350,6 +350,24 @@ def test_generator_that_was_not_begun_runs_nothing():
     assert [] == ran
 
 
+def test_a_body_goes_on_where_its_first_iterator_stopped():
+    """A layer that looks at the first chunk and drops its iterator: the generator that the body holds is not closed."""
+
+    class Body:
+        def __init__(self):
+            self.chunks = (b"%d" % number for number in range(4))
+
+        def __iter__(self):
+            return self.chunks
+
+    seen = []
+    for wrapped in (lambda app: app, lambda app: RavenMiddleware(app, CountingClient())):
+        body = wrapped(lambda environ, start_response: Body())({}, None)
+        first = next(iter(body))
+        seen.append([first, *body])
+    assert [[b"0", b"1", b"2", b"3"]] * 2 == seen
+
+
 def test_dropped_generator_is_closed():
     """A server that forgets close(): the generator's `finally` runs when the body is dropped, as without us."""
     ran = []

@@ -354,6 +354,59 @@ def test_an_exception_that_lies_about_its_class(client):
     assert 1 == len(client.errors)
 
 
+class Name(str):
+    """A text that fights everything that is done with it."""
+
+    def __format__(self, spec):
+        raise RuntimeError("not this one")
+
+    __str__ = __eq__ = __format__
+    __hash__ = None
+
+
+class Code:
+    """A status that cannot be asked what it is."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError("not this one")
+
+
+class Named(Exception):
+    __module__ = Name("app")
+
+
+class OpaqueError(Exception, metaclass=Opaque):
+    pass
+
+
+class OpaqueExit(SystemExit, metaclass=Opaque):
+    pass
+
+
+class SilentReset(ConnectionResetError):
+    def __getattribute__(self, name):
+        raise RuntimeError("not this one")
+
+
+UNASKABLE = {
+    "named": Named,
+    "class": OpaqueError,
+    "exit": lambda: OpaqueExit(3),
+    "status": lambda: SystemExit(Code()),
+    "reset": SilentReset,
+}
+
+
+@pytest.mark.parametrize("name", UNASKABLE)
+def test_errors_that_cannot_be_asked_are_reported(name, client):
+    """Neither a metaclass, nor an odd __module__, nor an attribute that raises costs the report."""
+    error = UNASKABLE[name]()
+    with pytest.raises(BaseException) as raised:
+        RavenMiddleware(raising(error), client)(make_environ(), None)
+    assert raised.value is error
+    assert 1 == len(client.reports)
+
+
 @pytest.mark.parametrize("name", ["webob.request.DisconnectionError", "waitress.channel.ClientDisconnected"])
 def test_disconnects_are_counted(name, client):
     """A visitor who went away is counted and not reported."""
