@@ -142,17 +142,13 @@ void hk_ledger_renew(hk_ledger *l)
     uint64_t *old = l->pid == pid ? l->map : NULL, *map;
     char name[NAME_BYTES];
     struct stat st;
-    unsigned i;
 
     if (busy == pid || !__atomic_compare_exchange_n(&l->busy, &busy, pid, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;
     file_name(pid, name);
-    if (old != NULL && fstatat(l->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && (map = map_file(l, pid)) != NULL) {
-        for (i = 1; i < HK_LEDGER_SLOTS; i++)
-            __atomic_fetch_add(&map[i], __atomic_load_n(&old[i], __ATOMIC_RELAXED), __ATOMIC_RELAXED);
-        /* old stays mapped: another thread may be adding to it. One page each time somebody deletes a spool. */
+    /* old stays mapped: another thread may be adding to it. One page each time somebody deletes a spool. */
+    if (old != NULL && fstatat(l->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && (map = map_file(l, pid)) != NULL)
         __atomic_store_n(&l->map, map, __ATOMIC_RELEASE);
-    }
     __atomic_store_n(&l->busy, 0, __ATOMIC_RELEASE);
 }
 

@@ -46,8 +46,8 @@ void hk_ledger_free(hk_ledger *l);
 /* Count. Never fails, takes no lock, safe between threads and after a fork. */
 void hk_ledger_add(hk_ledger *l, hk_count which, uint64_t n);
 
-/* After the spool was deleted and made anew (dir_fd is the new one): begin a new
- * file with the values so far. */
+/* After the spool was deleted and made anew (dir_fd is the new one): begin a new file, if ours went with it. From 0:
+ * the counts are gone together with the events. */
 void hk_ledger_renew(hk_ledger *l);
 
 /* The sum over every process, living and dead, into out. HK_ERR_SYSTEM when

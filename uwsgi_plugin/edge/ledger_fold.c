@@ -16,8 +16,6 @@
 static const char total_name[] = "total";
 
 typedef struct total {
-    ino_t inode; /* with mtime: tells one version from another */
-    struct timespec mtime;
     uint64_t counts[HK_LEDGER_SLOTS];
     hk_buf names; /* one a line, each with its newline */
 } total;
@@ -78,16 +76,12 @@ static hk_status read_total(int dir_fd, total *t)
     int fd;
 
     memset(t->counts, 0, sizeof t->counts);
-    memset(&t->mtime, 0, sizeof t->mtime);
-    t->inode = 0;
     hk_buf_clear(&t->names);
     fd = openat(dir_fd, total_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT ? HK_OK : HK_ERR_SYSTEM;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && read(fd, t->counts, HK_LEDGER_SIZE) == (ssize_t)HK_LEDGER_SIZE
         && memcmp(t->counts, "HKLEDG01", 8) == 0) {
-        t->inode = st.st_ino;
-        t->mtime = st.st_mtim;
         while ((n = read(fd, part, sizeof part)) > 0)
             hk_buf_put(&t->names, part, (size_t)n);
         if (!hk_buf_ok(&t->names))
@@ -97,6 +91,19 @@ static hk_status read_total(int dir_fd, total *t)
     }
     close(fd);
     return rc;
+}
+
+/* Whether it is still what was read. By its content: an inode and its mtime may come round. */
+static int is_unchanged(int dir_fd, const total *t)
+{
+    total now;
+    int same;
+
+    hk_buf_init(&now.names, TOTAL_MAX);
+    same = read_total(dir_fd, &now) == HK_OK && memcmp(now.counts, t->counts, sizeof now.counts) == 0
+        && hk_slice_same(hk_buf_slice(&now.names), hk_buf_slice(&t->names));
+    hk_buf_free(&now.names);
+    return same;
 }
 
 static int has_name(const hk_buf *names, const char *name)
@@ -166,15 +173,12 @@ hk_status hk_ledger_sum(int dir_fd, uint64_t out[HK_LEDGER_SLOTS])
 {
     hk_status rc = HK_OK;
     int complete = 0, tries;
-    struct stat st;
     total t;
 
     hk_buf_init(&t.names, TOTAL_MAX);
     for (tries = 0; tries < SUM_TRIES && rc == HK_OK && !complete; tries++) {
         rc = sum_once(dir_fd, &t, out, &complete);
-        if (fstatat(dir_fd, total_name, &st, AT_SYMLINK_NOFOLLOW) == 0
-            && (st.st_ino != t.inode || st.st_mtim.tv_sec != t.mtime.tv_sec || st.st_mtim.tv_nsec != t.mtime.tv_nsec))
-            complete = 0;
+        complete = complete && is_unchanged(dir_fd, &t);
     }
     hk_buf_free(&t.names);
     return rc;
@@ -198,11 +202,10 @@ static int write_all(int fd, const void *data, size_t n)
 
 static hk_status write_total(int dir_fd, const total *t, const hk_buf *names)
 {
-    char temporary[48];
+    static const char temporary[] = ".total"; /* one name: what a killed fold left is overwritten */
     uint64_t counts[HK_LEDGER_SLOTS];
     int fd, rc = -1;
 
-    snprintf(temporary, sizeof temporary, ".total-%ld", (long)getpid());
     memcpy(counts, t->counts, sizeof counts);
     memcpy(counts, "HKLEDG01", 8);
     fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -217,8 +220,7 @@ static hk_status write_total(int dir_fd, const total *t, const hk_buf *names)
     return HK_ERR_SYSTEM;
 }
 
-/* Unlink every name; those that are still there afterwards are appended to left
- * (if not NULL): total must go on naming them. */
+/* Unlink every name; those that are still there afterwards are appended to left: total must go on naming them. */
 static void unlink_names(int dir_fd, const hk_buf *names, hk_buf *left)
 {
     hk_slice rest = hk_buf_slice(names);
@@ -231,7 +233,7 @@ static void unlink_names(int dir_fd, const hk_buf *names, hk_buf *left)
             && memchr(rest.p, '/', line) == NULL) {
             memcpy(name, rest.p, line);
             name[line] = '\0';
-            if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT && left != NULL) {
+            if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT) {
                 hk_buf_puts(left, name);
                 hk_buf_putc(left, '\n');
             }
@@ -244,7 +246,7 @@ hk_status hk_ledger_fold(int dir_fd)
 {
     uint64_t counts[HK_LEDGER_SLOTS], start;
     struct dirent *entry;
-    hk_buf added;
+    hk_buf left, added;
     hk_status rc;
     long pid;
     DIR *dir = NULL;
@@ -252,18 +254,20 @@ hk_status hk_ledger_fold(int dir_fd)
     total t;
 
     hk_buf_init(&t.names, TOTAL_MAX);
+    hk_buf_init(&left, TOTAL_MAX);
     hk_buf_init(&added, TOTAL_MAX);
     rc = read_total(dir_fd, &t);
     if (rc != HK_OK)
         goto out;
-    unlink_names(dir_fd, &t.names, &added); /* a fold that was killed half-way left them */
+    unlink_names(dir_fd, &t.names, &left); /* a fold that was killed half-way left them */
+    hk_buf_slice_put(&added, hk_buf_slice(&left));
     dir = open_list(dir_fd);
     if (dir == NULL) {
         rc = HK_ERR_SYSTEM;
         goto out;
     }
     while ((entry = readdir(dir)) != NULL) {
-        if (!parse_name(entry->d_name, &pid, &start) || has_name(&t.names, entry->d_name) || is_alive(pid, start))
+        if (!parse_name(entry->d_name, &pid, &start) || has_name(&left, entry->d_name) || is_alive(pid, start))
             continue;
         if (read_counts(dir_fd, entry->d_name, counts) == 1)
             add(t.counts, counts);
@@ -271,15 +275,22 @@ hk_status hk_ledger_fold(int dir_fd)
         hk_buf_putc(&added, '\n');
         fresh = 1;
     }
-    if (!fresh)
-        goto out;
-    rc = hk_buf_ok(&added) ? write_total(dir_fd, &t, &added) : HK_ERR_MEMORY;
-    if (rc == HK_OK)
-        unlink_names(dir_fd, &added, NULL);
+    if (fresh) {
+        rc = hk_buf_ok(&added) ? write_total(dir_fd, &t, &added) : HK_ERR_MEMORY;
+        if (rc != HK_OK)
+            goto out;
+        hk_buf_clear(&left);
+        unlink_names(dir_fd, &added, &left);
+    }
+    /* What is gone is named no longer: a process that has the same pid and start tick, after a reboot or where there is
+     * no /proc, would not be counted, and the next fold would take its file away. */
+    if (fresh || left.len != t.names.len)
+        rc = hk_buf_ok(&left) ? write_total(dir_fd, &t, &left) : HK_ERR_MEMORY;
 out:
     if (dir != NULL)
         closedir(dir);
     hk_buf_free(&t.names);
+    hk_buf_free(&left);
     hk_buf_free(&added);
     return rc;
 }

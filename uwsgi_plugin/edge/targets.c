@@ -185,7 +185,7 @@ static void put_until(hk_json *j, const char *category, double until_s)
 
 hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s)
 {
-    char temporary[48];
+    static const char temporary[] = ".limits"; /* one name: what a killed sender left is overwritten */
     hk_status rc = HK_ERR_SYSTEM;
     hk_slice rest;
     hk_buf text;
@@ -214,7 +214,6 @@ hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s)
     }
     hk_json_close(&j, '}');
     hk_json_close(&j, '}');
-    snprintf(temporary, sizeof temporary, ".limits-%ld", (long)getpid());
     fd = hk_buf_ok(&text) ? openat(state_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
     if (fd < 0)
         goto out;
