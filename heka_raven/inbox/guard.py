@@ -44,11 +44,6 @@ class Guard:
             return Response(status=303, location="/login")
         raise HTTPUnauthorized("show the token: Authorization: Bearer TOKEN")
 
-    def dsn(self, request: Request) -> str:
-        """What a client is configured with."""
-        key = derive(self.token, "key") if self.token else "inbox"
-        return f"{request.host_url.replace('://', f'://{key}@', 1)}/1"
-
     def log_in(self, given: str, response: Response) -> bool:
         """Set the session cookie if the token is right."""
         if self.token is None or not same(given, self.token):

@@ -136,6 +136,7 @@ class Intake:
             raise Refusal(400, str(error)) from None
         event = read_event(document, brief=True)
         event.event_id = event.event_id or event_id or uuid.uuid4().hex
-        now = self._clock() if received is None else received
+        # Never later than now: a time to come in an archive would let --keep delete everything that is older.
+        now = self._clock() if received is None else min(received, self._clock())
         self.store.add(summarise(event), strict, project=project[:60], received=now)
         return event.event_id

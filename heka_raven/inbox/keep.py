@@ -36,7 +36,7 @@ def parse_keep(text: str) -> Keep:
     """Read ``30d,100000,1gb``: at most one age (m h d w), one number of events, one size (kb mb gb).
 
     Raises:
-        KeepError: names the part that is none of these.
+        KeepError: names the part that is none of these, or one too many.
     """
     age_s = events = size = None
     for part in filter(None, (piece.strip().lower() for piece in text.split(","))):
@@ -44,6 +44,8 @@ def parse_keep(text: str) -> Keep:
         amount, unit = (int(found[1]), found[2]) if found else (0, "")
         if amount < 1 or (unit and unit not in AGES_S and unit not in SIZES):
             raise KeepError(f"{part!r} is no age (30d), number of events (100000) or size (1gb)")
+        if (age_s, size, events)[0 if unit in AGES_S else 1 if unit else 2] is not None:
+            raise KeepError(f"{part!r} is the second of its kind; at most one age, one number and one size")
         if unit in AGES_S:
             age_s = amount * AGES_S[unit]
         elif unit in SIZES:

@@ -33,6 +33,8 @@ from heka_raven.inbox.shape import event_id_of, read_event
 from heka_raven.inbox.static import Static
 from heka_raven.inbox.store import Store
 
+ANY_KEY = "inbox"  # shown where every key is accepted
+
 
 def _environment(static: Static) -> Environment:
     # autoescape for every template, whatever its name; an unknown name in a template is an error, not an empty text.
@@ -79,6 +81,10 @@ class Pages:
         )
         return Response(body=text.encode("utf-8", "replace"), content_type="text/html", charset="utf-8", status=status)
 
+    def _dsn(self, request: Request) -> str:
+        """What a client is configured with, in the words of the address that the reader used."""
+        return f"{request.host_url.replace('://', f'://{self.intake.limits.key or ANY_KEY}@', 1)}/1"
+
     def error(self, request: Request, status: int, title: str, detail: str) -> Response:
         return self._page(request, "error.html", status=status, title=title, detail=detail)
 
@@ -101,7 +107,7 @@ class Pages:
             more=more,
             events=events,
             size=size,
-            dsn=self.guard.dsn(request),
+            dsn=self._dsn(request),
             levels=LEVELS,
             kinds=KINDS,
             releases=choices(self.store, "release"),
@@ -198,7 +204,9 @@ class Pages:
             taken, refused = import_file(self.intake, upload.file)
         except ArchiveError as error:
             raise HTTPBadRequest(str(error)) from None
+        gone = self.store.trim()
         said = f"{taken:,} events imported" + (f", {refused:,} refused" if refused else "")
+        said += f", {gone:,} of the oldest deleted: --keep" if gone else ""
         return Response(status=303, location=f"/data?{urlencode({'said': said})}")
 
     def delete_event(self, request: Request, event_id: str) -> Response:

@@ -16,9 +16,10 @@ MAX_QUERY = 500  # characters
 MAX_TERMS = 10
 MAX_STARS = 3
 
-# words, "several words", key:value, key:"several words", "key of a tag":value, each with an optional ! or - in front
+# words (http://host/path is one), "several words", key:value, key:"several words", "key of a tag":value, each with an
+# optional ! or - in front
 _TERM = re.compile(
-    r"""(?P<no>[!-])?(?:(?P<key>[\w.\-]+):|"(?P<tag>[^"]+)":)?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]+))"""
+    r"""(?P<no>[!-])?(?:(?P<key>[\w.\-]+):(?!//)|"(?P<tag>[^"]+)":)?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]+))"""
 )
 _PLAIN_KEY = re.compile(r"[\w.\-]+")
 

@@ -202,12 +202,13 @@ def _plausible(happened: float | None, received: float) -> float:
 
 
 def _delete(db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> int:
-    """Delete events, and set what their issues say of the newest one."""
+    """Delete events, and let the newest one that is left name its issue: a title may be what had to go."""
     issues = [row[0] for row in db.execute(f"SELECT DISTINCT issue FROM event WHERE {where}", values)]  # noqa: S608
     gone = db.execute(f"DELETE FROM event WHERE {where}", values).rowcount  # noqa: S608
     for issue in issues:
         db.execute(
-            "UPDATE issue SET (last_event, last_seen) = (SELECT id, received FROM event WHERE issue = issue.id"
+            "UPDATE issue SET (last_event, last_seen, title, culprit, level, server_event) ="
+            " (SELECT id, received, title, culprit, level, server_event FROM event WHERE issue = issue.id"
             " ORDER BY id DESC LIMIT 1) WHERE id = ?",
             (issue,),
         )

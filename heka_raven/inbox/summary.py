@@ -113,7 +113,9 @@ def summarise(event: Event) -> Summary:
         message = event.message
     frame = innermost_frame(event)
     place = f"{frame.module} {frame.function}" if frame else ""
-    searched = (kind, message[:1_000], event.message[:1_000], culprit, event.transaction, url, event.logger, place)
+    # As the title shows the two, so that a title can be pasted into the search.
+    named = ": ".join(part for part in (kind, message[:1_000]) if part)
+    searched = (named, event.message[:1_000], culprit, event.transaction, url, event.logger, place)
     return Summary(
         event_id=event.event_id,
         happened=event.timestamp,
