@@ -1,8 +1,10 @@
 # archive.py: events out of and into the inbox, as a tar of envelopes: the files that a spool holds, too.
 
+import os
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
+from pathlib import Path
 from typing import IO
 
 import orjson
@@ -27,10 +29,10 @@ def envelope_of(event_id: str, body: bytes) -> bytes:
     return orjson.dumps({"event_id": event_id}) + b"\n" + encode_item("event", body)
 
 
-def export(store: Store) -> Iterator[bytes]:
-    """A ``.tar.gz`` of every event, oldest first, made piece by piece."""
+def export(store: Store) -> Generator[bytes, None, int]:
+    """A ``.tar.gz`` of every event, oldest first, made piece by piece; returns how many events are in it."""
     packer = zlib.compressobj(6, zlib.DEFLATED, GZIP)
-    last = 0
+    last = count = 0
     while True:
         # One event at a time: no read transaction stays open while a slow client reads.
         row = store.reader.execute(
@@ -45,9 +47,39 @@ def export(store: Store) -> Iterator[bytes]:
         data = envelope_of(row["event_id"], body)
         member = tarfile.TarInfo(f"{row['event_id']}.env")
         member.size, member.mtime, member.mode = len(data), int(row["received"]), 0o600
+        count += 1
         yield packer.compress(member.tobuf(tarfile.USTAR_FORMAT) + data + b"\0" * (-len(data) % tarfile.BLOCKSIZE))
     yield packer.compress(b"\0" * 2 * tarfile.BLOCKSIZE)
     yield packer.flush()
+    return count
+
+
+def export_file(store: Store, path: str) -> int:
+    """Write the archive to a file; returns how many events are in it.
+
+    A file that was there is replaced by the whole archive only: a full disk must not cost an older one.
+
+    Raises:
+        OSError: with the name of the file.
+    """
+    into = Path(path)
+    part = Path(f"{path}.part") if into.is_file() or not into.exists() else into  # else a device or a pipe
+    pieces = export(store)
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            while True:
+                try:
+                    out.write(next(pieces))
+                except StopIteration as end:
+                    count = int(end.value)
+                    break
+        if part != into:
+            part.replace(into)
+    except OSError as error:
+        if part != into:
+            part.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, path) from error
+    return count
 
 
 def import_file(intake: Intake, file: IO[bytes]) -> tuple[int, int]:

@@ -3,8 +3,10 @@
 import argparse
 import logging
 import os
+import re
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only compared with
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 TRIM_EVERY_S = 30.0  # the age limit of --keep holds when no event comes, too
 
 
@@ -88,6 +91,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"--rate-limit: {options.rate_limit:g} is outside 0..1000000 requests a second")
     if not 1_000 <= options.max_event <= 8_000_000:
         raise UsageError(f"--max-event: {options.max_event} is outside 1000..8000000 bytes")
+    if options.key is not None and not _KEY.fullmatch(options.key):
+        raise UsageError("--key: want 1 to 100 letters, digits, - or _; it stands in the DSN")
+    if options.import_from and options.export_to:
+        raise UsageError("--import and --export: one at a time")
     options.keep = parse_keep(options.keep)
 
 
@@ -166,24 +173,29 @@ def serve(options: argparse.Namespace) -> int:
 
 def exchange(options: argparse.Namespace) -> int:
     """``--import`` and ``--export``."""
-    from heka_raven.inbox.archive import export, import_file
+    from heka_raven.inbox.archive import export_file, import_file
+    from heka_raven.inbox.schema import StoreError
 
+    path = options.db or default_database()
     if options.export_to:
+        if not Path(path).exists():  # a wrong name must neither leave a database behind nor look like an empty inbox
+            raise StoreError(f"database {path}: No such file or directory")
         app = _open(options)
         try:
-            with open(os.open(options.export_to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                for piece in export(app.store):
-                    out.write(piece)
+            count = export_file(app.store, options.export_to)
         finally:
             app.close()
+        # Not on stdout: that may be where the archive goes.
+        print(f"{count} events of {path} exported to {options.export_to}", file=sys.stderr)
         return 0
     with open(options.import_from, "rb") as file:  # first: a wrong name must not leave a database behind
         app = _open(options)
         try:
             taken, refused = import_file(app.intake, file)
+            gone = app.store.trim()
         finally:
             app.close()
-    print(f"{taken} events imported, {refused} refused")
+    print(f"{taken} events imported, {refused} refused" + (f", {gone} of the oldest deleted: --keep" if gone else ""))
     return 0
 
 
@@ -210,6 +222,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         text, code = f"--keep: {error}" if isinstance(error, KeepError) else str(error), 2
     except (StoreError, ListenError, ArchiveError) as error:
         text, code = str(error), 1
+    except sqlite3.Error as error:  # a full disk, for one
+        text, code = f"database {options.db or default_database()}: {error}", 1
     except OSError as error:
         text, code = f"{error.filename or ''}: {error.strerror}", 1
     print(f"heka-raven inbox: {text}", file=sys.stderr)

@@ -157,6 +157,8 @@ def run(*options, **environ):
     [
         (["--listen", "0.0.0.0:0"], 2, "--listen: 0.0.0.0 can be reached from other machines; that needs --token"),
         (["--listen", "127.0.0.1:0", "--udp", "0.0.0.0:0"], 2, "--udp: 0.0.0.0 can be reached"),
+        (["--key", ""], 2, "--key: want 1 to 100 letters, digits, - or _"),
+        (["--import", "a", "--export", "b"], 2, "--import and --export: one at a time"),
         (["--token", "short"], 2, "--token: 5 characters; at least 16 are needed"),
         (["--listen", "nowhere", "--keep", "many"], 2, "--keep: 'many' is no age"),
         (["--rate-limit", "-1"], 2, "--rate-limit: -1 is outside 0..1000000"),
@@ -223,7 +225,9 @@ def test_export_and_import(tmp_path):
             running.request("/api/1/store/", json.dumps(event).encode(), AUTH)
         archive = running.request("/data/export").body
         (tmp_path / "page.tar.gz").write_bytes(archive)
-        assert 0 == run("--db", str(tmp_path / "one.db"), "--export", str(tmp_path / "all.tar.gz")).returncode
+        done = run("--db", str(tmp_path / "one.db"), "--export", str(tmp_path / "all.tar.gz"))
+        said = f"5 events of {tmp_path / 'one.db'} exported to {tmp_path / 'all.tar.gz'}\n"
+        assert (0, "", said) == (done.returncode, done.stdout, done.stderr)
     done = run("--db", str(tmp_path / "two.db"), "--import", str(tmp_path / "all.tar.gz"))
     assert (0, "5 events imported, 0 refused\n") == (done.returncode, done.stdout)
     done = run("--db", str(tmp_path / "two.db"), "--import", str(tmp_path / "page.tar.gz"))
@@ -239,3 +243,51 @@ def test_export_and_import(tmp_path):
     assert "neither an envelope nor a whole tar of envelopes" in done.stderr
     done = run("--db", str(tmp_path / "four.db"), "--import", str(tmp_path / "missing"))
     assert (1, False) == (done.returncode, (tmp_path / "four.db").exists())
+
+
+def test_an_export_that_fails_says_what_and_spoils_nothing(tmp_path):
+    """A wrong name of the database is no empty inbox, and a full disk costs no older archive."""
+    database, archive = tmp_path / "one.db", tmp_path / "all.tar.gz"
+    done = run("--db", str(database), "--export", str(archive))
+    assert (1, f"heka-raven inbox: database {database}: No such file or directory\n") == (done.returncode, done.stderr)
+    assert not database.exists()
+    with running_inbox(database) as running:
+        for number in range(100):
+            event = {"event_id": f"{number:032x}", "message": os.urandom(4_000).hex()}
+            running.request("/api/1/store/", json.dumps(event).encode(), AUTH)
+    done = run("--db", str(database), "--export", "/dev/full")
+    assert (1, "heka-raven inbox: /dev/full: No space left on device\n") == (done.returncode, done.stderr)
+    archive.write_bytes(b"older")
+    limited = ["/bin/sh", "-c", 'trap "" XFSZ; ulimit -f 600; exec "$@"', "sh", *COMMAND]
+    done = subprocess.run(
+        [*limited, "--db", database, "--export", archive], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (1, f"heka-raven inbox: {archive}: File too large\n") == (done.returncode, done.stderr)
+    assert {"one.db", "all.tar.gz"} == {entry.name for entry in tmp_path.iterdir() if "-" not in entry.name}
+    assert b"older" == archive.read_bytes()
+    # Nor has an import room then: a line, no traceback.
+    assert 0 == run("--db", str(database), "--export", str(archive)).returncode
+    done = subprocess.run(
+        [*limited, "--db", tmp_path / "two.db", "--import", archive],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert 1 == done.returncode
+    assert done.stderr.startswith(f"heka-raven inbox: database {tmp_path / 'two.db'}: ")
+    assert 1 == done.stderr.count("\n")
+
+
+def test_an_import_says_what_is_too_old_to_stay(tmp_path):
+    """An event older than --keep would be gone half a minute later: it is told at once."""
+    old = envelope({"event_id": "a" * 32, "message": "old"}, sent_at="2020-01-01T00:00:00Z")
+    (tmp_path / "old.env").write_bytes(old)
+    done = run("--db", str(tmp_path / "one.db"), "--import", str(tmp_path / "old.env"))
+    assert (0, "1 events imported, 0 refused, 1 of the oldest deleted: --keep\n") == (done.returncode, done.stdout)
+
+
+def test_the_page_shows_the_key_that_is_taken(inbox):
+    """The DSN on the page is one that works."""
+    page = inbox.request("/").body.decode()
+    assert f"http://abc@127.0.0.1:{inbox.port}/1" in page
