@@ -319,6 +319,17 @@ static void turn_until(hk_sender *sender, hk_spool *s, unsigned left)
     CHECK(files_in(s->new_fd) == left);
 }
 
+static void turn_until_empty(hk_sender *sender, hk_spool *s)
+{
+    int i;
+
+    for (i = 0; i < 10000 && files_in(s->new_fd) > 0; i++) {
+        hk_sender_turn(sender, 0);
+        usleep(1000);
+    }
+    CHECK(files_in(s->new_fd) == 0);
+}
+
 static void delivers(const char *options, int status, unsigned left, hk_count counter, unsigned dead)
 {
     uint64_t counts[HK_LEDGER_SLOTS];
@@ -372,6 +383,75 @@ static void backs_off(void)
     }
     sum(&s, counts);
     CHECK(counts[HK_COUNT_DELIVERED] == 100);
+    balanced(&s, counts);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+static void turn_for(hk_sender *sender, unsigned ms)
+{
+    uint64_t until = hk_sys_monotonic_ms() + ms;
+
+    while (hk_sys_monotonic_ms() < until) {
+        hk_sender_turn(sender, 0);
+        usleep(1000);
+    }
+}
+
+/* Files that this user may neither remove nor, unless readable, read: another owner's, as root; else by their mode. */
+static void forbid(hk_spool *s, const char *name, int readable)
+{
+    CHECK(fchmodat(s->new_fd, name, readable ? 0644 : 0, 0) == 0);
+    CHECK(fchmod(s->new_fd, 0555) == 0 && fchmod(s->state_fd, 0755) == 0); /* the lock stays ours */
+    if (geteuid() == 0)
+        CHECK(seteuid(65534) == 0);
+}
+
+static void allow(hk_spool *s, const char *name)
+{
+    CHECK(getuid() != 0 || seteuid(0) == 0);
+    CHECK(fchmod(s->new_fd, 0700) == 0 && fchmod(s->state_fd, 0700) == 0);
+    CHECK(fchmodat(s->new_fd, name, 0600, 0) == 0);
+}
+
+static void name_in(hk_spool *s, char name[256])
+{
+    int fd = openat(s->new_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct dirent *found;
+    DIR *dir = fdopendir(fd);
+
+    while ((found = readdir(dir)) != NULL)
+        if (found->d_name[0] != '.')
+            snprintf(name, 256, "%s", found->d_name);
+    closedir(dir);
+}
+
+/* What cannot be read waits until it can; what was delivered and cannot be removed is removed when it can, and neither
+ * is sent twice. */
+static void in_spite_of_the_disk(int readable)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    char name[256] = "";
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+
+    memset(&f, 0, sizeof f);
+    f.status = 200;
+    open_spool(&s, HK_SPOOL_MAX_BYTES, 1000);
+    sender = make_sender(&s, &f, 0);
+    hk_sender_turn(sender, 0);
+    CHECK(hk_sender_has_lock(sender));
+    CHECK(capture(&s, "", "x") == 0);
+    name_in(&s, name);
+    forbid(&s, name, readable);
+    turn_for(sender, 1500);
+    CHECK(f.started == (readable ? 1 : 0));
+    allow(&s, name);
+    turn_until_empty(sender, &s);
+    CHECK(f.started == 1);
+    sum(&s, counts);
+    CHECK(counts[HK_COUNT_DELIVERED] == 1);
     balanced(&s, counts);
     hk_sender_free(sender);
     hk_spool_free(&s);
@@ -675,6 +755,8 @@ int main(void)
     descriptors_closed();
     ledgers_across_forks();
     a_folded_name_comes_round();
+    in_spite_of_the_disk(1);
+    in_spite_of_the_disk(0);
     delivers("", 200, 0, HK_COUNT_DELIVERED, 0);
     delivers("api=store", 202, 0, HK_COUNT_DELIVERED, 0);
     delivers("protocol=3,debug=1", 200, 0, HK_COUNT_DELIVERED, 0);

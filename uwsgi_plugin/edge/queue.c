@@ -193,11 +193,16 @@ hk_status hk_queue_read(int dir_fd, const char *name, hk_buf *out)
     char part[16384];
     struct stat st;
     ssize_t n;
+    int saved;
 
     if (fd < 0)
         return HK_ERR_SYSTEM;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if (fstat(fd, &st) < 0)
         goto out;
+    if (!S_ISREG(st.st_mode)) {
+        errno = EISDIR;
+        goto out;
+    }
     if (st.st_size > (off_t)HK_ENVELOPE_MAX_BYTES) {
         rc = HK_ERR_LIMIT;
         goto out;
@@ -211,7 +216,9 @@ hk_status hk_queue_read(int dir_fd, const char *name, hk_buf *out)
     }
     rc = hk_buf_ok(out) ? HK_OK : HK_ERR_MEMORY;
 out:
+    saved = errno;
     close(fd);
+    errno = saved;
     return rc;
 }
 
@@ -223,10 +230,11 @@ int hk_queue_remove(hk_spool *s, const char *name, hk_count counter, uint64_t si
         hk_sys_log_sparingly(&logged_ms, "[sentry] spool %s: no copy in dead/: %s", s->path, strerror(errno));
     /* The file goes first: a kill in between leaves the ledger one short and sends nothing twice. */
     if (unlinkat(s->new_fd, name, 0) < 0) {
-        if (errno != ENOENT)
-            hk_sys_log_sparingly(&logged_ms, "[sentry] spool %s: a finished event cannot be removed: %s", s->path,
-                                 strerror(errno));
-        return 0;
+        if (errno == ENOENT)
+            return 0;
+        hk_sys_log_sparingly(&logged_ms, "[sentry] spool %s: a finished event cannot be removed: %s", s->path,
+                             strerror(errno));
+        return -1;
     }
     hk_ledger_add(&s->ledger, counter, 1);
     hk_ledger_add(&s->ledger, HK_COUNT_REMOVED_COUNT, 1);

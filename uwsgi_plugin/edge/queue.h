@@ -5,6 +5,8 @@
 #include "spool.h"
 
 #define HK_QUEUE_NAME 96 /* bytes of a file name with its NUL */
+#define HK_QUEUE_GONE 0xffU
+#define HK_QUEUE_DEAD 0x80U /* beside a counter: with a copy in dead/ */
 
 typedef struct hk_queue_entry {
     uint64_t time_ns;
@@ -12,7 +14,7 @@ typedef struct hk_queue_entry {
     uint8_t id[16];
     uint16_t target; /* the sender's number of the DSN; 0: not read yet */
     uint8_t busy;    /* a request is under way */
-    uint8_t gone;    /* finished; left out at the next listing */
+    uint8_t gone;    /* finished: HK_QUEUE_GONE; or its hk_count, while the file cannot be removed */
 } hk_queue_entry;
 
 typedef struct hk_queue {
@@ -36,12 +38,12 @@ int hk_queue_measure(int new_fd, uint64_t *files, uint64_t *bytes);
 
 void hk_queue_name(const hk_queue_entry *e, char out[HK_QUEUE_NAME]);
 
-/* The bytes of a file, into an empty buffer. HK_ERR_SYSTEM: it vanished or is no regular file;
+/* The bytes of a file, into an empty buffer. HK_ERR_SYSTEM: errno says why, ENOENT: it vanished;
  * HK_ERR_LIMIT: over HK_ENVELOPE_MAX_BYTES. */
 hk_status hk_queue_read(int dir_fd, const char *name, hk_buf *out);
 
 /* Take a file out of new/ (dead: with a copy in dead/) and count its end.
- * Only who really unlinked it counts: 1; 0: it was gone or stays. */
+ * Only who really unlinked it counts: 1; 0: it was gone; -1: it stays. */
 int hk_queue_remove(hk_spool *s, const char *name, hk_count counter, uint64_t size, int dead);
 
 /* Orphans in tmp/ that are an hour old, and the oldest of dead/ over its caps. */

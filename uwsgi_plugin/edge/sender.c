@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define LOOKS 64U /* files that are read in one turn, about a millisecond: replies must not wait for 100,000 */
-#define REREAD_EVERY_MS 1000U
+#define AGAIN_EVERY_MS 1000U
 #define HOUSE_EVERY_MS 60000U
 #define REPORT_EVERY_MS 60000U
 
@@ -124,7 +124,7 @@ static int closed(const hk_sender *s, const hk_target *t)
         || (t->step > 0 && (t->under_way > 0 || hk_sys_monotonic_ms() < t->wait_until_ms));
 }
 
-/* Read the file of e and begin its delivery if its target allows. 0: memory or descriptors are short, try later. */
+/* Read the file of e and begin its delivery if its target allows. 0: it cannot be read, or memory is short: try later. */
 static int begin(hk_sender *s, hk_queue_entry *e)
 {
     hk_envelope envelope;
@@ -144,8 +144,15 @@ static int begin(hk_sender *s, hk_queue_entry *e)
     rc = hk_queue_read(s->spool->new_fd, f->name, &file);
     f->size = file.len;
     if (rc == HK_ERR_SYSTEM) {
-        done = errno != EMFILE && errno != ENFILE && errno != ENOMEM;
-        e->gone = (uint8_t)done; /* vanished: somebody else delivered it */
+        done = errno == ENOENT;
+        if (done) {
+            e->gone = HK_QUEUE_GONE; /* somebody else delivered it */
+        } else {
+            hk_sys_log_sparingly(&s->logged_unread_ms, "[sentry] spool %s: %s cannot be read, and waits: %s",
+                                 s->spool->path, f->name, strerror(errno));
+            e->target = 0; /* not in the way of the others of its target */
+            s->again = 1;
+        }
         goto out;
     }
     if (rc == HK_OK)
@@ -201,8 +208,9 @@ static int expire(hk_sender *s, hk_queue_entry *e)
     if (fstatat(s->spool->new_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         hk_sender_finish(s, name, &copy, (uint64_t)st.st_size, hk_sender_counter(reason), 0);
         hk_sender_discard(s, copy.target, reason);
+    } else {
+        e->gone = HK_QUEUE_GONE;
     }
-    e->gone = 1;
     return 1;
 }
 
@@ -233,7 +241,7 @@ static int begin_what_may(hk_sender *s)
             continue;
         looks--;
         if (!begin(s, e) && e->target == 0)
-            s->unread = 1;
+            s->again = 1;
     }
     return looks == 0;
 }
@@ -245,9 +253,25 @@ void hk_sender_drain(hk_sender *s, int wait_ms)
         (void)hk_targets_save(&s->targets, s->spool->state_fd, hk_sender_now_s());
 }
 
-/* After a listing, or when what could not be read is to be tried again: where what waits begins. */
+/* Of an event that ended, and whose file could not be removed then. 0: nor now. */
+static int remove_again(hk_sender *s, const hk_queue_entry *e)
+{
+    hk_queue_entry copy = *e;
+    char name[HK_QUEUE_NAME];
+    struct stat st;
+
+    hk_queue_name(e, name);
+    if (fstatat(s->spool->new_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    hk_sender_finish(s, name, &copy, (uint64_t)st.st_size, (hk_count)(copy.gone & ~HK_QUEUE_DEAD),
+                     (copy.gone & HK_QUEUE_DEAD) != 0);
+    return e->gone == HK_QUEUE_GONE;
+}
+
+/* After a listing, or when what could not be read or removed is to be tried again: where what waits begins. */
 static void sort_out(hk_sender *s)
 {
+    int stays = 0;
     size_t i;
 
     for (i = 1; i < s->targets.count; i++)
@@ -255,6 +279,8 @@ static void sort_out(hk_sender *s)
     s->fresh = s->queue.count;
     for (i = s->queue.count; i > 0; i--) {
         const hk_queue_entry *e = &s->queue.entries[i - 1];
+        if (e->gone && e->gone != HK_QUEUE_GONE && !stays)
+            stays = !remove_again(s, e); /* then the others stay, too */
         if (e->gone || e->busy)
             continue;
         if (e->target == 0)
@@ -262,7 +288,7 @@ static void sort_out(hk_sender *s)
         else
             hk_sender_hold(s, e);
     }
-    s->unread = 0;
+    s->again = stays;
 }
 
 static void look(hk_sender *s, uint64_t now)
@@ -277,8 +303,8 @@ static void look(hk_sender *s, uint64_t now)
     default:
         break;
     }
-    if (s->unread && now >= s->next_reread_ms) {
-        s->next_reread_ms = now + REREAD_EVERY_MS;
+    if (s->again && now >= s->next_again_ms) {
+        s->next_again_ms = now + AGAIN_EVERY_MS;
         sort_out(s);
     }
 }

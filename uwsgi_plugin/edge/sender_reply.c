@@ -53,11 +53,15 @@ void hk_sender_hold(hk_sender *s, const hk_queue_entry *e)
 void hk_sender_finish(hk_sender *s, const char *name, const hk_queue_entry *entry, uint64_t size, hk_count counter,
                       int dead)
 {
+    int removed = hk_queue_remove(s->spool, name, counter, size, dead);
     hk_queue_entry *e = find(s, entry);
 
-    (void)hk_queue_remove(s->spool, name, counter, size, dead);
-    if (e != NULL)
-        e->gone = 1; /* also when it could not be removed: once is enough */
+    if (e == NULL)
+        return;
+    /* One that could not be removed is removed later, and not sent again. */
+    e->gone = (uint8_t)(removed >= 0 ? HK_QUEUE_GONE : (unsigned)counter | (dead ? HK_QUEUE_DEAD : 0));
+    if (removed < 0)
+        s->again = 1;
 }
 
 void hk_sender_free_flight(hk_flight *f)

@@ -40,9 +40,10 @@ struct hk_sender {
     unsigned last_target; /* the one sent to most recently */
     unsigned under_way;
     unsigned share; /* of the connections, for one DSN: a server that hangs must leave some to the others */
-    size_t fresh;   /* entries before it were read, so their DSN is known, */
-    int unread;     /* but for some that could not be, */
-    uint64_t next_reread_ms; /* and are not tried again before */
+    size_t fresh;   /* entries before it were read, so their DSN is known */
+    int again;      /* but for some that could not be, or not be removed, */
+    uint64_t next_again_ms; /* and are not tried again before */
+    uint64_t logged_unread_ms;
     int drift_known;       /* the last housekeeping saw this difference between new/ and the ledgers */
     uint64_t drift_count;
     uint64_t drift_bytes;
