@@ -29,7 +29,9 @@ MAX_EXCEPTIONS = 50
 MAX_MESSAGE = 8192
 MAX_NOTES = 20
 MAX_LINE = 256  # characters of one source line
+MAX_MASKED_LINE = 1024  # characters of it that are looked through
 CONTEXT_LINES = 5
+LINES_BEFORE = 10  # that are looked through before those that are shown
 MAX_TEMPLATES = 1024
 
 SourceLines = Callable[[str, dict[str, Any]], Sequence[str] | None]
@@ -112,7 +114,7 @@ class Capturer:
     Args:
         source_lines: ``(filename, module_globals)`` to the lines of the file, or ``None``.
         in_app: ``(module, filename)`` to whether the frame is the application's own.
-        mask_source: takes literal secrets out of a source line.
+        mask_source: takes literal secrets out of lines of source, and leaves their number as it is.
     """
 
     __slots__ = ("_templates", "in_app", "mask_source", "source_lines")
@@ -240,11 +242,12 @@ class Capturer:
         lines = self.source_lines(path, module_globals)
         caret = None
         if lines and 0 < lineno <= len(lines):
-            index = lineno - 1
-            mask = self.mask_source
-            shown["pre_context"] = [_line(mask, line) for line in lines[max(0, index - CONTEXT_LINES) : index]]
-            shown["context_line"] = _line(mask, lines[index])
-            shown["post_context"] = [_line(mask, line) for line in lines[lineno : lineno + CONTEXT_LINES]]
+            begin = max(0, lineno - 1 - CONTEXT_LINES)
+            source = self._masked(lines, begin, lineno + CONTEXT_LINES)
+            index = lineno - 1 - begin
+            shown["pre_context"] = source[:index]
+            shown["context_line"] = source[index]
+            shown["post_context"] = source[index + 1 :]
             caret = _caret(code, lasti, lines)
             if caret is not None:
                 shown["colno"] = caret[1]
@@ -252,6 +255,13 @@ class Capturer:
         names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
         special = not optimized or any(name.startswith("__traceback_") for name in names)
         return Template(code, shown, caret, special)
+
+    def _masked(self, lines: Sequence[str], begin: int, end: int) -> list[str]:
+        """The lines from *begin* to *end*, masked with those before: a literal may have begun there."""
+        first = max(0, begin - LINES_BEFORE)
+        whole = [line[:MAX_MASKED_LINE].rstrip("\r\n").replace("\n", " ") for line in lines[first:end]]
+        masked = self.mask_source("\n".join(whole)).split("\n")
+        return [cut(line, MAX_LINE) for line in masked[begin - first :]]
 
     def _locals(self, frame: types.FrameType, walker: Walker, special: bool) -> tuple[dict[str, Any], Any]:
         """The shown local variables of *frame*, and its ``__traceback_hide__``."""
@@ -321,10 +331,6 @@ def short_filename(module: str, path: str) -> str:
     parts = path.split("/")
     depth = module.count(".") + (2 if parts[-1].startswith("__init__.") else 1)
     return "/".join(parts[-max(2, depth) :]).lstrip("/")
-
-
-def _line(mask: Callable[[str], str], line: str) -> str:
-    return cut(mask(line.rstrip("\r\n")), MAX_LINE)
 
 
 def _caret(code: types.CodeType, lasti: int, lines: Sequence[str]) -> Caret | None:

@@ -278,7 +278,9 @@ def format_message(message: str, params: Any, walker: Walker) -> str:
 
     try:
         if type(params) is dict:
-            return str(message % {name: plain(value) for name, value in params.items()})
+            named = {name: plain(value) for name, value in params.items()}
+            walker.guard.mask_names(named, [name for name in named if type(name) is str])
+            return str(message % named)
         values = params if is_one_of(params, tuple, list) else (params,)
         return str(message % tuple(plain(value) for value in values))
     except Exception:

@@ -56,6 +56,15 @@ class PrivateNames:
         self._loose = (*self._parts, *sorted(self._words), *((KEY_TERM,) if self._key_rule else ()))
         self._allow = allow
 
+    def may_be_in(self, text: str) -> bool:
+        """Whether *text* can hold a private name at all; quick, and true too often."""
+        lowered = text.lower()
+        squeezed = lowered.replace("_", "").replace("-", "").replace(".", "").replace("+", "")
+        for term in self._loose:  # any() with a generator takes three times as long
+            if term in lowered or term in squeezed:
+                return True
+        return "%" in text
+
     def kind_of(self, name: str, loose: bool = False) -> str:
         """What a value under *name* is: ``SECRET``, ``VALUE_OF`` what a name beside it says, one of ``SYNTAX_NAMES``,
         or ``""``.

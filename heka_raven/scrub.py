@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 import orjson
 
@@ -26,11 +26,24 @@ from heka_raven.private_names import (
     PrivateNames,
 )
 from heka_raven.text import clean
+from heka_raven.text_values import (
+    ASSIGNED,
+    FLAG,
+    PLACEHOLDERS,
+    SOURCE_LITERAL,
+    is_no_pair,
+    is_parameter,
+    source_literals,
+    source_names,
+    value_at,
+)
 
 FILTERED = "[Filtered]"
 MASK_LEGACY = "********"
 MAX_KNOWN_NAMES = 4096
 MAX_SAFE_NAME = 200  # characters; a longer name is cut when it is shown
+MIN_LITERAL = 3  # characters in a source line; `if token == "=="` is a parser's
+MAX_ESCAPED = 4  # times that a value may be percent-escaped
 
 _ABOUT = ("name", "key", "Name", "Key", "'name'", "'key'")
 _USERINFO = re.compile(
@@ -44,31 +57,16 @@ _BEARER = re.compile(
     r"\b(Bearer|Basic)\s+(?=[A-Za-z0-9._~+/\-]*(?:[0-9._~+/=\-]|(?-i:[a-z][A-Z])))[A-Za-z0-9._~+/=\-]{8,}",
     re.IGNORECASE,
 )
-_SCHEME = r"(?:Bearer|Basic|Digest|Token|Negotiate|ApiKey|Api-Key)"
-_LITERAL = r"""[bBrRuUfF]{0,2}(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$))"""
-# A name, perhaps quoted or bracketed, before '=', ':' or '=>'; it starts where a word starts: a search is linear.
-_NAME = r"""(?<![\w%.+\-])(?P<name>[\w%.+\-]+)(?:\[\])?\\*["']?\]?"""
-# Or both quoted, as a pair: ('token', 'x').
-_ASSIGNED = re.compile(_NAME + r"\s{0,4}(?:=>|:(?!//)|=(?!=)|(?<=[\"']),(?=\s?[bu]?[\"']))\s{0,4}")
-_PAIR_OPENINGS = ("('", '("', "['", '["', "(b'", "[b'")
 # A URL that was escaped to stand in a parameter of another one.
 _ESCAPED = re.compile(r"""(?<==)[^\s&;,"'<>=]*%3[ADad][^\s&;,"'<>]*""")
-_ELEMENT = re.compile(r"<([\w.:\-]+)(?:\s[^<>]*)?>([^<]+)</")
-_VALUE = re.compile(
-    rf"""{_LITERAL}|\\+".*?(?:\\+"|$)|\\+'.*?(?:\\+'|$)|\[[^\]]*(?:\]|$)|\{{[^}}]*(?:\}}|$)|\([^)]*(?:\)|$)"""
-    rf"""|{_SCHEME}\s+[^\s,;"'<>]+|[^\s&;,"'<>)\]}}]+""",
-    re.DOTALL,
-)
-_OPENING = re.compile(r"""[bBrRuUfF]{0,2}(\\*["'])""")
-# In source only literals are private; an annotation may stand between name and value.
-_SOURCE_ASSIGNED = re.compile(_NAME + r"\s{0,8}(?::[^=,()'\"]{1,40})?(?:=(?!=)|:)\s{0,8}" + rf"(?={_LITERAL})")
+_ELEMENT = re.compile(r"<([\w.:\-]+)(?:\s[^<>]*)?>((?:<!\[CDATA\[[^\]<]*\]\]>|[^<])+)</")
 
 
 def is_suspicious(text: str) -> bool:
     """Whether *text* can hold any of what :meth:`Scrubber.clean_text` looks for."""
     return (
         "=" in text or ":" in text or "earer " in text or "asic " in text or "</" in text
-        or "', " in text or '", ' in text or "EARER " in text or "ASIC " in text
+        or "', " in text or '", ' in text or "EARER " in text or "ASIC " in text or "--" in text
     )  # fmt: skip
 
 
@@ -109,7 +107,7 @@ class Scrubber:
                 kinds.clear()
                 self.safe_names.clear()
             kind = kinds[name] = self._names.kind_of(name if type(name) is str else str(name), loose)
-            if not kind and not loose and type(name) is str and name == clean(name):
+            if not kind and not loose and type(name) is str and name == clean(name) and not is_suspicious(name):
                 self.safe_names.add(name)
         return kind
 
@@ -157,6 +155,8 @@ class Scrubber:
 
     def _scrub_syntax(self, bare: str, value: Any) -> Any:
         if type(value) is not str:
+            if bare in COOKIE_NAMES:
+                self._clean_cookies(value)
             return self.scrub_tree(value, True) if type(value) in (list, dict) else value
         if bare in COOKIE_NAMES:
             return self.clean_cookie(value)
@@ -180,6 +180,8 @@ class Scrubber:
         done.add(id(node))
         if kind is dict:
             self.mask_names(node, None, loose)
+            for name in [name for name in node if type(name) is str and is_suspicious(name)]:
+                node[self.clean_text(name, loose)] = node.pop(name)
             for name, value in node.items():
                 if type(value) in _TREES and (type(value) is not str or is_suspicious(value)):
                     node[name] = self.scrub_tree(value, loose, done)
@@ -207,7 +209,9 @@ class Scrubber:
         if "%3" in text and "=" in text:
             text = _ESCAPED.sub(self._mask_escaped, text)
         if "=" in text or text.count(":") > marks or "', " in text or '", ' in text:
-            text = self._mask_assigned(_ASSIGNED, text, loose)
+            text = self._mask_assigned(ASSIGNED, text, loose)
+        if "--" in text:
+            text = self._mask_assigned(FLAG, text, loose)
         if "</" in text:
             text = _ELEMENT.sub(self._mask_element, text)
         if "earer " in text or "asic " in text or "EARER " in text or "ASIC " in text:
@@ -227,56 +231,103 @@ class Scrubber:
         start, end = found.start(), found.start(2)
         return f"{found.string[start:end]}{self.mask}</"
 
-    def _mask_assigned(self, pattern: re.Pattern[str], text: str, loose: bool) -> str:
-        """Mask what *pattern* finds assigned to private names. What is not private is searched for more."""
+    def _mask_assigned(self, pattern: re.Pattern[str], text: str, loose: bool, open_values: bool = False) -> str:
+        """Mask what *pattern* finds assigned to private names. What is not private is searched for more.
+
+        Args:
+            open_values: leave what stands for a value that is put in later: ``%s``, ``{name}``.
+        """
         parts: list[str] = []
         done = place = 0
         while (found := pattern.search(text, place)) is not None:
             place = found.end()
-            if found[0].rstrip()[-1] == "," and not text.endswith(_PAIR_OPENINGS, 0, found.start()):
+            if is_no_pair(text, found) or not self.is_secret(found["name"], loose or is_parameter(text, found)):
                 continue
-            if not self.is_secret(found["name"], loose or text[found.start() - 1 : found.start()] in _PARAMETER_MARKS):
+            value = value_at(text, place)
+            if value is None or text.startswith(self.mask, place) or (open_values and text[place] in PLACEHOLDERS):
                 continue
-            value = _VALUE.match(text, place)
-            if value is None or text.startswith(self.mask, place):
-                continue
-            opening = _OPENING.match(value[0])
-            masked = self.mask if opening is None else opening[0] + self.mask + opening[1]
-            parts += [text[done:place], masked]
-            done = place = value.end()
+            parts += [text[done:place], value.opening, self.mask, value.closing]
+            done = place = value.end
         parts.append(text[done:])
         return "".join(parts) if len(parts) > 1 else text
 
-    def clean_source(self, line: str) -> str:
-        """A source line without the literals under secret names, and without URLs' userinfo."""
-        if "://" in line and "@" in line:
-            line = _USERINFO.sub(self._mask_userinfo, line)
-        if ("=" in line or ":" in line) and ("'" in line or '"' in line):
-            line = self._mask_assigned(_SOURCE_ASSIGNED, line, False)
-        return line
+    def clean_source(self, text: str) -> str:
+        """Source without the literals that belong to private names, and without URLs' userinfo. Its lines stay lines.
+
+        In other literals, what is assigned to a private name is masked.
+        """
+        if "://" in text and "@" in text:
+            text = _USERINFO.sub(self._mask_userinfo, text)
+        if "'" not in text and '"' not in text:
+            return text
+        parts: list[str] = []
+        done = begin = 0
+        any_name = False
+        for line in text.split("\n"):
+            end_of_line = begin + len(line)
+            if self._names.may_be_in(line):
+                any_name = True
+                for name in source_names(text, begin, end_of_line):
+                    if name.end() < done or not self.is_secret(name["name"]):
+                        continue
+                    for start, end, contents in source_literals(text, name.end()):
+                        if len(contents) >= MIN_LITERAL and start >= done:
+                            parts += [text[done:start], self.mask, "\n" * contents.count("\n")]
+                            done = end
+            begin = end_of_line + 1
+        parts.append(text[done:])
+        if any_name or "earer " in text or "asic " in text:
+            return SOURCE_LITERAL.sub(self._clean_literal, "".join(parts))
+        return "".join(parts)
+
+    def _clean_literal(self, found: re.Match[str]) -> str:
+        if not is_suspicious(found[0]):
+            return found[0]
+        lines = []
+        for line in found[0].split("\n"):  # none may be lost
+            if self._names.may_be_in(line):
+                line = self._mask_assigned(ASSIGNED, line, False, True)
+            lines.append(_BEARER.sub(rf"\1 {self.mask}", line))
+        return "\n".join(lines)
 
     def clean_cookie(self, text: str) -> str:
         """A cookie header: every cookie is kept by name, private ones without their value."""
         parts = []
         for part in text.split(";"):
-            name, equals, _ = part.partition("=")
-            parts.append(f"{name}={self.mask}" if equals and self.is_secret(name.strip(), True) else part)
+            name, equals, value = part.partition("=")
+            private = equals and (self.is_secret(name.strip(), True) or self._holds_secret(value))
+            parts.append(f"{name}={self.mask}" if private else part)
         return ";".join(parts)
+
+    def _clean_cookies(self, cookies: Any) -> None:
+        """Mask the values of parsed cookies that hold secrets: escaped JSON is common there."""
+        if type(cookies) is dict:
+            for name, value in cookies.items():
+                if type(value) is str and self._holds_secret(value):
+                    cookies[name] = self.mask
 
     def clean_query(self, text: str) -> str:
         """A query string or an urlencoded form: parameter names may be percent-escaped."""
         parts = re.split(r"([&;])", text)
         for index, part in enumerate(parts):
             name, equals, value = part.partition("=")
-            if not equals:
-                continue
-            if self.is_secret(unquote(name.replace("+", " ")), True):
+            if equals and (self.is_secret(unquote(name.replace("+", " ")), True) or self._holds_secret(value)):
                 parts[index] = f"{name}={self.mask}"
-            elif "%3" in value or "://" in value:
-                decoded = unquote(value)
-                if self.clean_text(decoded, True) != decoded:
-                    parts[index] = f"{name}={self.mask}"
+            elif self._holds_secret(name):  # a body of JSON that was sent as a form
+                parts[index] = f"{self.mask}={value}" if equals else self.mask
         return "".join(parts)
+
+    def _holds_secret(self, value: str) -> bool:
+        """Whether there is a secret in *value*, of a parameter or a cookie, however often it is escaped."""
+        loose = "%3" in value or "://" in value
+        for _ in range(MAX_ESCAPED):
+            if is_suspicious(value) and self.clean_text(value, loose) != value:
+                return True
+            decoded = unquote_plus(value)
+            if decoded == value:
+                break
+            value = decoded
+        return False
 
     def clean_url(self, text: str) -> str:
         """A URL, whole or from its path on."""
@@ -298,9 +349,11 @@ class Scrubber:
         which were masked when their frame template was made.
         """
         done: set[int] = set()
-        for part in ("extra", "tags", "user", "contexts", "breadcrumbs", "logentry"):
+        for part in ("extra", "tags", "user", "contexts", "breadcrumbs"):
             if part in event:
                 self.scrub_tree(event[part], False, done)
+        if "logentry" in event:
+            self._scrub_logentry(event["logentry"])
         for name in ("message", "transaction", "culprit", "logger"):
             if type(event.get(name)) is str:
                 event[name] = self.clean_url(event[name])
@@ -314,6 +367,14 @@ class Scrubber:
                 mechanism = value.get("mechanism")
                 if mechanism is not None and "description" in mechanism:
                     mechanism["description"] = self.clean_text(mechanism["description"])
+
+    def _scrub_logentry(self, logentry: dict[str, Any]) -> None:
+        """Mask a message. Its text tells what its parameters are: ``password=%s``."""
+        text = logentry.get("formatted")
+        self.scrub_tree(logentry)
+        params = logentry.get("params")
+        if params and text != logentry.get("formatted"):
+            logentry["params"] = dict.fromkeys(params, self.mask) if type(params) is dict else [self.mask] * len(params)
 
     def scrub_request(self, request: dict[str, Any], done: set[int] | None = None) -> None:
         """Mask Sentry's request interface, in place."""
@@ -338,6 +399,8 @@ class Scrubber:
                 request[name] = self.clean_cookie(value) if name == "cookies" else self.mask
             elif value is not None:
                 self.scrub_tree(value, True, done)
+            if name == "cookies":
+                self._clean_cookies(value)
         if request.get("env") is not None:
             self.scrub_tree(request["env"], False, done)
 
@@ -354,7 +417,6 @@ class Scrubber:
         return self.clean_text(text)
 
 
-_PARAMETER_MARKS = frozenset({"?", "&", ";"})
 _TREES = frozenset({str, dict, list})
 
 

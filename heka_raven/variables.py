@@ -126,9 +126,9 @@ class Walker:
         """The text of a dict's key."""
         kind = type(key)
         if kind is str:
-            text = clean(key[:MAX_KEY])
+            text = self.guard.clean_text(clean(key[:MAX_KEY]))
         elif kind is bytes:
-            text = key[:MAX_KEY].decode("latin-1")
+            text = self.guard.clean_text(key[:MAX_KEY].decode("latin-1"))
         else:
             return cut(self.text(key), MAX_KEY)
         return repr(text) if quoted else text
@@ -166,7 +166,7 @@ def _str(walker: Walker, value: str, depth: int) -> str:
     # As scrub.is_suspicious(), without a call for every text of an event.
     if (
         "=" in value or ":" in value or "earer " in value or "asic " in value or "</" in value
-        or "', " in value or '", ' in value or "EARER " in value or "ASIC " in value
+        or "', " in value or '", ' in value or "EARER " in value or "ASIC " in value or "--" in value
     ):  # fmt: skip
         value = walker.guard.clean_text(value)
     return value

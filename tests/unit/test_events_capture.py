@@ -456,3 +456,15 @@ def test_templates_do_not_grow():
         exc = raised(names["fail"])
         capturer.exceptions(exc, exc.__traceback__, make_walker(), GENERIC)
     assert len(capturer._templates) <= 3
+
+
+def test_a_secret_that_begins_above_the_shown_lines(tmp_path):
+    """A literal of several lines is private on each of them, also when its name stands above those that are shown."""
+    path = tmp_path / "keys.py"
+    lines = ["def fail():", '    private_key = """BEGIN', *["    planted"] * 7, '    """', "    1 / 0"]
+    path.write_text("\n".join(lines))
+    names = {"__name__": "keys"}
+    exec(compile(path.read_text(), str(path), "exec"), names)
+    frames, _ = make_capturer().frames(raised(names["fail"]).__traceback__, make_walker(show_locals=False))
+    assert "    1 / 0" == frames[-1]["context_line"]
+    assert ["", "", "", "", '"""'] == frames[-1]["pre_context"]

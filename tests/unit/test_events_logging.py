@@ -35,6 +35,25 @@ def environ():
     scope.CURRENT.reset(token)
 
 
+@pytest.mark.parametrize(
+    ("message", "args", "formatted"),
+    [
+        ("login password=%s of %s", ("planted", "bob"), "login password=[Filtered] of bob"),
+        ("token: %r", ("planted",), "token: '[Filtered]'"),
+        ("hello %(password)s", ({"password": "planted"},), "hello [Filtered]"),
+        ("connect %s", ("https://u:planted@h",), "connect https://[Filtered]@h"),
+    ],
+)
+def test_parameters_of_a_message_are_as_private_as_its_text(client, logger, environ, message, args, formatted):
+    """A parameter that the text calls private is masked beside it, and in a breadcrumb."""
+    logger.warning(message, *args)
+    logger.error(message, *args)
+    event = last_event(client)
+    assert formatted == event["logentry"]["formatted"]
+    assert formatted == event["breadcrumbs"]["values"][0]["message"]
+    assert "planted" not in repr(event)
+
+
 def test_error_records_become_events(client, logger):
     """An error record is an event: template, parameters, text, level, logger, where it was logged, extra."""
     logger.error("bad %s: %d", "thing", 5, extra={"own": 1, "password": "x", "tags": {"t": 1}, "user": {"id": 3}})

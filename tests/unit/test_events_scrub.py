@@ -91,6 +91,22 @@ def test_loose_names(name):
         ("dsn=https://a:b@h/1", "dsn=https://[Filtered]@h/1"),
         ("key=5", "key=5"),
         ("session started: ok", "session started: ok"),
+        (
+            "Command '['mysql', '--password', 'x', 'db']' failed",
+            "Command '['mysql', '--password', '[Filtered]', 'db']' failed",
+        ),
+        ("mysqldump --password x --api-key y db", "mysqldump --password [Filtered] --api-key [Filtered] db"),
+        ("a --verbose -- --token", "a --verbose -- --token"),
+        ("authorization: bearer abc", "authorization: [Filtered]"),
+        ('Authorization: Digest username="u", response="x"\nHost: h', "Authorization: [Filtered]\nHost: h"),
+        ("Login(password=Secret(value='x', y=1), user='bob')", "Login(password=[Filtered], user='bob')"),
+        ('{"credentials": {"a": {"b": 1}, "c": "x"}, "d": 2}', '{"credentials": [Filtered], "d": 2}'),
+        ('password = """x"""', 'password = "[Filtered]"'),
+        ("SET `password` = 'it''s', a = 1", "SET `password` = '[Filtered]', a = 1"),
+        ("password == 'x'", "password == '[Filtered]'"),
+        ("password:          x", "password:          [Filtered]"),
+        ("<password><![CDATA[x]]></password>", "<password>[Filtered]</password>"),
+        ("password[0]=x&user[password]=y", "password[0]=[Filtered]&user[password]=[Filtered]"),
     ],
 )
 def test_texts(text, expected):
@@ -110,11 +126,75 @@ def test_texts(text, expected):
         ('password = form["password"]', 'password = form["password"]'),
         ("token = make_token(user)", "token = make_token(user)"),
         ('if token == "x":', 'if token == "x":'),
+        ('if password == "hunter2": return "what"', 'if password == "[Filtered]": return "what"'),
+        ('password = """hunter2"""', 'password = """[Filtered]"""'),
+        ('password = "hunt" "er22"', 'password = "[Filtered]" "[Filtered]"'),
+        ("password = ('hunter2',)", "password = ('[Filtered]',)"),
+        ("password = b64decode('hunter2')", "password = b64decode('[Filtered]')"),
+        ("password += 'hunter2'", "password += '[Filtered]'"),
+        ("if (password := 'hunter2'):", "if (password := '[Filtered]'):"),
+        (
+            "def f(password: Dict[str, str] = 'hunter2', x='name'):",
+            "def f(password: Dict[str, str] = '[Filtered]', x='name'):",
+        ),
+        ('os.environ.get("DB_PASSWORD", "hunter2")', 'os.environ.get("DB_PASSWORD", "[Filtered]")'),
+        ('os.getenv("API_KEY", default="hunter2")', 'os.getenv("API_KEY", default="[Filtered]")'),
+        ('add("Authorization", "Basic hunter2")', 'add("Authorization", "[Filtered]")'),
+        (
+            'login("bob", auth=("bob", "hunter2"), to="host")',
+            'login("bob", auth=("[Filtered]", "[Filtered]"), to="host")',
+        ),
+        ('get(f"https://h/?token=hunter2&u={user}")', 'get(f"https://h/?token=[Filtered]&u={user}")'),
+        ('log("password: %s, token={x}")', 'log("password: %s, token={x}")'),
+        ('h = "Authorization: Bearer hunter2x"', 'h = "Authorization: [Filtered]"'),
+        ("token = request.headers['X-Token']", "token = request.headers['X-Token']"),
+        ("session.get('https://host/', name='name')", "session.get('https://host/', name='name')"),
+        (
+            "password = (\n    'hunter2'\n    'hunter3'\n)\nx = 'name'",
+            "password = (\n    '[Filtered]'\n    '[Filtered]'\n)\nx = 'name'",
+        ),
+        ('API_KEY = """\nhunter2\n"""\nx = \'name\'', 'API_KEY = """[Filtered]\n\n"""\nx = \'name\''),
     ],
 )
 def test_source_lines(line, expected):
     """A source line loses literals under private names; code stays readable."""
     assert expected == SCRUBBER.clean_source(line)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("filter={%22token%22:%22x%22}&a=1", "filter=[Filtered]&a=1"),
+        ('q={"password":"x"}', "q=[Filtered]"),
+        ("next=%252Fx%253Ftoken%253Dx", "next=[Filtered]"),
+        ("password%3Dx&a", "[Filtered]&a"),
+        ('{"user":"bob","password":"x"}', "[Filtered]"),
+        ("q=key:5&r=a=b&s=author:bob", "q=key:5&r=a=b&s=author:bob"),
+    ],
+)
+def test_values_of_parameters(query, expected):
+    """A parameter's value is looked into, however often it is escaped; so is a body of JSON that was sent as a form."""
+    assert expected == SCRUBBER.clean_query(query)
+
+
+def test_values_of_cookies():
+    """Escaped JSON in a cookie, in the header and parsed."""
+    escaped = "%7B%22token%22%3A%22x%22%7D"
+    assert "a=1; prefs=[Filtered]" == SCRUBBER.clean_cookie(f"a=1; prefs={escaped}")
+    request = {"cookies": {"prefs": escaped, "a": "1"}}
+    SCRUBBER.scrub_request(request)
+    assert {"cookies": {"prefs": FILTERED, "a": "1"}} == request
+
+
+def test_texts_that_are_names():
+    """A key that is itself a text with a secret, also when it comes again: JSON that a server parsed as a form."""
+    walker = Walker(lambda: 0.0, SCRUBBER)
+    for _ in range(2):
+        shown = walker.show(
+            {'{"user": "bob", "password": "planted"}': "", "https://u:planted@h": 1, b"token=planted": 2}
+        )
+        assert "planted" not in repr(shown)
+        assert "planted" not in repr(SCRUBBER.scrub_tree({"https://u:planted@h": {"password=planted": 1}}))
 
 
 def test_trees():
@@ -259,7 +339,18 @@ def test_any_text(text):
     SCRUBBER.clean_query(text)
     SCRUBBER.clean_url(text)
     SCRUBBER.clean_cookie(text)
-    SCRUBBER.clean_source(text)
+
+
+SOURCE_PIECES = (
+    *("password", " = ", "=", ":", "(", ")", "[", "]", ",", "{", '"', "'", '"""', "\n", "\\", "#"),
+    *("abcd", "token=abcd", "f"),
+)
+
+
+@given(st.lists(st.sampled_from(SOURCE_PIECES), max_size=40).map("".join) | st.text())
+def test_any_source(text):
+    """Whatever the source, masking keeps its lines."""
+    assert text.count("\n") == SCRUBBER.clean_source(text).count("\n")
 
 
 def test_masking_is_linear():
@@ -269,7 +360,9 @@ def test_masking_is_linear():
     for text in ("a" * 8000, "a:" * 4000, "=" * 8000, "://" * 2600, "x://" + "a:" * 4000, '"' * 8000, "token=" * 1300,
                  "token='" * 1100, "[" * 8000, "token=[" * 1100, "\\" * 8000, " " * 8000, "a" * 4000 + "=" * 4000,
                  "%70" * 2600, "&a" * 4000, "Bearer " * 1100, "<a>" * 2700, "<a " * 2700, "=%3D" * 2000,
-                 "('a', " * 1300, "".join(f"=%{'25' * n}3Da" for n in range(85))):  # fmt: skip
+                 "('a', " * 1300, '\\"password\\": \\"' * 500, 'password="""' * 700, "password=(" * 900,
+                 "<a><![CDATA[" * 700, "--password " * 700, '("password", ' * 600, "password: a[b" * 600,
+                 "".join(f"=%{'25' * n}3Da" for n in range(85))):  # fmt: skip
         started = time.process_time()
         SCRUBBER.clean_text(text)
         SCRUBBER.clean_source(text)

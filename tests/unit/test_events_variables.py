@@ -244,9 +244,9 @@ def test_cycles_end():
     """A container that holds itself ends at the depth limit, also when it branches."""
     loop = []
     loop.extend([loop] * 50)
-    started = time.perf_counter()
+    started = time.thread_time()
     orjson.dumps(make_walker().show({"loop": loop})["loop"][0][0])
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_time_budget():
@@ -308,7 +308,8 @@ def test_a_dict_that_another_thread_changes():
 
     class Guard(Scrubber):
         def clean_text(self, text, loose=False):
-            value["new"] = 1  # as another thread would
+            if text == "a=b":
+                value["new"] = 1  # as another thread would
             return text
 
     value["k0"] = "a=b"
