@@ -7,8 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 
 from heka_raven.amqp.command import send_to
@@ -19,10 +17,9 @@ from heka_raven.fleet_config import add_config, parse_with_config
 from heka_raven.sender.lock import SenderLock, holder_pid
 from heka_raven.sender.loop import Sender
 from heka_raven.sender.options import SenderOptions
+from heka_raven.sender.turns import Turns
 from heka_raven.spool import Spool
 
-LOCK_EVERY_S = 1.0
-ONCE_LOCK_TRIES = 5  # a look at the lock by `status` holds it for microseconds
 logger = logging.getLogger("heka_raven")
 
 
@@ -64,43 +61,21 @@ def main(argv: list[str]) -> int:
     lock = SenderLock(spool.path)
     if arguments.once:
         return _once(spool, lock, options)
-    stopping = threading.Event()
-    current: list[Sender] = []
-
-    def stop(*_: object) -> None:
-        stopping.set()
-        for sender in current:
-            sender.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    told = False
-    while not stopping.is_set():
-        if not lock.acquire():
-            if not told:
-                logger.info("spool %s: waiting, the sender is pid %s", spool.path, holder_pid(spool.path))
-                told = True
-            stopping.wait(LOCK_EVERY_S)
-            continue
-        told = False
+    turns = Turns(spool.path, lock)
+    while turns.take():
         logger.info("spool %s: sending", spool.path)
-        sender = Sender(spool, options, still_ours=lock.held)
-        current[:] = [sender]
-        if not stopping.is_set():
+        sender = turns.current = Sender(spool, options, still_ours=lock.held)
+        if not turns.over:
             sender.run()
         lock.release()
         if not os.path.isdir(spool.path):
-            stopping.wait(LOCK_EVERY_S)
+            turns.wait()
     logger.info("spool %s: stopped, %d events wait", spool.path, len(spool.names()))
     return EXIT_OK
 
 
 def _once(spool: Spool, lock: SenderLock, options: SenderOptions) -> int:
-    for _ in range(ONCE_LOCK_TRIES):
-        if lock.acquire():
-            break
-        time.sleep(0.02)
-    else:
+    if not lock.acquire_soon():
         print(
             f"heka-raven send: another sender holds the lock of {spool.path}: pid {holder_pid(spool.path)}",
             file=sys.stderr,
@@ -147,4 +122,8 @@ def retry_dead(argv: list[str]) -> int:
     names = spool.dead_names()
     back = sum(spool.retry_dead(name) for name in names)
     print(f"{back} of {len(names)} put back into {spool.path}")
-    return EXIT_OK if back == len(names) else EXIT_FAILED
+    if back < len(names):
+        left = len(spool.dead_names())
+        print(f"heka-raven retry-dead: {left} stay in dead/, the spool takes no more: let it empty", file=sys.stderr)
+        return EXIT_FAILED
+    return EXIT_OK

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -98,6 +99,7 @@ class Ledger:
         """Begin anew: at first, and in a forked child, whose parent keeps the old file (and maybe its lock)."""
         self._lock = threading.RLock()  # re-entrant: a signal handler may report while its own thread counts
         self._fd = -1
+        self._inode = (-1, -1)
         self._path = ""
         self._dirty = False
         self._values = [0] * _COUNT
@@ -133,6 +135,16 @@ class Ledger:
             except OSError:
                 self._dirty = True
 
+    def is_gone(self) -> bool:
+        """Whether our file was deleted, for the price of one system call."""
+        if self._fd < 0 or self._pid != os.getpid():
+            return False
+        try:
+            info = os.fstat(self._fd)
+        except OSError:
+            return True  # somebody closed every descriptor
+        return info.st_nlink == 0 or (info.st_dev, info.st_ino) != self._inode
+
     def renew(self, *carried: tuple[str, int]) -> None:
         """Begin a new file if ours went away, with the whole spool as a rule: events and counts are gone together.
 
@@ -151,11 +163,9 @@ class Ledger:
 
     def after_fork(self) -> None:
         """Leave the parent's file to the parent."""
-        fd, path = self._fd, self._path
+        fd, inode = self._fd, self._inode
         self._reset()
-        # Whoever daemonises closes every descriptor; the number may be a file of the app's by now.
-        if fd >= 0 and is_at(fd, path):
-            os.close(fd)
+        _close_ours(fd, inode)
 
     def close(self) -> None:
         """Leave the file to whoever folds it; a later count begins a new one."""
@@ -183,12 +193,25 @@ class Ledger:
             os.close(fd)
             os.unlink(path)
             raise
-        self._fd, self._path = fd, path
+        info = os.fstat(fd)
+        self._fd, self._inode, self._path = fd, (info.st_dev, info.st_ino), path
 
     def _close(self) -> None:
         fd, self._fd = self._fd, -1
-        if fd >= 0:
+        _close_ours(fd, self._inode)
+
+
+def _close_ours(fd: int, inode: tuple[int, int]) -> None:
+    """Close *fd* if it still is our file.
+
+    Whoever daemonises closes every descriptor; the number may be a file of the app's by now.
+    """
+    try:
+        info = os.fstat(fd)
+        if (info.st_dev, info.st_ino) == inode:
             os.close(fd)
+    except OSError:
+        pass  # none: closed, or never opened
 
 
 def start_time(pid: int) -> str:
@@ -238,17 +261,23 @@ def fold(spool_path: str) -> int:
 
     Returns:
         How many were added.
+
+    Raises:
+        OSError: when ``total`` cannot be read now: it must not be taken for an empty one and replaced.
     """
     directory = os.path.join(spool_path, "state", "ledger")
-    _, values, folded = _read_total(directory)
+    _, values, folded = _read_total(directory, strict=True)
     left = {name for name in folded if _remove(os.path.join(directory, name))}
     added = []
     for name in _files(directory):
         found = _FILE.fullmatch(name)
         if name in left or found is None or is_alive(int(found.group(1)), found.group(2)):
             continue
-        # One that is no ledger (a kill within its creation) counts nothing; it is taken away all the same.
-        counts = _read_values(os.path.join(directory, name)) or [0] * _COUNT
+        try:
+            # One that is no ledger (a kill within its creation) counts nothing; it is taken away all the same.
+            counts = _read_values(os.path.join(directory, name), strict=True) or [0] * _COUNT
+        except OSError:
+            continue  # no descriptor is free, as a rule: the next time
         values = [(a + b) & MASK for a, b in zip(values, counts, strict=True)]
         added.append(name)
     if added:
@@ -287,29 +316,34 @@ def _files(directory: str) -> Iterator[str]:
     return (name for name in names if _FILE.fullmatch(name))
 
 
-def _read(path: str, limit: int) -> bytes | None:
+def _read(path: str, limit: int, strict: bool = False) -> bytes | None:
+    """The file's bytes; None when there is no regular file, or (unless *strict*: raised) it cannot be read now."""
     try:
         fd = os.open(path, _OPEN_READ)
-    except OSError:
+    except OSError as error:
+        if strict and error.errno not in (errno.ENOENT, errno.ELOOP):
+            raise
         return None
     try:
         return os.read(fd, limit) if stat.S_ISREG(os.fstat(fd).st_mode) else None
     except OSError:
+        if strict:
+            raise
         return None
     finally:
         os.close(fd)
 
 
-def _read_values(path: str) -> list[int] | None:
-    found = _read(path, SIZE)
+def _read_values(path: str, strict: bool = False) -> list[int] | None:
+    found = _read(path, SIZE, strict)
     if found is None or len(found) != SIZE or found[:8] != MAGIC:
         return None
     return list(_LAYOUT.unpack(found)[1:])
 
 
-def _read_total(directory: str) -> tuple[bytes | None, list[int], set[str]]:
+def _read_total(directory: str, strict: bool = False) -> tuple[bytes | None, list[int], set[str]]:
     """Its bytes, which tell one version from the next (an inode and its mtime may come round), counters and names."""
-    found = _read(os.path.join(directory, TOTAL), MAX_TOTAL)
+    found = _read(os.path.join(directory, TOTAL), MAX_TOTAL, strict)
     if found is None or found[:8] != MAGIC or len(found) < SIZE:
         return None, [0] * _COUNT, set()
     return found, list(_LAYOUT.unpack(found[:SIZE])[1:]), set(found[SIZE:].decode("ascii", "replace").split())

@@ -6,6 +6,7 @@ import logging
 import time
 
 LOG_EVERY_S = 60.0  # between two lines of one kind
+MAX_KINDS = 1000  # that are remembered: some have the name of a DSN or a file, which others choose
 LOGGER = logging.getLogger("heka_raven")
 
 
@@ -29,6 +30,8 @@ class SparseLog:
         now = time.monotonic()
         if now - self._logged_at.get(kind, float("-inf")) < LOG_EVERY_S:
             return
+        if len(self._logged_at) >= MAX_KINDS:
+            self._logged_at.clear()
         # Set before logging: a log handler that fails in the same way must not come back here for ever.
         self._logged_at[kind] = now
         try:

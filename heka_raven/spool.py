@@ -120,6 +120,8 @@ class Spool:
         """
         try:
             size = sum(map(len, envelope))
+            if self.ledger.is_gone():
+                self._begin_anew(("captured", 1))
             if not self.has_room(size):
                 self.ledger.add("discarded.cache_overflow")
                 self.log_sparingly("full", "spool %s is full (%d events, %d bytes): events are discarded",
@@ -128,7 +130,8 @@ class Spool:
             try:
                 self._write(event_id, envelope, size)
             except FileNotFoundError:
-                self._write_anew(event_id, envelope, size, ("captured", 1))
+                self._begin_anew(("captured", 1))
+                self._write(event_id, envelope, size)
         except Exception as error:
             self.ledger.add_many((("discarded.cache_overflow", 1), ("write_failed", 1)))
             self.log_sparingly("write", "spool %s: an event could not be written and is lost: %s", self.path, error)
@@ -139,12 +142,15 @@ class Spool:
     def take_over(self, event_id: str, envelope: bytes) -> bool:
         """Take an event in from where it can stay. Never raises; it counts as captured only when it was taken."""
         try:
+            if self.ledger.is_gone():
+                self._begin_anew()
             if not self.has_room(len(envelope)):
                 return False
             try:
                 self._write(event_id, (envelope,), len(envelope))
             except FileNotFoundError:
-                self._write_anew(event_id, (envelope,), len(envelope))
+                self._begin_anew()
+                self._write(event_id, (envelope,), len(envelope))
         except Exception as error:
             self.log_sparingly("write", "spool %s: an event cannot be written and waits: %s", self.path, error)
             return False
@@ -156,11 +162,17 @@ class Spool:
         self._level_count += 1
         self._level_bytes += size
 
-    def _write_anew(self, event_id: str, envelope: tuple[bytes, ...], size: int, *carried: tuple[str, int]) -> None:
-        """The spool was deleted under us (by a cleaner of /tmp, as a rule): make it anew, once for this event."""
+    def _begin_anew(self, *carried: tuple[str, int]) -> None:
+        """The spool was deleted under us (by a cleaner of /tmp, as a rule): make what is missing, and count anew.
+
+        Another process may have made the directories already; our file of counters is then still the deleted one.
+
+        Args:
+            carried: counts of the event in hand, which belongs to the new spool.
+        """
         make_spool(self.path)
         self.ledger.renew(*carried)
-        self._write(event_id, envelope, size)
+        self._level_read_at = float("-inf")
 
     def _write(self, event_id: str, envelope: tuple[bytes, ...], size: int) -> None:
         name = f"{time.time_ns():020d}-{os.getpid()}-{event_id}.env"
@@ -197,11 +209,15 @@ class Spool:
         return self._level_count < self.max_count and self._level_bytes + size <= self.max_bytes
 
     def names(self) -> list[str]:
-        """The names in ``new/``, oldest first; foreign files are left out."""
+        """The names in ``new/``, oldest first; foreign files are left out.
+
+        Raises:
+            OSError: when it is there and cannot be listed.
+        """
         try:
             with os.scandir(self._new) as found:
                 return sorted(entry.name for entry in found if _NAME.fullmatch(entry.name))
-        except OSError:  # gone, or taken from us: nothing to send; the lock's check tells the sender
+        except FileNotFoundError:  # nothing to send; the lock's check tells the sender
             return []
 
     def new_mtime_ns(self) -> int:
@@ -214,6 +230,10 @@ class Spool:
     def read(self, name: str, directory: str = "new") -> bytes | None:
         """The bytes of a file; None when it vanished (somebody else delivered it) or is no regular file of ours."""
         return read_file(os.path.join(self.path, directory, name))
+
+    def is_waiting(self, name: str) -> bool:
+        """Whether a file is in ``new/`` still, be it readable or not."""
+        return os.path.lexists(f"{self._new}/{name}")
 
     def remove(self, name: str, counter: str, size: int) -> bool:
         """Take a file out of ``new/`` and count its end. Only who really took it counts.
@@ -258,10 +278,7 @@ class Spool:
         """Capture a dead event anew, under its old event id; it counts as captured a second time."""
         entry = parse_name(name)
         envelope = None if entry is None else self.read(name, "dead")
-        if entry is None or envelope is None:
-            return False
-        self.ledger.add("captured")
-        if not self.put(entry.event_id, envelope):
+        if entry is None or envelope is None or not self.take_over(entry.event_id, envelope):
             return False
         _unlink(f"{self._dead}/{name}")
         return True

@@ -69,6 +69,7 @@ class Publisher:
         self._channel: Any = None
         self._waiting: deque[str] = deque()
         self._known: set[str] = set()
+        self._stuck: set[str] = set()  # confirmed, and cannot be removed
         self._in_flight: OrderedDict[int, tuple[str, int, int]] = OrderedDict()  # tag: name, size of file, size sent
         self._in_flight_bytes = 0
         self._returned: set[int] = set()
@@ -87,6 +88,7 @@ class Publisher:
 
     def run(self) -> None:
         """Publish until stopped, the lock is lost, or (once) everything is confirmed."""
+        self._spool.ledger.renew()  # the spool may be another than that of our last run
         self.link.loop.call_later(0, self._tick)
         self.link.run()
 
@@ -123,7 +125,7 @@ class Publisher:
         return self._listing.done and (not self._known or self._losses >= self._urls or self.link.blocked)
 
     def _scan(self) -> None:
-        new = [name for name in self._listing.look() if name not in self._known]
+        new = [name for name in self._listing.look() if name not in self._known and name not in self._stuck]
         self._known.update(new)
         self._waiting.extend(new)
 
@@ -163,6 +165,9 @@ class Publisher:
         entry = parse_name(name)
         if data is None or entry is None:
             self._known.discard(name)  # somebody else took it
+            if self._spool.is_waiting(name):
+                self._spool.log_sparingly("read", "spool file %s cannot be read now: it waits", name)
+                self._listing.again()
             return
         try:
             body = travel_form(data, self._send_secret)
@@ -226,6 +231,8 @@ class Publisher:
                 self._end(name, "delivered")
             else:
                 self._known.discard(name)
+                if self._spool.is_waiting(name):
+                    self._stuck.add(name)
         if returned:
             self.link.drop(f"queue {self._queue_name} is gone")
         else:

@@ -68,7 +68,6 @@ def save_limits(spool: Spool, limits: Limits, now: float) -> None:
     """Write ``state/limits.json``, by rename, if anything changed."""
     if not limits.changed:
         return
-    limits.changed = False
     path = _limits_path(spool)
     temporary = f"{path}.new"
     try:
@@ -76,6 +75,7 @@ def save_limits(spool: Spool, limits: Limits, now: float) -> None:
         with open(fd, "wb") as file:
             file.write(orjson.dumps(limits.to_state(now)))
         os.rename(temporary, path)
+        limits.changed = False
     except OSError as error:
         spool.log_sparingly("limits", "spool %s: rate limits cannot be kept: %s", spool.path, error)
 

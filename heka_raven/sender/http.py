@@ -241,6 +241,8 @@ class HttpTransport:
         proxy = self._environment_proxies.get(parts.scheme) or self._environment_proxies.get("all")
         if proxy and proxy_bypass_environment(parts.hostname or "", self._environment_proxies):
             return None
+        if proxy and "://" not in proxy:  # as curl, and so the C sender, reads it
+            return f"http://{proxy}"
         return proxy or None
 
     def _post_by_proxy(

@@ -8,9 +8,13 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 import weakref
 
-from heka_raven.spool_path import is_at
+from heka_raven.spool_path import SpoolError, is_at, make_spool
+
+SOON_TRIES = 5
+SOON_PAUSE_S = 0.02
 
 _held: weakref.WeakSet[SenderLock] = weakref.WeakSet()
 _opening = threading.RLock()  # no fork while a lock file is open and not in _held
@@ -20,6 +24,7 @@ class SenderLock:
     """The right to deliver from one spool."""
 
     def __init__(self, spool_path: str) -> None:
+        self._spool_path = spool_path
         self.path = os.path.join(spool_path, "state", "sender.lock")
         self._fd = -1
         self._pid = -1
@@ -29,6 +34,11 @@ class SenderLock:
         if self.held():
             return True
         self.release()
+        if not os.path.isdir(os.path.dirname(self.path)) and os.path.isdir(self._spool_path):
+            try:
+                make_spool(self._spool_path)  # somebody deleted state/ alone: no event would make it anew
+            except SpoolError:
+                return False
         with _opening:
             try:
                 fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -47,6 +57,14 @@ class SenderLock:
             return False
         return True
 
+    def acquire_soon(self) -> bool:
+        """Try a few times: a look at the lock by `status` holds it for microseconds."""
+        for _ in range(SOON_TRIES):
+            if self.acquire():
+                return True
+            time.sleep(SOON_PAUSE_S)
+        return False
+
     def held(self) -> bool:
         """Whether we still have it: a lock file that was deleted protects nothing."""
         return self._fd >= 0 and self._pid == os.getpid() and is_at(self._fd, self.path)
@@ -54,11 +72,12 @@ class SenderLock:
     def release(self) -> None:
         with _opening:
             fd, self._fd = self._fd, -1
-            if fd >= 0:
+            # Whoever daemonises closes every descriptor; in a child the number may be a file of the app's by now.
+            if fd >= 0 and (self._pid == os.getpid() or is_at(fd, self.path)):
                 try:
                     os.close(fd)
                 except OSError:
-                    pass  # closed by a daemonising parent
+                    pass  # closed by such a parent
             _held.discard(self)
 
 

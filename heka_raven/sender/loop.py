@@ -10,8 +10,10 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 from heka_raven import ledger
+from heka_raven.dsn import Dsn
 from heka_raven.sender.house import House, load_limits, save_limits
 from heka_raven.sender.http import HttpTransport
 from heka_raven.sender.listing import TICK_S, Listing
@@ -27,8 +29,11 @@ from heka_raven.spool import Spool, parse_name
 HIRE_BELOW = 0.5  # of one processor, used by all workers together
 HIRE_AT_ONCE = 5
 FINAL_REPORT_S = 1.0  # a report at the end must not hold the end up
+FINAL_TICK_S = 0.05
 
 logger = logging.getLogger("heka_raven")
+
+_End: TypeAlias = tuple[Request | None, str, int, bool]  # what `_finish` is called with
 
 
 class Sender:
@@ -72,8 +77,11 @@ class Sender:
         self._workload = Workload()
         self._stopping = False
         self._drain_until: float | None = None
+        self._reporter: threading.Thread | None = None
         self._listing = Listing(spool, once=once)
         self._house = House(spool)
+        self._alone = False  # no worker is to be had: `run` delivers
+        self._stuck: dict[str, _End] = {}  # files that ended and could not be removed
         self.tried = 0
         self.ends: dict[str, int] = {}  # by counter, of this run
 
@@ -103,7 +111,13 @@ class Sender:
                     self._staff()
                     if self._finished():
                         break
-                    self._condition.wait(TICK_S)
+                    name = self._take() if self._alone else None
+                    if name is None:
+                        self._condition.wait(TICK_S)
+                    else:
+                        self._active += 1
+                if name is not None:
+                    self._handle(name)
                 self._http.enforce_deadlines()
                 if not self._once:
                     self._keep_house()
@@ -142,7 +156,12 @@ class Sender:
         elif not self._workers or (share < HIRE_BELOW and len(self._workers) < self._options.connections):
             for _ in range(min(HIRE_AT_ONCE if self._workers else 1, self._options.connections - len(self._workers))):
                 worker = threading.Thread(target=self._work, name="heka-raven-send", daemon=True)
-                worker.start()
+                try:
+                    worker.start()
+                except RuntimeError:  # the system's limit of threads; or Python 3.12, which starts none at exit
+                    self._alone = not self._workers
+                    return  # those that there are do the work
+                self._alone = False
                 self._workers.append(worker)
 
     def _work(self) -> None:
@@ -155,13 +174,16 @@ class Sender:
                     self._condition.wait()
                     self._idle -= 1
                 self._active += 1
-            try:
-                self._deliver(name)
-            except Exception:
-                self._spool.log_sparingly("failed", "the sender failed on an event, which is kept", exc_info=True)
-            finally:
-                with self._condition:
-                    self._active -= 1
+            self._handle(name)
+
+    def _handle(self, name: str) -> None:
+        try:
+            self._deliver(name)
+        except Exception:
+            self._spool.log_sparingly("failed", "the sender failed on an event, which is kept", exc_info=True)
+        finally:
+            with self._condition:
+                self._active -= 1
 
     def _take(self) -> str | None:
         if self._stopping and (self._drain_until is None or time.monotonic() >= self._drain_until):
@@ -169,10 +191,19 @@ class Sender:
         return self._schedule.next(time.time(), time.monotonic())
 
     def _deliver(self, name: str) -> None:
+        stuck = self._stuck.pop(name, None)
+        if stuck is not None:
+            with self._condition:
+                self._finish(name, *stuck)
+                self._schedule.gone(name)
+            return
         data = self._spool.read(name)
         if data is None:
             with self._condition:
                 self._schedule.gone(name)
+            if self._spool.is_waiting(name):
+                self._spool.log_sparingly("read", "spool file %s cannot be read now: it waits", name)
+                self._listing.again()
             return
         try:
             request = build_request(data, time.time(), self._options.compress)
@@ -270,6 +301,9 @@ class Sender:
         """Put the end of an event on record; under the lock, so that a kill costs the ledger one event at most."""
         removed = self._spool.bury(name, counter, size) if dead else self._spool.remove(name, counter, size)
         if not removed:
+            if self._spool.is_waiting(name):  # a read-only disk, as a rule: remove it later, send it no more
+                self._stuck[name] = request, counter, size, dead
+                self._listing.again()
             return
         self.ends[counter] = self.ends.get(counter, 0) + 1
         if counter == "delivered":
@@ -280,7 +314,7 @@ class Sender:
 
     def _keep_house(self) -> None:
         tick, now = time.monotonic(), time.time()
-        if self._reports.due(tick):
+        if self._reports.due(tick) and not self._reporting():
             self._send_reports()
         if not self._house.due(tick):
             return
@@ -293,24 +327,49 @@ class Sender:
         self._house.keep(now)
         self._http.drop_closed()
 
+    def _reporting(self) -> bool:
+        return self._reporter is not None and self._reporter.is_alive()
+
     def _send_reports(self, final: bool = False) -> None:
+        """Tell what is due, in a thread of its own: a server that is slow to take it must not hold up events."""
         if not self._options.client_reports:
             return
-        tick, now = time.monotonic(), time.time()
         with self._condition:
             self._reports.observe(ledger.read_snapshot(self._spool.path))
-            due = self._reports.take(tick)
+            due = self._reports.take(time.monotonic())
+        if not due:
+            return
+        reporter = threading.Thread(target=self._report, args=(due, final), name="heka-raven-report", daemon=True)
+        try:
+            reporter.start()
+        except RuntimeError:  # as for a worker
+            self._report(due, final)
+            return
+        self._reporter = reporter
+        while final and reporter.is_alive():
+            reporter.join(FINAL_TICK_S)
+            self._http.enforce_deadlines()
+
+    def _report(self, due: list[tuple[Dsn, dict[str, int]]], final: bool) -> None:
+        until = time.monotonic() + FINAL_REPORT_S
         for dsn, counts in due:
-            if self._limits.seconds_left(dsn.key(), now) > 0:
-                with self._condition:
-                    self._reports.give_back(dsn, counts)
-                continue
-            report = build_report(dsn, counts, now, self._options.compress)
-            reply = self.send(report, timeout_s=FINAL_REPORT_S if final else None)
-            with self._condition:
-                self._heed_limits(report, reply, now)
-                if decide(reply, report.url, hops=MAX_HOPS).action in ("retry", "hold"):
-                    self._reports.give_back(dsn, counts)
+            try:
+                over = time.monotonic() >= until if final else self._stopping
+                if over or not self._tell(dsn, counts, FINAL_REPORT_S if final else None):
+                    with self._condition:
+                        self._reports.give_back(dsn, counts)
+            except Exception:  # never through the app's excepthook
+                self._spool.log_sparingly("report", "the sender failed on a report", exc_info=True)
+
+    def _tell(self, dsn: Dsn, counts: dict[str, int], timeout_s: float | None) -> bool:
+        now = time.time()
+        if self._limits.seconds_left(dsn.key(), now) > 0:
+            return False
+        report = build_report(dsn, counts, now, self._options.compress)
+        reply = self.send(report, timeout_s=timeout_s)
+        with self._condition:
+            self._heed_limits(report, reply, now)
+        return decide(reply, report.url, hops=MAX_HOPS).action not in ("retry", "hold")
 
     def _end_workers(self) -> None:
         """Let what is in flight finish, however the loop ended; each has its own timeout.
@@ -322,7 +381,7 @@ class Sender:
             with self._condition:
                 self._condition.notify_all()
                 busy = self._active
-            if not busy:
+            if not busy and not self._reporting():
                 break
             time.sleep(0.01)
             self._http.enforce_deadlines()

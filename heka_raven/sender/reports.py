@@ -10,6 +10,7 @@ from heka_raven.dsn import Dsn
 from heka_raven.ledger import DISCARDED, Snapshot
 
 REPORT_EVERY_S = 60.0
+MAX_DSNS = 1000  # that wait to be told; a relay's clients may name as many as they like
 
 
 class Reports:
@@ -60,5 +61,7 @@ class Reports:
             self._count(dsn, reason, n)
 
     def _count(self, dsn: Dsn, reason: str, n: int) -> None:
+        if len(self._counts) >= MAX_DSNS and dsn not in self._counts:
+            return
         mine = self._counts.setdefault(dsn, {})
         mine[reason] = mine.get(reason, 0) + n

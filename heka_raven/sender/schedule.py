@@ -115,6 +115,8 @@ class Schedule:
             self._known.discard(name)
         else:
             heapq.heappush(destination.held, name)
+        if not (destination.held or destination.in_flight or destination.tries_failed):
+            del self._destinations[key]  # of a relay's thousands of DSNs, `next` looks at those that have work
 
     def gone(self, name: str) -> None:
         """Forget a name: its file vanished or was finished without a try."""

@@ -44,6 +44,7 @@ class SenderThread:
         self._lock = SenderLock(self._spool.path)
         self._wake = threading.Event()
         self._stopping = False
+        self._ended = False
         self._exit_by: float | None = None
 
     def running(self) -> bool:
@@ -54,8 +55,11 @@ class SenderThread:
         if self._pid != os.getpid():  # forked by somebody who told Python nothing (uWSGI without py-call-osafterfork)
             self._lock.release()
             self._reset()
-        with self._guard:
-            if self.running() or self._stopping:
+        # Another thread is at it, or this very one, and a signal handler reports: it must not wait for itself.
+        if not self._guard.acquire(blocking=False):
+            return
+        try:
+            if self.running() or self._stopping or self._ended:
                 return
             self._exit_by = None
             self._wake.clear()
@@ -64,6 +68,8 @@ class SenderThread:
             if not self._registered:
                 self._registered = True
                 atexit.register(_stop_at_exit, weakref.ref(self))
+        finally:
+            self._guard.release()
 
     def stop(self, wait_s: float) -> None:
         """Deliver what can go within *wait_s*, then end the thread; what is left stays in the spool."""
@@ -80,6 +86,8 @@ class SenderThread:
         self._stopping = False
 
     def at_exit(self) -> None:
+        """For the last time: a thread begun for the event of a later exit handler would be cut off within a send."""
+        self._ended = True
         self.stop(self._options.exit_wait_s)
 
     def _run(self) -> None:

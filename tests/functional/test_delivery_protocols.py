@@ -135,10 +135,13 @@ def test_proxy(spool):
         put(spool, "http://public@sentry.invalid/1")
         sent = run_command("send", "--once", "--spool", spool, env={"http_proxy": url})
         assert 0 == sent[0] and 2 == len(proxy.requests)
+        put(spool, "http://public@sentry.invalid/1")
+        sent = run_command("send", "--once", "--spool", spool, env={"http_proxy": url.removeprefix("http://")})
+        assert 0 == sent[0] and 3 == len(proxy.requests)  # curl reads it so too, and the C sender
         with Server() as direct:
             put(spool, direct.dsn)
             run_command("send", "--once", "--spool", spool, env={"http_proxy": url, "no_proxy": "127.0.0.1"})
-            assert (1, 2) == (len(direct.requests), len(proxy.requests))
+            assert (1, 3) == (len(direct.requests), len(proxy.requests))
 
 
 class Tunnel:

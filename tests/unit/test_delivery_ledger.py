@@ -1,5 +1,7 @@
 """The ledger: exact over processes, forks, folds and kills."""
 
+import contextlib
+import ctypes
 import os
 import signal
 import struct
@@ -11,6 +13,7 @@ from delivery_support import run_app, wait_for
 
 from heka_raven import ledger
 from heka_raven.ledger import MAGIC, OFFSETS, SIZE, Ledger, fold, read_snapshot
+from heka_raven.sender.lock import SenderLock
 from heka_raven.spool_path import make_spool
 
 
@@ -293,3 +296,53 @@ def test_many_processes_at_once(spool):
         os.waitpid(pid, 0)
     wait_for(lambda: fold(spool) == 0)
     assert 1200 == read_snapshot(spool)["captured"]
+
+
+@pytest.mark.parametrize("unreadable", ["total", "999999998-1-cafe"])
+def test_a_file_that_cannot_be_read_is_not_an_empty_one(spool, unreadable):
+    """A fold that may not read a file, or has no descriptor left for it, leaves it as it is: nothing is forgotten."""
+    plant(spool, captured=5)
+    assert 1 == fold(spool)
+    plant(spool, "999999998-1-cafe", captured=2)
+    path = f"{spool}/state/ledger/{unreadable}"
+
+    def fold_as_somebody():
+        os.chmod(path, 0)
+        os.chdir(spool)
+        if os.geteuid() == 0:
+            for folder, _, names in os.walk(spool):
+                for name in (folder, *(f"{folder}/{name}" for name in names)):
+                    os.chown(name, 4711, 4711)
+            os.setuid(4711)
+        with contextlib.suppress(OSError):
+            fold(".")
+        os.chmod(f"state/ledger/{unreadable}", 0o600)
+
+    in_child(fold_as_somebody)
+    assert 7 == read_snapshot(spool)["captured"]
+
+
+def test_a_descriptor_that_is_somebody_elses_by_now(spool):
+    """A child closes all it inherited, and opens a file under our number: neither ledger nor lock closes that one."""
+    ledger, lock = Ledger(spool), SenderLock(spool)
+    ledger.add("captured")
+    assert lock.acquire()
+    numbers = ledger._fd, lock._fd
+    # A fork of which Python knows nothing, as uWSGI's: else the child would have closed the lock's at once.
+    pid = ctypes.PyDLL(None).fork()
+    if pid == 0:
+        code = 1
+        try:
+            for number in numbers:
+                os.close(number)
+                os.dup2(0, number)
+            ledger.__del__()
+            lock.release()
+            for number in numbers:
+                os.fstat(number)
+            code = 0
+        finally:
+            os._exit(code)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    ledger.close()
+    lock.release()

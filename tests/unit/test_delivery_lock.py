@@ -1,5 +1,6 @@
 """The sender's lock: one holder, freed by whatever ends it, and never kept by a child."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -68,6 +69,17 @@ def test_an_idle_child_does_not_keep_it(spool, child, what):
     finally:
         os.kill(pid, signal.SIGKILL)
         process.stdout.close()
+
+
+def test_a_look_at_the_wrong_moment(spool):
+    """`status` holds the lock while it looks: who wants it once tries a few times before saying that it is taken."""
+    lock = SenderLock(spool)
+    with open(lock.path, "w") as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        assert not lock.acquire()
+        threading.Timer(0.03, lambda: fcntl.flock(look, fcntl.LOCK_UN)).start()
+        assert lock.acquire_soon()
+    lock.release()
 
 
 def end_hard(process):

@@ -170,6 +170,21 @@ def test_schedule_takes_the_oldest_first():
     assert [first, second, third] == [schedule.next(0, 100) for _ in range(3)]
 
 
+def test_schedule_forgets_a_dsn_without_work():
+    """A relay meets thousands of DSNs: only those that wait, are under way or fail are looked through."""
+    schedule = Schedule(8, Limits())
+    for name, failed in zip(names(20), [False] * 10 + [True] * 10, strict=True):
+        schedule.found([name])
+        began = schedule.begin(schedule.next(0, 0), name, 0, 0)
+        assert 1 == schedule.in_flight
+        schedule.end(name, name, began, 0.0, 0.0, failed=failed, finished=not failed)
+    assert 10 == len(schedule._destinations)
+    for name in names(20)[10:]:
+        assert name == schedule.next(0, 100)
+        schedule.end(name, name, schedule.begin(name, name, 0, 100), 100, 0.0, failed=False, finished=True)
+    assert ({}, 0) == (schedule._destinations, schedule.waiting)
+
+
 def test_one_probe_while_a_backoff_lasts():
     """While a DSN backs off nothing goes; then exactly one; its success opens the door."""
     schedule = Schedule(8, Limits())

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from delivery_support import assert_exact, fill, run_app, waiting
+from delivery_support import assert_exact, fill, run_app, wait_for, waiting
 
 from heka.config import client_from_dict_config
 from heka.exceptions import ConfigError
@@ -413,3 +413,37 @@ def test_a_file_that_comes_while_a_slow_listing_ends(tmp_path, monkeypatch):
         found = listing.look()
         time.sleep(0.02)
     assert 2 == len(found)
+
+
+def test_a_pause_while_the_directory_is_looked_at(tmp_path, monkeypatch):
+    """Nor does it matter that the machine is busy just before the listing, and an event comes meanwhile."""
+    spool = Spool(str(tmp_path / "spool"))
+    listing, names, mtime_ns = Listing(spool), spool.names, spool.new_mtime_ns
+
+    def late():
+        time.sleep(1.1 * FRESH_MTIME_S)
+        assert spool.put(ID, b"envelope")
+        return mtime_ns()
+
+    def and_another():
+        found, info = names(), os.stat(tmp_path / "spool" / "new")
+        assert spool.put(ID[::-1], b"envelope")
+        os.utime(tmp_path / "spool" / "new", ns=(info.st_atime_ns, info.st_mtime_ns))  # the same tick of its clock
+        return found
+
+    monkeypatch.setattr(spool, "new_mtime_ns", late)
+    monkeypatch.setattr(spool, "names", and_another)
+    assert 1 == len(listing.look())
+    monkeypatch.undo()
+    wait_for(lambda: len(listing.look()) == 2)
+
+
+def test_retry_dead_into_a_full_spool(tmp_path):
+    """What does not fit stays in dead/ and is counted nowhere: it is not lost."""
+    fill(tmp_path / "spool", "http://a@b/1", 2)
+    spool = Spool(str(tmp_path / "spool"), max_count=1)
+    first, _ = spool.names()
+    assert spool.bury(first, "discarded.send_error", len(spool.read(first)))
+    assert not spool.retry_dead(first)
+    assert [first] == spool.dead_names()
+    assert_exact(spool.path, captured=2, send_error=1, cache_overflow=0)
