@@ -66,11 +66,21 @@ def main(argv: list[str] | None = None) -> int:
         print(f"heka-raven {argv[0]}: {error}", file=sys.stderr)
         return EXIT_USAGE
     except BrokenPipeError:
-        # The reader of our output went away (head, less): not our failure; keep Python from saying so at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _tell_last("")  # the reader of our output went away (head, less): not our failure
+        return EXIT_FAILED
+    except OSError as error:
+        where = "" if error.filename is None else f": {error.filename}"
+        _tell_last(f"heka-raven {argv[0]}: {error.strerror or error}{where}")
         return EXIT_FAILED
     except KeyboardInterrupt:
         return 130
+
+
+def _tell_last(line: str) -> None:
+    """One line for people, if any. What standard output holds can go nowhere: keep Python from saying so at exit."""
+    if line:
+        print(line, file=sys.stderr)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _load(target: str) -> Callable[[list[str]], int]:

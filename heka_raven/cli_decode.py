@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
             print(f"heka-raven decode: {'standard input' if name == '-' else name}: {error}", file=sys.stderr)
             code = EXIT_FAILED
         except OSError as error:
-            if isinstance(error, BrokenPipeError):
+            if error.filename is None:  # of the output, not of this file
                 raise
             print(f"heka-raven decode: {name}: {error.strerror}", file=sys.stderr)
             code = EXIT_USAGE
@@ -102,12 +102,12 @@ def _decode_heka(file: BinaryIO, head: bytes, unpack: bool) -> None:
     while chunk:
         for record in reader.feed(chunk):
             found += 1
-            _write(heka_row(record, unpack))
+            _write_record(record, unpack)
         chunk = _read(file)
     pending = reader.pending
     for record in reader.finish():
         found += 1
-        _write(heka_row(record, unpack))
+        _write_record(record, unpack)
     if pending:
         raise DecodeError(
             f"the end is cut off: a record of which only {pending} bytes are there, after {found} whole ones"
@@ -116,6 +116,13 @@ def _decode_heka(file: BinaryIO, head: bytes, unpack: bool) -> None:
         raise DecodeError("no heka record in it")
     if reader.skipped:
         print(f"heka-raven decode: {reader.skipped} bytes between the records were none", file=sys.stderr)
+
+
+def _write_record(record: Record, unpack: bool) -> None:
+    try:
+        _write(heka_row(record, unpack))
+    except DecodeError:  # the event inside is nested too deeply: the others are to be shown all the same
+        _write(heka_row(record))
 
 
 def heka_row(record: Record, unpack: bool = False) -> dict[str, Any]:
@@ -227,5 +234,9 @@ def _plain(value: Any) -> Any:
 
 
 def _write(row: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(orjson.dumps(row) + b"\n")
+    try:
+        line = orjson.dumps(row)
+    except TypeError:
+        raise DecodeError("it is nested too deeply to be shown") from None
+    sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 import zlib
@@ -15,6 +16,7 @@ from delivery_support import Reply, Server, fill, run_command, script, waiting
 from ports import free_port
 
 from heka_raven.cli import COMMANDS, main
+from heka_raven.ledger import Ledger
 
 GOLDEN_RECORD = bytes.fromhex(
     "1e0208591f0a101f781a91b5fd5dad9bad99ee6b9ef0321080b2b595f6f0bb9d131a0874657374747970652206676f6c64656e2806320b6865"
@@ -245,6 +247,55 @@ def test_decode_fields():
 
 EVENT = {"event_id": "0" * 32, "level": "error", "logger": "app", "server_name": "web1", "timestamp": 1.5}
 BLOB = base64.b64encode(zlib.compress(json.dumps(EVENT).encode()))
+
+
+DEEP = b'{"x":%b%b}' % (b"[" * 400, b"]" * 400)  # read, but not written, by the JSON library
+
+
+def test_decode_of_what_is_nested_too_deeply():
+    """One line, as for every other input that is none; inside a heka record the payload is shown as it came."""
+    from heka.message import Header, Message
+    from heka.wire import frame
+
+    envelope = b'{"event_id":"%b","dsn":"http://a@b/1"}\n{"type":"event"}\n%b\n' % (b"0" * 32, DEEP)
+    code, rows, err = decode(envelope)
+    assert (1, []) == (code, rows) and "nested too deeply" in one_line(err)
+    data = Message(uuid=b"0" * 16, timestamp=1, type="sentry", payload=DEEP.decode()).SerializeToString()
+    record = frame(Header(message_length=len(data)).SerializeToString(), data)
+    code, rows, err = decode(record + GOLDEN_RECORD, "--unpack")
+    assert (0, [DEEP.decode(), "hello world"], "") == (code, [row["payload"] for row in rows], err)
+
+
+@pytest.mark.parametrize("arguments", [["status", "--spool"], ["status", "--json", "--spool"], ["decode"]])
+def test_a_full_disk_behind_standard_output(spool, tmp_path, arguments):
+    """What cannot be written is one line on stderr and exit code 1."""
+    fill(spool, "http://a@b/1", 1)
+    subject = next((spool / "new").iterdir()) if arguments == ["decode"] else spool
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HEKA_RAVEN")}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "heka_raven.cli", *arguments, str(subject)],
+            stdout=full, stderr=subprocess.PIPE, text=True, env=environment, timeout=60, check=False,
+        )  # fmt: skip
+    assert (1, f"heka-raven {arguments[0]}: No space left on device\n") == (done.returncode, done.stderr)
+
+
+def test_retry_dead_says_what_stays(spool):
+    """A spool that cannot take an event back: exit code 1, the number, and where they are."""
+    fill(spool, "http://a@b/1", 1)
+    (name,) = waiting(spool)
+    os.rename(spool / "new" / name, spool / "dead" / name)
+    shutil.rmtree(spool / "tmp")
+    (spool / "tmp").symlink_to(spool / "new")  # refused: make_spool wants a directory
+    code, _, err = run_command("retry-dead", "--spool", spool)
+    assert 2 == code and "symbolic link" in one_line(err)
+    (spool / "tmp").unlink()
+    (spool / "tmp").mkdir(0o700)
+    ledger = Ledger(str(spool))
+    ledger.add_many((("captured", 50_000), ("spooled.count", 50_000)))
+    code, out, err = run_command("retry-dead", "--spool", spool)
+    assert (1, f"0 of 1 put back into {spool}\n") == (code, out)
+    assert "heka-raven retry-dead: 1 stay in dead/, the spool takes no more" in err
 
 
 def test_decode_raven():
