@@ -32,9 +32,9 @@ def copy_out(name: str, folder: Path, changes: dict[str, str]) -> Path:
         shutil.copy(source, target)
     for path in [target] if target.is_file() else target.rglob("*"):
         if path.is_file():
-            text = path.read_text(encoding="utf-8")
-            for old, new in changes.items():
-                text = text.replace(old, new)
+            # All at once: a port that took the place of another must not be changed in its turn.
+            olds = "|".join(map(re.escape, changes)) or "(?!)"
+            text = re.sub(olds, lambda found: changes[found[0]], path.read_text(encoding="utf-8"))
             path.write_text(text, encoding="utf-8")
     return target
 

@@ -56,9 +56,7 @@ def test_logging(tmp_path):
 def test_legacy_over_udp(tmp_path):
     """A v3 event in a datagram arrives; the process waits at its end until it has left."""
     script = copy_out("legacy_udp.py", tmp_path, {})
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        udp = probe.getsockname()[1]
+    udp = free_port()
     with inbox(tmp_path, "--udp", f"127.0.0.1:{udp}") as box:
         done = subprocess.run(
             python(str(script), f"udp://public:secret@127.0.0.1:{udp}/1"),
