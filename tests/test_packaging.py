@@ -1,5 +1,6 @@
 """What a user installs is what the source tree holds."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -25,8 +26,14 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "source"
     copy.mkdir()
-    # From a copy: a build leaves build/ and *.egg-info beside setup.py. Symlinks stay symlinks, as in a clone.
-    run(["cp", "-a", "--", *(str(ROOT / name) for name in SOURCES), str(copy)])
+    # From a copy: a build leaves build/ and *.egg-info beside setup.py. Symlinks stay symlinks, as in a clone; without
+    # __pycache__, where other tests' processes may be writing.
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, copy)
     run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder / "out"), str(copy)], cwd=folder)
     (built,) = (folder / "out").glob("*.whl")
     return built
