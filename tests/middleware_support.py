@@ -80,7 +80,7 @@ def run(app, environ, start_response=None):
             body.close()
 
 
-def wait_for(condition, seconds=15.0):
+def wait_for(condition, seconds=60.0):
     """The first true result of *condition*; fails if there is none for *seconds*."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -12,9 +12,11 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from ports import free_port
 
 import heka.streams.addresses
 import heka.streams.tcp
+import heka.streams.udp
 from heka.client import HekaClient
 from heka.encoders import NullEncoder
 from heka.streams import DebugCaptureStream, FileStream, StdOutStream, TcpStream, UdpStream
@@ -71,9 +73,10 @@ def port_of(server):
     return server.getsockname()[1]
 
 
-def closed_port():
-    with tcp_server() as server:
-        return port_of(server)
+@pytest.fixture
+def long_pause(monkeypatch):
+    """After a failure the destination is left alone for longer than a test can be held up."""
+    monkeypatch.setattr(heka.streams.tcp, "FIRST_PAUSE_S", heka.streams.tcp.LAST_PAUSE_S)
 
 
 def test_udp_sends_one_record_a_datagram():
@@ -180,8 +183,9 @@ def test_a_name_is_looked_up_once_a_minute(resolver, stream_class):
     assert resolver.asked == ["router.example"] * 2
 
 
-def test_a_failed_lookup_is_remembered_and_an_old_address_used_on(resolver):
+def test_a_failed_lookup_is_remembered_and_an_old_address_used_on(resolver, monkeypatch):
     """A name that cannot be found is asked for again only after a pause; one that was found works on without it."""
+    monkeypatch.setattr(heka.streams.udp, "WAIT_S", LIMIT_S)  # the answer comes from another thread
     with udp_server() as server:
         stream = UdpStream(["router.example", "127.0.0.1"], port_of(server))
         resolver.answer = None
@@ -207,7 +211,7 @@ def test_a_failed_lookup_is_remembered_and_an_old_address_used_on(resolver):
 def test_a_name_server_that_hangs_holds_nobody_for_long(resolver, make):
     """The wait for it is bounded; what comes meanwhile is lost, counted; its answer, when it comes, is used."""
     resolver.may_answer.clear()
-    client = HekaClient(make("router.example", closed_port()), "app")
+    client = HekaClient(make("router.example", free_port()), "app")
     started = time.monotonic()
     assert client.heka("t") is False
     assert time.monotonic() - started < LIMIT_S / 2
@@ -227,6 +231,7 @@ def test_a_child_asks_for_itself(resolver):
         stream.write(b"x")
 
     def child():
+        heka.streams.udp.WAIT_S = LIMIT_S
         resolver.may_answer.set()
         stream.write(b"x")
 
@@ -290,7 +295,7 @@ def test_tcp_with_nobody_there_is_quick_after_the_first_failure(monkeypatch):
     """A refused connection is tried again after a pause that grows; meanwhile records are lost at once, counted."""
     clock = [1000.0]
     monkeypatch.setattr(heka.streams.tcp, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    client = HekaClient(TcpStream("127.0.0.1", closed_port()), "app")
+    client = HekaClient(TcpStream("127.0.0.1", free_port()), "app")
     tried = []
     lookup = client.stream._addresses.lookup
     monkeypatch.setattr(client.stream._addresses, "lookup", lambda *args: tried.append(clock[0]) or lookup(*args))
@@ -304,7 +309,7 @@ def test_tcp_with_nobody_there_is_quick_after_the_first_failure(monkeypatch):
 
 def test_tcp_comes_back_when_the_router_does():
     """After the pause a record goes to a router that was started later."""
-    port = closed_port()
+    port = free_port()
     stream = TcpStream("127.0.0.1", port)
     with pytest.raises(OSError):
         stream.write(b"lost")
@@ -323,7 +328,7 @@ def test_tcp_comes_back_when_the_router_does():
     assert stream.lost >= 1
 
 
-def test_tcp_write_to_a_stalled_router_is_bounded():
+def test_tcp_write_to_a_stalled_router_is_bounded(long_pause):
     """A router that reads nothing costs one wait of timeout_s, then nothing until the pause is over."""
     with tcp_server() as server:
         stream = TcpStream("127.0.0.1", port_of(server), timeout_s=0.3)
@@ -369,7 +374,7 @@ def reset(connection):
     connection.close()
 
 
-def test_tcp_never_goes_on_behind_half_a_record():
+def test_tcp_never_goes_on_behind_half_a_record(long_pause):
     """A second connection that fails as well is given up with its half of a record, not used for the next one."""
     with tcp_server() as server:
         stream = TcpStream("127.0.0.1", port_of(server), timeout_s=3)

@@ -276,7 +276,9 @@ def test_a_coroutine_is_timed_until_it_is_done(client):
     results = asyncio.run(main())
     assert results[:2] == [0.05, 0]
     assert isinstance(results[2], KeyError)
-    assert sorted(int(msg.payload) >= 50 for msg in sent_messages(client)) == [False, False, True]
+    *quick, slow = [int(msg.payload) for msg in sent_messages(client)]
+    assert len(quick) == 2
+    assert slow >= 50 and slow >= max(quick)  # quick is relative: the machine may stop at any line
 
 
 def test_attributes_of_a_timer_are_the_threads_own(client):
