@@ -9,10 +9,11 @@ import threading
 import time
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from ports import free_port
-from uwsgi_support import find_uwsgi, ledger, wait_for
+from uwsgi_support import find_uwsgi, ledger, ledger_at_rest, wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [
@@ -49,14 +50,16 @@ def test_udp(protocol, serve):
     event = json.loads(zlib.decompress(base64.b64decode(payload)) if protocol == "3" else payload)
     assert (event["message"] if protocol == "3" else event["logentry"]["formatted"]) == "m"
     wait_for(lambda: server.waiting() == 0, "an empty spool")
-    assert ledger(server.spool)["delivered"] == 1
+    assert ledger_at_rest(server)["delivered"] == 1
 
 
 class Crowd:
-    """A server that holds each request for a while, and counts how many it holds and over how many connections."""
+    """A server that holds each request for a while, the first until there are *at_least* so many (or it takes too
+    long), and counts how many it holds and over how many connections."""
 
-    def __init__(self, hold_s):
+    def __init__(self, hold_s, at_least=1):
         crowd = self
+        enough = threading.Event()
         self.now = self.most = self.total = 0
         self.connections = set()
         self.lock = threading.Lock()
@@ -71,6 +74,9 @@ class Crowd:
                     crowd.total += 1
                     crowd.most = max(crowd.most, crowd.now)
                     crowd.connections.add(self.client_address)
+                    if crowd.now >= at_least:
+                        enough.set()
+                enough.wait(8)  # less than the sender waits for its reply
                 time.sleep(hold_s)
                 with crowd.lock:
                     crowd.now -= 1
@@ -96,7 +102,7 @@ class Crowd:
 
 def test_many_at_once_over_kept_connections(serve):
     """At least eight requests are under way at once, and connections are kept: 100 events need no more than 16."""
-    with Crowd(0.3) as crowd:
+    with Crowd(0.3, at_least=8) as crowd:
         server = serve(ALARMS, dsn=f"http://public@127.0.0.1:{crowd.server.server_address[1]}/1")
         server.get("/alarms?100")
         wait_for(lambda: crowd.total >= 100, lambda: f"100 events\n{server.text()}", 60)
@@ -127,8 +133,8 @@ def test_what_is_under_way_at_the_end_is_not_sent_again(signum, serve, receiver)
     arrives, and once; a stopped server leaves no process."""
     receiver.delay_s = 0.3
     server = serve(ALARMS)
-    server.get("/alarms?60")
-    wait_for(lambda: len(receiver.requests) > 3 and ledger(server.spool)["captured"] == 60, server.text)
+    server.get("/alarms?200")  # work for five seconds
+    wait_for(lambda: len(receiver.requests) > 3 and ledger(server.spool)["captured"] == 200, server.text)
     first = server.sender_pid()
     server.process.send_signal(signum)
     if signum != signal.SIGHUP:
@@ -139,9 +145,28 @@ def test_what_is_under_way_at_the_end_is_not_sent_again(signum, serve, receiver)
         assert server.waiting() > 0
         server = serve(ALARMS)
     wait_for(lambda: server.sender_pid() != first, server.text)
+    receiver.delay_s = 0
+    wait_for(lambda: server.waiting() == 0, lambda: f"delivery\n{server.text()}", 60)
+    assert sorted(receiver.texts()) == sorted(f"burst {i}" for i in range(200))
+    assert ledger_at_rest(server)["delivered"] == 200
+
+
+@pytest.mark.parametrize("victim", ["sender", "gateway"])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda s: s.name)
+def test_a_sender_that_is_ended_by_hand(signum, victim, serve, receiver):
+    """It waits for the replies that are due; the next one delivers the rest, each event once; the workers live on."""
+    receiver.delay_s = 0.3
+    server = serve(ALARMS)
+    worker = server.get("/pid")[1]
+    server.get("/alarms?60")
+    wait_for(lambda: len(receiver.requests) > 3, server.text)
+    first = server.sender_pid()
+    gateway = int(Path(f"/proc/{first}/stat").read_text().rpartition(") ")[2].split()[1])
+    os.kill(first if victim == "sender" else gateway, signum)
+    wait_for(lambda: server.sender_pid() != first, server.text)
     wait_for(lambda: server.waiting() == 0, lambda: f"delivery\n{server.text()}", 60)
     assert sorted(receiver.texts()) == sorted(f"burst {i}" for i in range(60))
-    assert ledger(server.spool)["delivered"] == 60
+    assert server.get("/pid")[1] == worker
 
 
 @pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGKILL], ids=lambda s: s.name)

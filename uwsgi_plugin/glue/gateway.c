@@ -97,6 +97,7 @@ static void run(int id, void *data)
     (void)id;
     if (drop_root() < 0)
         give_up(strerror(errno));
+    uwsgi_unix_signal(SIGQUIT, end_me); /* as uWSGI does with the others: its master's handler would kill the workers */
     sender = fork();
     if (sender < 0)
         give_up(strerror(errno));
@@ -104,6 +105,7 @@ static void run(int id, void *data)
         *sender_pid = getpid();
         uwsgi_unix_signal(SIGTERM, stop);
         uwsgi_unix_signal(SIGINT, stop);
+        uwsgi_unix_signal(SIGQUIT, stop);
         if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 || getppid() != gateway)
             stopping = 1;
         close_others(data);
