@@ -52,6 +52,8 @@ def main(argv: list[str]) -> int:
     code = EXIT_OK
     for name in arguments.files or ["-"]:
         try:
+            if name == "-" and sys.stdin is None:
+                raise DecodeError("it is closed")
             if name == "-":
                 _decode(sys.stdin.buffer, arguments.format, arguments.unpack)
             else:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 
 from heka_raven.amqp.command import send_to
 from heka_raven.amqp.options import add_broker, read_broker
-from heka_raven.cli import EXIT_FAILED, EXIT_LEFT, EXIT_LOCKED, EXIT_OK, Parser
+from heka_raven.cli import EXIT_FAILED, EXIT_LEFT, EXIT_OK, Parser
 from heka_raven.cli_options import add_sender, add_spool, existing_spool, open_as_owner, read_sender
+from heka_raven.cli_turns import Turns, tell_locked
 from heka_raven.fleet_config import add_config, parse_with_config
-from heka_raven.sender.lock import SenderLock, holder_pid
+from heka_raven.sender.lock import SenderLock
 from heka_raven.sender.loop import Sender
 from heka_raven.sender.options import SenderOptions
-from heka_raven.sender.turns import Turns
 from heka_raven.spool import Spool
 
 logger = logging.getLogger("heka_raven")
@@ -76,11 +76,7 @@ def main(argv: list[str]) -> int:
 
 def _once(spool: Spool, lock: SenderLock, options: SenderOptions) -> int:
     if not lock.acquire_soon():
-        print(
-            f"heka-raven send: another sender holds the lock of {spool.path}: pid {holder_pid(spool.path)}",
-            file=sys.stderr,
-        )
-        return EXIT_LOCKED
+        return tell_locked(lock, spool.path)
     with _progress() as progress:
         sender = Sender(spool, options, once=True, still_ours=lock.held, progress=progress)
         for number in (signal.SIGTERM, signal.SIGINT):

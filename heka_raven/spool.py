@@ -68,6 +68,12 @@ def parse_name(name: str) -> Entry | None:
     return None if found is None else Entry(name, int(found.group(1)), int(found.group(2)), found.group(3))
 
 
+def age_s(name: str, now: float) -> float:
+    """How old the event of a file name is; 0 where the clock was set back since."""
+    entry = parse_name(name)
+    return 0.0 if entry is None else max(0.0, now - entry.timestamp_ns / 1e9)
+
+
 class Spool:
     """The spool of one directory: what writers and the sender do with its files."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
 
 from heka_raven.amqp.options import BrokerOptions
-from heka_raven.cli import EXIT_LEFT, EXIT_LOCKED, EXIT_OK
+from heka_raven.cli import EXIT_LEFT, EXIT_OK
+from heka_raven.cli_turns import Turns, tell_locked
 from heka_raven.fleet_state import FleetState
-from heka_raven.sender.lock import SenderLock, holder_pid
-from heka_raven.sender.turns import Turns
+from heka_raven.sender.lock import SenderLock
 from heka_raven.spool import Spool
 
 logger = logging.getLogger("heka_raven")
@@ -33,11 +32,7 @@ def send_to(
     turns = Turns(spool.path, lock)
     state = FleetState(spool.path, "send")
     if once and not lock.acquire_soon():
-        print(
-            f"heka-raven send: another sender holds the lock of {spool.path}: pid {holder_pid(spool.path)}",
-            file=sys.stderr,
-        )
-        return EXIT_LOCKED
+        return tell_locked(lock, spool.path)
     while turns.take():
         publisher = turns.current = Publisher(
             options,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -28,33 +29,45 @@ class SenderLock:
         self.path = os.path.join(spool_path, "state", "sender.lock")
         self._fd = -1
         self._pid = -1
+        self.trouble: str | None = None  # why the last try failed, if not because another holds it
 
     def acquire(self) -> bool:
-        """Try once; False when another holds it, or the directory is gone."""
+        """Try once; False when another holds it, the directory is gone, or there is trouble."""
         if self.held():
             return True
         self.release()
+        self.trouble = None
         if not os.path.isdir(os.path.dirname(self.path)) and os.path.isdir(self._spool_path):
             try:
                 make_spool(self._spool_path)  # somebody deleted state/ alone: no event would make it anew
-            except SpoolError:
+            except SpoolError as error:
+                self.trouble = str(error)
                 return False
         with _opening:
             try:
                 fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except OSError:
+            except FileNotFoundError:  # no spool: the next event makes it anew
+                return False
+            except OSError as error:
+                self.trouble = f"{self.path}: {error.strerror}"
                 return False
             self._fd, self._pid = fd, os.getpid()
             _held.add(self)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not self.held():  # deleted and made anew between open and flock
-                raise OSError("the lock file was replaced")
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, b"%d\n" % self._pid, 0)
-        except OSError:
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):
+                self.trouble = f"{self.path}: {error.strerror}"
             self.release()
             return False
+        if not self.held():  # deleted and made anew between open and flock
+            self.release()
+            return False
+        # For people, and for commands that name the holder. On a full disk it is not written, and the lock is ours all
+        # the same: who else would empty the spool?
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"%d\n" % self._pid, 0)
         return True
 
     def acquire_soon(self) -> bool:

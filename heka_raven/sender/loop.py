@@ -20,11 +20,11 @@ from heka_raven.sender.listing import TICK_S, Listing
 from heka_raven.sender.options import SenderOptions
 from heka_raven.sender.policy import MAX_HOPS, Limits, Reply, decide, parse_pauses
 from heka_raven.sender.reports import Reports
-from heka_raven.sender.request import Request, RequestError, build_report, build_request
+from heka_raven.sender.request import Request, build_report, build_request, try_request
 from heka_raven.sender.schedule import Schedule
 from heka_raven.sender.udp import UdpTransport
 from heka_raven.sender.workload import Workload
-from heka_raven.spool import Spool, parse_name
+from heka_raven.spool import Spool, age_s
 
 HIRE_BELOW = 0.5  # of one processor, used by all workers together
 HIRE_AT_ONCE = 5
@@ -107,6 +107,7 @@ class Sender:
                     break
                 names = self._listing.look()
                 with self._condition:
+                    self._limits.follow_clock(time.time(), time.monotonic())
                     self._schedule.found(names)
                     self._staff()
                     if self._finished():
@@ -249,7 +250,7 @@ class Sender:
                 reply,
                 url,
                 hops=hops,
-                age_s=_age_s(name, now),
+                age_s=age_s(name, now),
                 max_age_s=self._options.max_age_s,
                 rate_limit=self._options.rate_limit,
             )
@@ -323,7 +324,7 @@ class Sender:
             for name, counter in list(self._schedule.expired(oldest, now, tick)):
                 data = self._spool.read(name)
                 if data is not None:
-                    self._finish(name, _quiet_request(data, now), counter, len(data))
+                    self._finish(name, try_request(data, now), counter, len(data))
         self._house.keep(now)
         self._http.drop_closed()
 
@@ -392,15 +393,3 @@ _OUTCOMES = {
     "retry": "no server answers, events wait",
     "discard": "an event was discarded",
 }
-
-
-def _age_s(name: str, now: float) -> float:
-    entry = parse_name(name)
-    return 0.0 if entry is None else max(0.0, now - entry.timestamp_ns / 1e9)
-
-
-def _quiet_request(data: bytes, now: float) -> Request | None:
-    try:
-        return build_request(data, now)
-    except RequestError:
-        return None

@@ -16,6 +16,7 @@ DEFAULT_PAUSE_S = 60.0  # a 429 that names no time
 MIN_PAUSE_S = 1.0  # a 429 that says "now": one try a second is enough
 MIN_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
+MAX_SLEW_S = 1.0  # by which a clock may be moved between two looks without having been set
 MAX_HOPS = 3  # redirects followed for one try
 RETRY_STATUSES = frozenset((502, 503, 504))  # from a proxy in front of a server that is down
 ALL = ""  # the category of state/limits.json that stands for every category
@@ -154,7 +155,18 @@ class Limits:
 
     def __init__(self) -> None:
         self._until: dict[str, dict[str, float]] = {}
+        self._offset: float | None = None  # of the clock to the monotonic one
         self.changed = False
+
+    def follow_clock(self, now: float, tick: float) -> None:
+        """Move with a clock that was set back: a minute of quiet must not become hours."""
+        before, self._offset = self._offset, now - tick
+        moved = 0.0 if before is None else self._offset - before
+        if moved < -MAX_SLEW_S:
+            for mine in self._until.values():
+                for category in mine:
+                    mine[category] += moved
+            self.changed = True
 
     def pause(self, key: str, pauses: Mapping[str, float], now: float) -> None:
         for category, seconds in pauses.items():
@@ -169,7 +181,7 @@ class Limits:
         if not mine:
             return 0.0
         until = max(mine.get(ALL, 0.0), mine.get(ERROR, 0.0))
-        # A clock that was set back must not turn a minute of quiet into a year.
+        # One that was set back while nobody looked must not turn a minute of quiet into a year.
         return min(MAX_PAUSE_S, max(0.0, until - now))
 
     def to_state(self, now: float) -> dict[str, object]:

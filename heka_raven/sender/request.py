@@ -88,6 +88,14 @@ def build_request(data: bytes, now: float, compress: str = "none") -> Request:
     return Request(dsn, dsn_public, dsn.url("envelope"), headers, body, no_verify, timeout_s, debug)
 
 
+def try_request(data: bytes, now: float) -> Request | None:
+    """The same, and None for a file that is no event of ours."""
+    try:
+        return build_request(data, now)
+    except RequestError:
+        return None
+
+
 @lru_cache(maxsize=64)
 def _read_dsn(text: str) -> tuple[Dsn, str]:
     """The DSN and its text without secret. Nearly every event has the same one."""

@@ -105,6 +105,8 @@ class SenderThread:
                 finally:
                     self._sender = None
                     self._lock.release()
+            elif self._lock.trouble is not None:
+                self._spool.log_sparingly("lock", "the sender cannot start, events wait: %s", self._lock.trouble)
             if self._exit_by is not None:
                 return
             self._wake.wait(LOCK_EVERY_S)  # set by stop() alone

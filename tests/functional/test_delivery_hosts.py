@@ -152,3 +152,28 @@ def test_a_disk_that_takes_no_more(tmp_path, kind):
     lines = ran.stdout.splitlines()
     assert [f"True {kind == 'full'} True True []", "0 True True"] == lines, ran.stderr
     assert 1 == ran.stderr.count("could not be written")
+
+
+DRAIN = """
+import sys
+from delivery_support import fill
+fill(sys.argv[1] + "/spool", sys.argv[2], 20)
+with open(sys.argv[1] + "/ballast", "wb", buffering=0) as file:
+    try:
+        while True: file.write(b"x" * 512)
+    except OSError: pass
+"""
+
+
+def test_a_full_disk_is_drained(tmp_path):
+    """A sender that starts on a full disk can write nothing, not even its pid: it delivers all the same."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    text = (
+        'mount -t tmpfs -o size=256k tmpfs "$1"; PYTHONPATH="$5" "$2" -c "$3" "$1" "$4"; '
+        'exec "$2" -m heka_raven.cli send --once --spool "$1/spool"'
+    )
+    with Server() as server:
+        ran = in_namespace(text, mounted, sys.executable, DRAIN, server.dsn, Path(__file__).parents[1])
+        assert (0, f"20 delivered, 0 left in {mounted}/spool\n") == (ran.returncode, ran.stdout), ran.stderr
+        assert 20 == len(set(server.event_ids))

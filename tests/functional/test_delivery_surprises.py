@@ -297,6 +297,22 @@ def test_sigterm_while_it_waits_for_the_lock(spool):
         lock.release()
 
 
+def test_a_lock_that_cannot_be_had(spool):
+    """Where its file is no file of ours that is said, and not that another sender has it; mended, it goes on."""
+    with Server() as server:
+        fill(spool, server.dsn, 1)
+        (spool / "state" / "sender.lock").mkdir()
+        code, _, err = send_once(spool)
+        assert (1, True) == (code, "the lock cannot be had" in err and "Is a directory" in err), err
+        sender = command("send", "--spool", spool)
+        try:
+            assert "waiting, the lock cannot be had" in sender.stderr.readline()
+            (spool / "state" / "sender.lock").rmdir()
+            wait_for(lambda: not waiting(spool))
+        finally:
+            assert 0 == end(sender)
+
+
 def test_the_spool_is_gone_while_it_waits(spool):
     """Without a directory a sender says so, not that somebody else is at it."""
     sender = command("send", "--spool", spool)

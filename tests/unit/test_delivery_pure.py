@@ -322,3 +322,13 @@ def test_every_option_has_a_converter():
 def test_uwsgi_threads(opt, expected):
     """Threads run under uWSGI with enable-threads or threads, not otherwise."""
     assert expected == threads_run(opt)
+
+
+@pytest.mark.parametrize(("moved", "left"), [(-7200.0, 50.0), (-0.5, 50.5), (3600.0, 0.0)])
+def test_limits_when_the_clock_is_set(moved, left):
+    """Set back by hours, a minute of quiet stays a minute; a clock that is slewed, or set forward, moves nothing."""
+    limits = Limits()
+    limits.follow_clock(10_000.0, 50.0)
+    limits.pause("a", {"": 60.0}, 10_000.0)
+    limits.follow_clock(10_010.0 + moved, 60.0)
+    assert left == limits.seconds_left("a", 10_010.0 + moved)

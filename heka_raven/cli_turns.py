@@ -1,19 +1,36 @@
-# sender/turns.py: when a program that sends has its turn at the lock, and when SIGTERM or SIGINT ends it.
+# cli_turns.py: when a program that sends has its turn at the lock, and when SIGTERM or SIGINT ends it.
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
+import sys
 import time
 from typing import Protocol
 
+from heka_raven.cli import EXIT_FAILED, EXIT_LOCKED
 from heka_raven.sender.lock import SenderLock, holder_pid
 
 LOCK_EVERY_S = 1.0
 NAP_S = 0.05  # how soon a signal is noticed
 
 logger = logging.getLogger("heka_raven")
+
+
+def name_holder(pid: int | None) -> str:
+    """Who holds the lock, in words."""
+    return f"pid {pid}" if pid else "one that wrote no pid"
+
+
+def tell_locked(lock: SenderLock, spool_path: str) -> int:
+    """Say why the lock could not be had; the exit code of `send --once`."""
+    if lock.trouble is not None:
+        print(f"heka-raven send: the lock cannot be had: {lock.trouble}", file=sys.stderr)
+        return EXIT_FAILED
+    holder = name_holder(holder_pid(spool_path))
+    print(f"heka-raven send: another sender holds the lock of {spool_path}: {holder}", file=sys.stderr)
+    return EXIT_LOCKED
 
 
 class Stoppable(Protocol):
@@ -59,8 +76,10 @@ class Turns:
 
     def _tell(self) -> bool:
         pid = holder_pid(self._spool_path)
-        if pid is not None:
-            logger.info("spool %s: waiting, the sender is pid %s", self._spool_path, pid)
+        if self._lock.trouble is not None:
+            logger.error("spool %s: waiting, the lock cannot be had: %s", self._spool_path, self._lock.trouble)
+        elif pid is not None:
+            logger.info("spool %s: waiting, the sender is %s", self._spool_path, name_holder(pid))
         elif not os.path.isdir(self._spool_path):
             logger.info("spool %s: waiting, it is gone: the next event makes it anew", self._spool_path)
         else:
