@@ -106,7 +106,12 @@ def build_plugin(uwsgi: str, where: Path, source: Path | str = ROOT / "uwsgi_plu
 
 @functools.cache
 def shared_plugin(uwsgi: str) -> Path:
-    """The plugin, built once for all test files of this run."""
+    """The plugin, built once for all test files of this process; `./run test` built it already for its own uWSGI."""
+    made = ROOT / "build" / "sentry_plugin.so"
+    if uwsgi == str(Path(sys.executable).parent / "uwsgi") and made.exists():
+        inputs = [Path(uwsgi), *(ROOT / "uwsgi_plugin").rglob("*.[ch]"), *(ROOT / "uwsgi_plugin").rglob("*.py")]
+        if made.stat().st_mtime > max(path.stat().st_mtime for path in inputs):
+            return made
     where, owner = tempfile.mkdtemp(prefix="hk-plugin-"), os.getpid()
     # A child that a test forked runs this, too.
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(where, ignore_errors=True))
@@ -308,7 +313,7 @@ sentry-spool = {self.spool}
         if self.process.poll() is None:
             self.process.send_signal(signum)
             try:
-                self.process.wait(10)
+                self.process.wait(WAIT_S)
             except subprocess.TimeoutExpired:
                 pass
         for pid in self.pids():
@@ -316,6 +321,17 @@ sentry-spool = {self.spool}
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
         self.log.close()
+
+
+def ledger_at_rest(server: Server) -> dict[str, int]:
+    """Its ledger, once it is balanced: a file is gone a moment before its end is counted."""
+    from heka_raven.ledger import read_snapshot
+
+    def balanced():
+        found = read_snapshot(str(server.spool))
+        return (found.missing, found.pending) == (0, server.waiting()) and found
+
+    return dict(wait_for(balanced, lambda: f"a balanced ledger: {ledger(server.spool)}").counts)
 
 
 def ledger(spool: Path) -> dict[str, int]:

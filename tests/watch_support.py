@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
-from uwsgi_support import Receiver, Server, wait_for
+from uwsgi_support import WAIT_S, Receiver, Server, wait_for
 
 full = pytest.mark.full
 PREFORK = "processes = 4\n"
@@ -39,7 +40,13 @@ def stuck_in_c(seconds):
     ctypes.PyDLL(None).sleep(seconds)
 
 def hold(seconds):
-    pause(seconds)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not os.access("let-go", os.F_OK):
+        pause(0.05)
+
+def stuck_until_let_go():
+    while not os.access("let-go", os.F_OK):
+        time.sleep(0.05)
 
 def crash():
     ctypes.string_at(0)
@@ -85,12 +92,11 @@ def children():
 def application(env, start):
     what, query = env["PATH_INFO"].strip("/"), env.get("QUERY_STRING", "")
     answer = str(os.getpid())
-    if what == "sleep":
-        stuck_in_python(30)
-    if what == "c":
-        stuck_in_c(30)
+    if what in ("sleep", "c"):
+        note_pid(what + ".pid")
+        (stuck_in_python if what == "sleep" else stuck_in_c)(30)
     if what == "slow":
-        stuck_in_python(2.5)
+        stuck_until_let_go()
         answer = "slept well"
     if what in ("hold", "victim"):
         note_pid(what + ".pid")
@@ -135,6 +141,21 @@ def hold_three(server: Server, seconds: float) -> None:
     before = held.read_text().count("hold") if held.exists() else 0
     in_background(server, *[f"/hold?{seconds}"] * 3)
     wait_for(lambda: held.exists() and held.read_text().count("hold") >= before + 3, "three requests to run")
+
+
+def get_until_told(receiver: Receiver, server: Server, path: str) -> tuple[int, str]:
+    """Ask for what takes until the test lets go, after its slowness was told and a look or two more; the answer."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(server.get(path)), daemon=True)
+    thread.start()
+    wait_for(
+        lambda: "GET " + path in [e["transaction"] for e in receiver.events],
+        lambda: f"{path} to be told as slow\n{server.text()}",
+    )
+    time.sleep(1.5)
+    (server.tmp_path / "let-go").touch()
+    thread.join(WAIT_S)
+    return answers[0]
 
 
 def kinds(receiver: Receiver) -> list[str]:

@@ -9,7 +9,7 @@ import time
 import zlib
 
 import pytest
-from uwsgi_support import Receiver, find_uwsgi, ledger, text_of, wait_for
+from uwsgi_support import Receiver, find_uwsgi, ledger, ledger_at_rest, text_of, wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [
@@ -160,7 +160,7 @@ def test_defect_08_alarm_keeps_newline_and_timestamp_has_no_z(serve, receiver):
 
 def test_defect_09_nothing_blocks(serve, receiver):
     """With a server that hangs: hooks do not hold the start, a route not its request, a stop not the master."""
-    receiver.delay_s = 30
+    receiver.delay_s = 100
     began = time.monotonic()
     server = serve(
         LOGS
@@ -172,7 +172,7 @@ def test_defect_09_nothing_blocks(serve, receiver):
     wait_for(lambda: server.waiting() == 8, "eight events in the spool")
     server.stop()
     assert server.process.returncode == 0
-    assert time.monotonic() - began < 15  # one request to that server would take 30
+    assert time.monotonic() - began < 60  # one request to that server would take 100
 
 
 def test_defect_09_exceptions_survive_a_stop(serve, receiver):
@@ -203,7 +203,7 @@ def test_defect_10_server_down_loses_nothing(serve, receiver):
     server = serve("processes = 1")
     wait_for(lambda: server.waiting() == 0, lambda: f"delivery\n{server.text()}", 60)
     assert sorted(receiver.texts()) == sorted(f"burst {i}" for i in range(300))
-    counts = ledger(server.spool)
+    counts = ledger_at_rest(server)
     assert counts["captured"] == counts["delivered"] == 300
 
 
@@ -216,14 +216,11 @@ def test_defect_10_burst_with_a_slow_server(serve, receiver, meanwhile):
     server.get("/alarms?1000")
     refused = server.text().count("uwsgi_alarm_trigger()/writev()")
 
-    def handed_over():
-        """How many there are, once uWSGI's queue is empty."""
-        before = ledger(server.spool)["captured"]
-        time.sleep(0.5)
-        return before if before == ledger(server.spool)["captured"] else 0
+    def captured():
+        return ledger(server.spool)["captured"]
 
     if meanwhile == "SIGKILL of all":
-        wait_for(lambda: ledger(server.spool)["captured"] >= 100, "the first hundred")
+        wait_for(lambda: captured() >= 100, "the first hundred")
         for pid in server.pids():
             os.kill(pid, signal.SIGKILL)
         wait_for(lambda: server.pids() == [], "all processes to end")
@@ -234,15 +231,16 @@ def test_defect_10_burst_with_a_slow_server(serve, receiver, meanwhile):
         server.stop()  # the master waits for what uWSGI has accepted
         assert server.process.returncode == 0
         server = serve(lines)
-    captured = wait_for(handed_over, "uWSGI's queue to be empty")
+    if meanwhile != "SIGKILL of all":
+        wait_for(lambda: captured() + refused == 1000, lambda: f"uWSGI's queue to be empty: {captured()}, {refused}")
     receiver.delay_s = 0
     wait_for(lambda: server.waiting() == 0, lambda: f"delivery\n{server.text()}", 60)
     arrived = len(set(receiver.texts()))
     if meanwhile == "SIGKILL of all":
         # What was in uWSGI's socket went with it; one may have been counted and not yet written.
-        assert captured - 1 <= arrived
+        assert 100 <= captured() <= arrived + 1
     else:
-        assert (captured, captured + refused) == (arrived, 1000)
+        assert (captured(), captured() + refused) == (arrived, 1000)
 
 
 def test_defect_10_the_socket_for_alarms_has_room(serve, receiver):

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from uwsgi_support import DEBIAN, DEBIAN_PLUGINS, find_uwsgi, ledger, text_of, wait_for
+from uwsgi_support import DEBIAN, DEBIAN_PLUGINS, find_uwsgi, ledger_at_rest, text_of, wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [
@@ -146,7 +146,7 @@ def test_every_entry_point_reports_once(mode, serve, uwsgi, receiver):
     if mode == "die-on-term":
         server.stop(signal.SIGTERM)
         assert server.process.returncode == 0
-    counts = ledger(server.spool)
+    counts = ledger_at_rest(server)
     assert counts["captured"] == 7 + crash and counts["delivered"] == 6 + crash
     assert counts["discarded.event_processor"] == 1
     server.stop()
@@ -170,6 +170,7 @@ def test_emperor_with_vassals(serve, receiver, tmp_path):
     vassals = tmp_path / "vassals"
     vassals.mkdir()
     inner = {name: tmp_path / name for name in ("one", "two")}
+    receiver.status = 503  # what these say already is for nobody
     ports = {}
     for name, where in inner.items():
         where.mkdir()
@@ -178,7 +179,7 @@ def test_emperor_with_vassals(serve, receiver, tmp_path):
         shutil.rmtree(writer.spool, ignore_errors=True)
         ports[name] = writer.port
         shutil.copy(writer.ini, vassals / f"{name}.ini")
-    receiver.requests.clear()
+    receiver.status = 200
     server = serve(f"emperor = {vassals}", name="emperor")
     for count, name in enumerate(inner, start=1):
         server.port, server.spool = ports[name], inner[name] / "spool"
@@ -232,7 +233,7 @@ def test_sigkill_of_the_master(victim, serve, receiver):
     receiver.status = 200
     server = serve(HANDLERS)
     check_all(receiver, server, starts=2)
-    counts = ledger(server.spool)
+    counts = ledger_at_rest(server)
     assert counts["captured"] == counts["delivered"] + 1 == 10  # one was the middleware's
 
 

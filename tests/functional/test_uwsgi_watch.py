@@ -26,6 +26,7 @@ from watch_support import (
     THREADS,
     bystanders,
     functions,
+    get_until_told,
     hold_three,
     in_background,
     kinds,
@@ -55,10 +56,12 @@ def serve(serve):
 def test_harakiri(serve, receiver, mode, path, function):
     """A worker over its time limit: the request, out of several in flight, and its Python stack, also inside C code."""
     transaction = "GET " + path.partition("?")[0]
-    server = serve("sentry-watch = true\nharakiri = 3\n" + mode)
+    server = serve("sentry-watch = true\nharakiri = 5\n" + mode)
     in_background(server, path)
+    wait_for((server.tmp_path / (transaction.removeprefix("GET /") + ".pid")).exists, "the request to run")
+    time.sleep(1)
     # Younger, and they outlast the limit: one that ends on the same worker would take the worker's one timer with it.
-    threading.Timer(1, in_background, (server, *["/hold?5"] * 3)).start()
+    in_background(server, *["/hold?10"] * 3)
     wait_for(lambda: transaction in [e["transaction"] for e in receiver.events], lambda: f"a harakiri\n{server.text()}")
     wait_for(lambda: server.waiting() == 0, "an empty spool")
     (event,) = [e for e in receiver.events if e["transaction"] == transaction]
@@ -194,21 +197,22 @@ def test_slow_request_is_told_once_and_lives(serve, receiver, mode):
     """A slow request is told once, with its stack, while it runs; it ends well."""
     server = serve("sentry-watch = true\nsentry-watch-slow = 1\n" + mode)
     hold_three(server, 0.4)
-    assert (200, "slept well") == server.get("/slow")
-    wait_for(lambda: receiver.events and server.waiting() == 0, lambda: f"an event\n{server.text()}")
-    if mode != GEVENT:  # there a thread that sleeps makes all of its requests slow
-        assert 1 == len(receiver.events), receiver.texts()
+    assert (200, "slept well") == get_until_told(receiver, server, "/slow")
+    wait_for(lambda: server.waiting() == 0, lambda: f"an empty spool\n{server.text()}")
+    # Those beside may be slow, too, where a thread that sleeps holds them up, or a busy machine.
+    assert {e["transaction"] for e in receiver.events} <= {"GET /slow", "GET /hold"}
     (event,) = [e for e in receiver.events if e["transaction"] == "GET /slow"]
     assert "slow" == event["tags"]["uwsgi.event"] and "warning" == event["level"]
-    assert "stuck_in_python" == functions(event)[-1]
+    assert "stuck_until_let_go" == functions(event)[-1]
 
 
 def test_slow_requests_of_one_worker_are_all_told(serve, receiver):
     """Two threads of one worker, both slow: one event each, with the stack of its own thread."""
     server = serve("sentry-watch = true\nsentry-watch-slow = 1\nprocesses = 1\nthreads = 2\nenable-threads = true")
-    in_background(server, "/slow", "/hold?4")
+    in_background(server, "/slow", "/hold?60")
     wait_for(lambda: len(receiver.events) == 2, lambda: f"two events\n{server.text()}")
-    assert {"GET /slow": "stuck_in_python", "GET /hold": "hold"} == {
+    (server.tmp_path / "let-go").touch()
+    assert {"GET /slow": "stuck_until_let_go", "GET /hold": "hold"} == {
         e["transaction"]: functions(e)[-1] for e in receiver.events
     }
 
@@ -223,7 +227,7 @@ def test_another_program_in_the_place_of_a_worker_is_not_signalled(serve, receiv
     wait_for(
         lambda: "GET /exec" in [e["transaction"] for e in receiver.events], lambda: f"a slow request\n{server.text()}"
     )
-    assert "sleep" == Path(f"/proc/{pid}/comm").read_text().strip()
+    wait_for(lambda: "sleep" == Path(f"/proc/{pid}/comm").read_text().strip(), "the other program")
 
 
 def test_slow_is_off_unless_set(serve, receiver):
@@ -250,8 +254,9 @@ def test_listen_queue(serve, receiver, kind):
     path = f"/tmp/hk-watch-{os.getpid()}.sock"  # short: a unix socket's name has 108 bytes
     server = serve(f"processes = 1\nsentry-watch = listen-queue\nlisten = 2\nsocket = {path}")
     address = path if kind == "unix" else ("127.0.0.1", server.port)
+    let_go = server.tmp_path / "let-go"
     for number in (1, 2):
-        in_background(server, "/victim?5")
+        in_background(server, "/victim?60")
         wait_for((server.tmp_path / "victim.pid").exists, "the request to run")
         clients = fill(address, 6)
         wait_for(
@@ -260,8 +265,10 @@ def test_listen_queue(serve, receiver, kind):
         time.sleep(2.2)  # two more looks
         for s in clients:
             s.close()
+        let_go.touch()
         wait_for(lambda: server._answers(), "the queue to be taken off")
-        time.sleep(2.2)
+        time.sleep(4)  # a look at least, which finds it empty
+        let_go.unlink()
         (server.tmp_path / "victim.pid").unlink()
         assert ["listen-queue"] * number == kinds(receiver)
         event = receiver.events[-1]
@@ -273,11 +280,12 @@ def test_listen_queue(serve, receiver, kind):
 def test_listen_queue_percent(serve, receiver):
     """sentry-watch-backlog: half of the queue is enough."""
     server = serve("processes = 1\nsentry-watch = listen-queue\nlisten = 10\nsentry-watch-backlog = 50")
-    in_background(server, "/victim?6")
+    in_background(server, "/victim?60")
     wait_for((server.tmp_path / "victim.pid").exists, "the request to run")
     clients = fill(("127.0.0.1", server.port), 6)
     event = one_event(receiver, server, "listen-queue")
     assert 10 > event["contexts"]["uwsgi"]["queue"] >= 5 and 10 == event["contexts"]["uwsgi"]["queue_max"]
+    (server.tmp_path / "let-go").touch()
     for s in clients:
         s.close()
 
@@ -571,12 +579,12 @@ def test_protocol_3(serve, receiver):
 
 
 NO_BRIDGE = """
-import ctypes, time
+import ctypes, os, time
 def application(env, start):
     if env["PATH_INFO"] == "/segfault":
         ctypes.string_at(0)
-    if env["PATH_INFO"] == "/slow":
-        time.sleep(2.5)
+    while env["PATH_INFO"] == "/slow" and not os.access("let-go", os.F_OK):
+        time.sleep(0.05)
     start("200 OK", [("Content-Type", "text/plain")])
     return [b"slept well"]
 """
@@ -587,7 +595,7 @@ def test_without_the_middleware(serve, receiver, importing):
     """No bridge: never a signal, so the worker lives, and events without a stack; the ini line import brings it."""
     lines = "sentry-watch = true\nsentry-watch-slow = 1\nimport = heka_raven.uwsgi_bridge\n" if importing else ""
     server = serve((lines or "sentry-watch = true\nsentry-watch-slow = 1\n") + PREFORK, app=NO_BRIDGE, home=importing)
-    assert (200, "slept well") == server.get("/slow")
+    assert (200, "slept well") == get_until_told(receiver, server, "/slow")
     server.crash("/segfault")
     wait_for(lambda: len(receiver.events) == 2 and server.waiting() == 0, lambda: f"two events\n{server.text()}")
     assert ["segfault", "slow"] == sorted(kinds(receiver))
