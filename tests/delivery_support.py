@@ -21,7 +21,7 @@ from heka_raven.envelope import parse_envelope
 from heka_raven.ledger import read_snapshot
 
 DATA = Path(__file__).parent / "data"
-LIMIT_S = 20.0  # for anything a test waits for
+LIMIT_S = 45.0  # for anything a test waits for
 
 
 def read_vectors(name):
@@ -314,6 +314,11 @@ def fill(path, dsn, n, **options):
         assert stream.write_event(event_id, dsn, payload)
     stream.ledger.close()
     return ids
+
+
+def wait_until_delivered(path, n):
+    """Wait until the ledger says so, which is a moment after the last file went."""
+    wait_for(lambda: read_snapshot(str(path))["delivered"] == n)
 
 
 def assert_exact(path, off_by=0, **expected):

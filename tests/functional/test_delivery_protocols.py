@@ -295,7 +295,7 @@ def test_kent_reads_back_what_was_sent(spool):
 
     def read(url):
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=30) as answer:
                 return json.load(answer)
         except OSError:
             return None
