@@ -125,7 +125,10 @@ def harakiri(environ, start_response):
 
 
 def hang(environ, start_response):
-    ctypes.PyDLL(None).sleep(60)  # PyDLL: unlike CDLL, it keeps the interpreter's lock while it calls
+    sleep = ctypes.PyDLL(None).sleep  # PyDLL: unlike CDLL, it keeps the interpreter's lock while it calls
+    left_s = 60
+    while left_s:  # the signal that asks for the stack ends a sleep
+        left_s = sleep(left_s)
     return text(start_response, "still here?")
 
 

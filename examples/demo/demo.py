@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 BUILD = HERE.parent.parent / "build"
 START_S = 15  # seconds either server may take to answer its first request
 STOP_S = 5  # seconds either may take to stop, before it is killed
+STOPPING = (signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
 
 
 class DemoError(Exception):
@@ -30,7 +31,8 @@ class DemoError(Exception):
 
 def main(argv=None):
     args = parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for signum in STOPPING:
+        signal.signal(signum, lambda number, _: sys.exit(128 + number))
     folder = args.keep or tempfile.mkdtemp(prefix="heka-raven-demo-")
     servers = []
     try:
@@ -53,7 +55,8 @@ def main(argv=None):
         print("\nstopping", flush=True)
     finally:
         # A second Ctrl-C must not leave a server behind.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for signum in (signal.SIGINT, *STOPPING):
+            signal.signal(signum, signal.SIG_IGN)
         for server in reversed(servers):
             stop(server)
         if not args.keep:

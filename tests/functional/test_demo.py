@@ -28,9 +28,9 @@ def processes_naming(text):
     return found
 
 
-@pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopping_the_demo_leaves_no_process_behind(tmp_path, stop_signal):
-    """The demo prints two addresses that answer; Ctrl-C and SIGTERM end inbox, master, workers and sender."""
+    """The demo prints two addresses that answer; Ctrl-C, SIGTERM and closing the terminal end all that it started."""
     mark = f"DEMO_MARK={tmp_path}"
     demo = subprocess.Popen(
         [*DEMO, "--keep", str(tmp_path / "kept")],
