@@ -71,13 +71,13 @@ def test_an_idle_child_does_not_keep_it(spool, child, what):
         process.stdout.close()
 
 
-def test_a_look_at_the_wrong_moment(spool):
+def test_a_look_at_the_wrong_moment(spool, monkeypatch):
     """`status` holds the lock while it looks: who wants it once tries a few times before saying that it is taken."""
     lock = SenderLock(spool)
     with open(lock.path, "w") as look:
         fcntl.flock(look, fcntl.LOCK_SH)
         assert not lock.acquire()
-        threading.Timer(0.03, lambda: fcntl.flock(look, fcntl.LOCK_UN)).start()
+        monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(look, fcntl.LOCK_UN))  # by the first pause it is over
         assert lock.acquire_soon()
     lock.release()
 
