@@ -54,7 +54,7 @@ BUTTONS = [
     ),
     Button("/hang", "… in C code", "The same, while C code holds Python's lock: the stack is there all the same."),
     Button("/kill", "kill -9", "The worker is killed from outside. Which request was it?"),
-    Button("/slow", "A slow request", "Over five seconds: reported once, and it lives on."),
+    Button("/slow", "A slow request", "Over seven seconds: reported once, and it lives on."),
     Button("/upload", "A PUT", "An internal route of uWSGI reports every PUT, before the app sees it.", method="PUT"),
 ]
 
@@ -138,7 +138,7 @@ def kill(environ, start_response):
 
 
 def slow(environ, start_response):
-    time.sleep(7.5)
+    time.sleep(11)
     return text(start_response, "at last")
 
 

@@ -7,18 +7,16 @@ import time
 import urllib.request
 from urllib.parse import urlsplit
 
-ARRIVE_S = 2.0  # an event is in the inbox this soon, or the check fails
+ARRIVE_S = 30.0  # a limit for a busy machine, not a pace: the table shows how soon each event was there
 SETTLE_S = 1.0  # how long a second copy gets to show itself, after the last button
-WATCH_S = 10.0  # harakiri (4 s) or slow (5 s), the master's next look, and ARRIVE_S
-QUEUE_S = 6.0  # uWSGI looks at its listen queue once a second, and the crowd needs a moment to gather
 
 
 class Expected:
     """What one press must bring: the events in which *pattern* is found."""
 
-    def __init__(self, what, path, method, pattern, *, wait_s=ARRIVE_S, at_least_once=False):
+    def __init__(self, what, path, method, pattern, *, at_least_once=False):
         self.what, self.path, self.method, self.pattern = what, path, method, pattern
-        self.wait_s, self.at_least_once = wait_s, at_least_once
+        self.at_least_once = at_least_once
 
     def among(self, events):
         return [e for e in events if re.search(self.pattern, json.dumps(e))]
@@ -34,11 +32,11 @@ EXPECTED = [
     Expected("a log line", "/log-line", "GET", "the disk is nearly full"),
     Expected("a PUT", "/upload", "PUT", "PUT /upload"),
     Expected("a segfault", "/segfault", "GET", "segfault"),
-    Expected("a request that never ends", "/harakiri", "GET", "GET /harakiri", wait_s=WATCH_S),
-    Expected("… in C code", "/hang", "GET", "GET /hang", wait_s=WATCH_S),
+    Expected("a request that never ends", "/harakiri", "GET", "GET /harakiri"),
+    Expected("… in C code", "/hang", "GET", "GET /hang"),
     Expected("kill -9", "/kill", "GET", "GET /kill"),
-    Expected("a slow request", "/slow", "GET", "GET /slow", wait_s=WATCH_S),
-    Expected("a full listen queue", "/full-queue", "GET", "listen.queue", wait_s=QUEUE_S, at_least_once=True),
+    Expected("a slow request", "/slow", "GET", "GET /slow"),
+    Expected("a full listen queue", "/full-queue", "GET", "listen.queue", at_least_once=True),
 ]
 
 
@@ -50,8 +48,9 @@ def run(app_url, inbox_url):
         started = time.monotonic()
         if expected.path:
             press(app_url, expected.method, expected.path)
+        pressed = time.monotonic()
         while not expected.among(read_inbox(inbox_url)):
-            if time.monotonic() - started > expected.wait_s:
+            if time.monotonic() - pressed > ARRIVE_S:
                 break
             time.sleep(0.02)
         else:
@@ -62,7 +61,7 @@ def run(app_url, inbox_url):
 
 def check_page(app_url):
     """Every button of the page has a line in EXPECTED, and the other way round."""
-    with urllib.request.urlopen(app_url, timeout=5) as response:
+    with urllib.request.urlopen(app_url, timeout=ARRIVE_S) as response:
         page = response.read().decode()
     buttons = set(re.findall(r'data-method="(\w+)" data-path="([^"]+)"', page))
     expected = {(e.method, e.path) for e in EXPECTED if e.path}
@@ -73,7 +72,7 @@ def check_page(app_url):
 def press(app_url, method, path):
     """What the page's script does; a response may break off, or never come."""
     parts = urlsplit(app_url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=ARRIVE_S)
     try:
         connection.request(method, path, body=b"a small file" if method == "PUT" else None)
         connection.getresponse().read()
@@ -84,7 +83,7 @@ def press(app_url, method, path):
 
 
 def read_inbox(inbox_url):
-    with urllib.request.urlopen(inbox_url + "api/events", timeout=5) as response:
+    with urllib.request.urlopen(inbox_url + "api/events", timeout=ARRIVE_S) as response:
         return json.load(response)
 
 

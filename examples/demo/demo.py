@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent.parent / "build"
-START_S = 15  # seconds either server may take to answer its first request
+START_S = 60  # seconds either server may take to answer its first request
 STOP_S = 5  # seconds either may take to stop, before it is killed
 STOPPING = (signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
 

@@ -1,4 +1,4 @@
-"""Visitors for the demo's listen queue: two keep the workers busy, the others wait in line.
+"""Visitors for the demo's listen queue: two keep the workers busy, then two more; the others wait in line.
 
 python visitors.py HOST PORT
 """
@@ -9,18 +9,19 @@ import sys
 import time
 
 WAITING = 24  # more than `listen` in uwsgi.ini
-STAY_S = 2.6  # uWSGI's master looks at the queue once a second
+BUSY = 4  # of two workers: twice 2.5 seconds
+STAY_S = 5.2  # uWSGI's master looks at the queue once a second, and later on a busy machine
 
 
 def main(host, port):
     lines = []
-    for number in range(WAITING + 2):
+    for number in range(WAITING + BUSY):
         sock = socket.socket()
         sock.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             sock.connect((host, int(port)))
         lines.append(sock)
-        if number < 2:
+        if number < BUSY:
             sock.setblocking(True)
             sock.settimeout(STAY_S)
             sock.sendall(b"GET /busy HTTP/1.0\r\nHost: demo\r\n\r\n")

@@ -42,7 +42,7 @@ os._exit(1)
 
 
 def run(which, receiver, tmp_path):
-    receiver.delay_s = 0.3  # a server on another machine
+    receiver.delay_s = 2  # a server far away, or busy
     done = subprocess.run(
         python("-c", PROGRAM, which, receiver.dsn),
         env=environment(tmp_path / "spool"),
