@@ -32,6 +32,7 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+_get = CURRENT.get
 _set = CURRENT.set
 _reset = CURRENT.reset
 
@@ -100,18 +101,22 @@ class RavenMiddleware:
         """The WSGI application that a server calls."""
         state = [self._describe, environ, start_response, None, self]
         app, start = self._app, self._start  # Python 3.11 can make a call of an attribute fast only if it is a method
+        outer = _get()
         token = _set(state)
         try:
             body = app(environ, start_response if start is None else start(state))
         except BaseException as error:
             page = self.failed(state, error)
+            state[0] = state[2] = None
             if page is None:
                 raise
             return page
         finally:
             state[1] = None
-            _reset(token)
+            if outer is not None and outer[1] is not None:
+                _reset(token)  # to the request around this one; else what stays costs less than to take it away
         if type(body) is list:
+            state[0] = state[2] = None  # what stays holds nothing of the request
             return body
         return watch(body, state, environ)
 

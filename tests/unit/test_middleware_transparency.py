@@ -388,8 +388,8 @@ def test_dropped_generator_is_closed():
 
 def test_nothing_is_kept_of_a_finished_request():
     """What stays in the context after a request holds neither its environ nor its server's start_response."""
-    for name in ("generator", "iterator_with_close", "a_list", "fails_in_call"):
-        environ = {"fixture.log": []}
+    for name in ("generator", "iterator_with_close", "a_list", "a_tuple", "file_wrapper", "fails_in_call"):
+        environ = {"fixture.log": [], "wsgi.file_wrapper": wsgiref.util.FileWrapper}
         try:
             body = RavenMiddleware(APPS[name], CountingClient())(environ, lambda *args: None)
             list(body)
