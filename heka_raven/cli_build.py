@@ -28,6 +28,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--sources", metavar="DIR", default=str(SOURCES), help="default: those of this package")
     arguments = parser.parse_args(argv)
     uwsgi = find_uwsgi(arguments.uwsgi)
+    if uwsgi is None and arguments.uwsgi:
+        print(f"heka-raven build-plugin: --uwsgi {arguments.uwsgi}: there is no such program", file=sys.stderr)
+        return EXIT_USAGE
     if uwsgi is None:
         print(
             "heka-raven build-plugin: no uwsgi found; install one (libpcre2-dev, then pip install --no-binary uwsgi "

@@ -48,6 +48,11 @@ class RavenHandler(logging.Handler):
         event_level: int | str = logging.ERROR,
     ) -> None:
         super().__init__(level)
+        if client is not None and not isinstance(client, HekaClient):
+            # raven's SentryHandler takes a DSN or a raven client; here either would report nothing, without a word.
+            raise ConfigError(
+                f"client: a {type(client).__name__} is not allowed: a heka client, as of build_client(dsn)"
+            )
         self._client = client
         self._client_name = client_name
         self.event_level = _level("event_level", event_level)

@@ -114,7 +114,11 @@ def test_test_takes_the_dsn_from_the_environment():
         (["status", "--spool", "/no-such-directory/spool"], 2, "does not exist"),
         (["retry-dead", "--spool", "/no-such-directory/spool"], 2, "does not exist"),
         (["decode", "/no-such-directory"], 2, "No such file"),
-        (["build-plugin", "--uwsgi", "/no-such-directory/uwsgi"], 2, "no uwsgi found"),
+        (
+            ["build-plugin", "--uwsgi", "/no-such-directory/uwsgi"],
+            2,
+            "--uwsgi /no-such-directory/uwsgi: there is no such program",
+        ),
     ],
 )
 def test_every_error_is_one_line(arguments, code, words):

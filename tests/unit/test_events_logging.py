@@ -10,6 +10,7 @@ from heka.holder import CLIENT_HOLDER
 from heka.testing import sent_messages
 from heka_raven import scope
 from heka_raven.logging import RavenHandler
+from heka_raven.raven_plugin import RavenClient
 
 
 @pytest.fixture
@@ -154,6 +155,13 @@ def test_event_level():
     assert "warning" == last_event(client)["level"]
     with pytest.raises(ConfigError, match="event_level: 'loud'"):
         RavenHandler(client, event_level="loud")
+
+
+@pytest.mark.parametrize("wrong", ["https://k@h/1", RavenClient("")])
+def test_what_reports_nothing_is_refused(wrong):
+    """raven's SentryHandler takes a DSN or a raven client: here they are refused at once, not passed over."""
+    with pytest.raises(ConfigError, match=f"client: a {type(wrong).__name__} is not allowed"):
+        RavenHandler(wrong)
 
 
 def test_finds_the_client():
