@@ -248,6 +248,17 @@ def test_copying(filled, browser):
         assert browser.execute_script("return window.copied").startswith(start)
 
 
+def test_copying_what_was_deleted_meanwhile(fresh, browser):
+    """Nothing is copied, and the page that opens says why."""
+    event_id = send(fresh, 1, message="gone", request={"url": "http://shop.example.com/"})
+    browser.get(f"{fresh.url}/event/{event_id}")
+    browser.execute_script("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    assert 204 == fresh.request(f"/api/events/{event_id}", method="DELETE").status
+    one(browser, "a[data-copy]").click()
+    wait(lambda: browser.current_url.endswith("/curl"))
+    wait(lambda: "no such event" in browser.page_source)
+
+
 def test_deleting(fresh, browser):
     """The button of the event page deletes and leads on."""
     event_id = send(fresh, 1, message="to be deleted")

@@ -112,6 +112,7 @@
     event.preventDefault();
     try {
       const answer = await fetch(link.href);
+      if (!answer.ok) throw new Error(answer.statusText); // deleted meanwhile: that page says so
       await navigator.clipboard.writeText(await answer.text());
       say(link.textContent.replace("Copy", "Copied"));
     } catch (error) {
