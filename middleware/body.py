@@ -45,8 +45,9 @@ def watch(body: Any, state: State, environ: Environ) -> Iterable[bytes]:
     if kind is GeneratorType:
         return _watch_generator(body, state, environ)
     watched = _known.get(kind)
-    if (watched is None and (kind in _PLAIN or _is_plain_sequence(body, kind))) or _is_file(body, kind, environ):
-        state[DESCRIBE] = state[START_RESPONSE] = None
+    if watched is None and (kind in _PLAIN or _is_plain_sequence(body, kind)):
+        return body  # type: ignore[no-any-return]
+    if _is_file(body, kind, environ):
         return body  # type: ignore[no-any-return]
     return (watched or _STAND_INS.class_for(kind))(body, state, environ)  # type: ignore[no-any-return]
 

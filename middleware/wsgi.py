@@ -118,7 +118,10 @@ class RavenMiddleware:
         if type(body) is list:
             state[0] = state[2] = None  # what stays holds nothing of the request
             return body
-        return watch(body, state, environ)
+        watched = watch(body, state, environ)
+        if watched is body:
+            state[0] = state[2] = None
+        return watched
 
     def failed(self, state: State, error: BaseException, begun: bool = False) -> Iterable[bytes] | None:
         """An exception is on its way to the server: report it.

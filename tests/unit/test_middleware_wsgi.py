@@ -388,6 +388,23 @@ class SilentReset(ConnectionResetError):
         raise RuntimeError("not this one")
 
 
+def test_close_of_a_body_whose_iterator_is_plain(client):
+    """A body that is iterated by a list's iterator has its request in close() too."""
+
+    class Body(list):
+        def __iter__(self):
+            return list.__iter__(self)
+
+        def close(self):
+            raise KeyError("closing")
+
+    body = RavenMiddleware(lambda environ, start_response: Body([b"x"]), client)(make_environ(), None)
+    assert [b"x"] == list(body)
+    with pytest.raises(KeyError):
+        body.close()
+    assert "GET /there" == client.facts.transaction
+
+
 UNASKABLE = {
     "named": Named,
     "class": OpaqueError,
