@@ -81,8 +81,9 @@ def _resolve(key: str, name: Name) -> Any:
     try:
         found = resolve_name(name)
     except (ImportError, ValueError) as exc:
+        shown = "a URL" if "://" in name else repr(name)  # which can be a DSN
         raise ConfigError(
-            f"{key}: {name!r} cannot be imported: {exc}; required: the dotted name of a class or a function"
+            f"{key}: {shown} cannot be imported: {exc}; required: the dotted name of a class or a function"
         ) from exc
     if not callable(found):
         raise ConfigError(f"{key}: {name!r} is not allowed: it names a {type(found).__name__}, not a callable")

@@ -16,7 +16,7 @@ def severity_max_provider(severity: int | str) -> Filter:
             raise TypeError
         most = int(severity)
     except (TypeError, ValueError):
-        raise ConfigError(f"severity: {severity!r} is not allowed: an integer") from None
+        raise ConfigError(f"severity: {_shown(severity)} is not allowed: an integer") from None
 
     def severity_max(msg: Message) -> bool:
         return msg.severity <= most
@@ -47,7 +47,7 @@ def type_whitelist_provider(types: str | Iterable[str]) -> Filter:
 def type_severity_max_provider(types: Mapping[str, Mapping[str, Any]]) -> Filter:
     """Stops messages of a type in *types* that are less severe than its maximum: ``{type: {"severity": 4}}``."""
     if not isinstance(types, Mapping) or not all(isinstance(options, Mapping) for options in types.values()):
-        raise ConfigError(f"types: {types!r} is not allowed: a dict of a type to {{'severity': number}}")
+        raise ConfigError(f"types: {_shown(types)} is not allowed: a dict of a type to {{'severity': number}}")
     filters = {name: severity_max_provider(**options) for name, options in types.items()}
 
     def type_severity_max(msg: Message) -> bool:
@@ -57,10 +57,15 @@ def type_severity_max_provider(types: Mapping[str, Mapping[str, Any]]) -> Filter
     return type_severity_max
 
 
+def _shown(value: object) -> str:
+    """*value* for an error: another provider's options can hold a DSN or a password."""
+    return f"a {type(value).__name__}" if isinstance(value, Mapping) else repr(value)
+
+
 def _as_set(types: object) -> frozenset[str]:
     """One type of an INI file is a str, several are a list; a numeric one has become an int."""
     if isinstance(types, (str, int)):
         return frozenset((str(types),))
     if not isinstance(types, Iterable) or isinstance(types, Mapping):
-        raise ConfigError(f"types: {types!r} is not allowed: one type or a list of them")
+        raise ConfigError(f"types: {_shown(types)} is not allowed: one type or a list of them")
     return frozenset(str(name) for name in types)

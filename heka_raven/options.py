@@ -56,12 +56,19 @@ def _wrong(key: str, value: Any, allowed: str) -> InvalidArgumentError:
     return InvalidArgumentError(f"{key}: {value!r} is not allowed: {allowed}")
 
 
+def _checked(parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise InvalidArgumentError(str(error)) from None
+
+
 def _dsn(key: str, value: Any) -> Dsn | None:
     if isinstance(value, Dsn) or value is None:
         return value
     if not isinstance(value, str):
         raise InvalidArgumentError(f"{key}: a {type(value).__name__} is not allowed: the text of a DSN")
-    return parse_dsn(value) if value.strip() else None
+    return _checked(parse_dsn, value) if value.strip() else None
 
 
 def _text(key: str, value: Any) -> str | None:
@@ -174,7 +181,8 @@ def to_callable(key: str, value: Any) -> Callable[..., Any] | None:
 def _throttle(key: str, value: Any) -> Throttle | None:
     if value is None or isinstance(value, Throttle):
         return value
-    return Throttle.parse(str(value))
+    found: Throttle = _checked(Throttle.parse, str(value))
+    return found
 
 
 OPTIONS: dict[str, Callable[[str, Any], Any]] = {
@@ -203,7 +211,6 @@ def parse_options(config: Mapping[str, Any]) -> PluginOptions:
 
     Raises:
         InvalidArgumentError: for an option that does not exist, or a value that is not allowed; it names both.
-        DsnError: for a DSN that breaks a rule.
     """
     unknown = sorted(str(name) for name in config if name not in OPTIONS)
     if unknown:

@@ -105,6 +105,9 @@ class Reporter:
         except Exception as error:
             self._count_lost(count, error)
             return None
+        except BaseException:
+            count("discarded.internal_sdk_error")  # a signal's handler ends the program, or a timer the request
+            raise
         finally:
             self._busy.inside = False
 

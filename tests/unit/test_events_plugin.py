@@ -591,9 +591,33 @@ def test_wrong_values(option, value):
 
 def test_a_wrong_dsn_is_not_quoted():
     """A DSN that breaks a rule is refused without being quoted: it holds a key."""
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         config_plugin({"dsn": "https://key:hunter2@/1"})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["often", "0/60s", 100])
+def test_a_wrong_throttle(value):
+    """It is as wrong as any other value."""
+    with pytest.raises(InvalidArgumentError, match="max_per_fingerprint: "):
+        config_plugin({"max_per_fingerprint": value})
+
+
+def test_a_signal_while_an_error_is_reported(tmp_path):
+    """What ends the program in the middle of a report goes on to end it; the event is counted as lost."""
+    client = spool_client(tmp_path / "spool")
+
+    def stopped(message):
+        raise KeyboardInterrupt
+
+    client.filters.append(stopped)
+    with pytest.raises(KeyboardInterrupt):
+        client.raven(exc_info=raised(int, "x"))
+    client.filters.clear()
+    assert client.raven(exc_info=raised(int, "x"))
+    snapshot = read_snapshot(str(tmp_path / "spool"))
+    assert (2, 1) == (snapshot["captured"], snapshot["discarded.internal_sdk_error"])
+    assert 1 == len(spooled(tmp_path / "spool"))
 
 
 def test_options_reach_the_event():

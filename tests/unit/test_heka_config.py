@@ -632,3 +632,20 @@ def test_an_import_error_inside_a_module_is_not_hidden(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ImportError, match="no_such_module_anywhere"):
         resolve_name("heka_test_broken.thing")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"plugins": {"raven": ("heka.filters.severity_max_provider", {"dsn": "https://k:hunter2@h/1"})}},
+        {"plugins": {"raven": ("heka.filters.type_blacklist_provider", {"dsn": "https://k:hunter2@h/1"})}},
+        {"plugins": {"raven": ("heka.filters.type_severity_max_provider", {"dsn": "https://k:hunter2@h/1"})}},
+        {"plugins": {"raven": ("https://k:hunter2@h/1", {})}},
+        {"stream_class": "https://k:hunter2@h/1"},
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_quoted(config):
+    """Options of one provider given to another, and a DSN where a name belongs, are refused without their text."""
+    with pytest.raises(ConfigError) as caught:
+        client_from_dict_config({"stream_class": CAPTURE, **config})
+    assert "hunter2" not in str(caught.value)
