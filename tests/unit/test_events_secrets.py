@@ -1,11 +1,14 @@
 # ruff: noqa: F841 - the local variables are what is tested
-"""Sixty secrets planted where applications have them: none leaves the process."""
+"""Eighty secrets planted where applications have them: none leaves the process."""
 
 import base64
 import collections
 import dataclasses
 import json
 import logging
+import subprocess
+from http.cookies import SimpleCookie
+from urllib.parse import quote
 
 import pytest
 from events_support import raised, router_client, spool_client
@@ -15,7 +18,7 @@ from heka_raven import scope
 from heka_raven.encode import decode_raven
 from heka_raven.logging import RavenHandler
 
-COUNT = 60
+COUNT = 80
 
 
 def secret(number):
@@ -77,14 +80,31 @@ def inner(s):
     raise ApiError(f"cannot reach https://k:{s(42)}@api/ with api_key={s(43)}")
 
 
+def odd_places(s):
+    command = subprocess.CalledProcessError(1, ["mysql", "--password", s(60), "db"])
+    shell = subprocess.CalledProcessError(1, f"mysql --password {s(61)} db")
+    form_of_json = {json.dumps({"user": "bob", "password": s(62)}): ""}
+    by_url = {f"https://bob:{s(63)}@h": 1}
+    small = f"authorization: bearer {s(64)}"
+    digest = f'Authorization: Digest username="bob", response="{s(65)}"'
+    shown = f"Login(password=Secret(value='{s(66)}'), user='bob')"
+    nested = json.dumps({"credentials": {"a": {"b": 1}, "c": s(67)}})
+    sql = f"UPDATE `users` SET `password` = 'it''s {s(68)}'"
+    xml = f"<password><![CDATA[{s(69)}]]></password>"
+    cookies = {"prefs": quote(json.dumps({"token": s(70)}))}
+    scope = {"query_string": f"token={s(71)}".encode(), "headers": [(b"x-api-key", s(72).encode())]}
+    jar = SimpleCookie(f"sessionid={s(73)}")
+    inner(s)
+
+
 def outer(s):
     sso_cookie = s(44)
     try:
         db_password = s(45)
         raise KeyError({"secret": s(46)})
     except KeyError as exc:
-        exc.__notes__ = [f"tried password={s(47)}"]
-        inner(s)
+        exc.__notes__ = [f"tried password={s(47)}", f"with --token {s(74)}"]
+        odd_places(s)
 
 
 def facts(environ):
@@ -92,10 +112,10 @@ def facts(environ):
     return scope.RequestFacts(
         request={
             "url": f"http://u:{s(48)}@h/p?token={s(49)}",
-            "query_string": f"key={s(50)}",
+            "query_string": f"key={s(50)}&q={{%22token%22:%22{s(75)}%22}}&next=%252Fx%253Ftoken%253D{s(76)}",
             "headers": {
                 "Authorization": s(51),
-                "Cookie": f"sid={s(52)}",
+                "Cookie": f"sid={s(52)}; prefs=%7B%22token%22%3A%22{s(77)}%22%7D",
                 "X-Auth": s(53),
                 "Content-Type": "application/json",
             },
@@ -110,7 +130,7 @@ def facts(environ):
 
 @pytest.fixture(params=["router", "router-json", "legacy", "spool", "router-huge", "repr"])
 def sent(request, tmp_path):
-    """What leaves the process, as text, of one error with 60 secrets."""
+    """What leaves the process, as text, of one error with 80 secrets."""
     options = {
         "router": {},
         "router-json": {"payload": "json"},
@@ -132,9 +152,18 @@ def sent(request, tmp_path):
         logger.addHandler(handler)
         try:
             logger.warning("retry with password=%s", secret(59))
+            logger.warning("retry with %(password)s", {"password": secret(78)})
         finally:
             logger.removeHandler(handler)
         exc = raised(outer, secret)
+        if request.param != "spool":
+            other = router_client(dsn="https://k@h/1", payload="json", **{"protocol": options.get("protocol", 7)})
+            logger.addHandler(handler := RavenHandler(other))
+            logger.error("cannot log in: password=%s", secret(79))
+            logger.removeHandler(handler)
+            (message,) = sent_messages(other)
+            unpacked = json.dumps(decode_raven(message.payload)) if options.get("protocol") else message.payload
+            assert secret(79) not in unpacked
         extra = {"big": ["x" * 400] * 2000} if request.param == "router-huge" else {}
         assert client.raven(f"msg token={secret(0)}", exc_info=exc, extra={**extra, "secret": secret(1)}, pwd=secret(2))
     finally:
@@ -147,8 +176,8 @@ def sent(request, tmp_path):
     return payload + str(message.fields) + message.logger
 
 
-def test_none_of_sixty_secrets_leaves(sent):
-    """None of 60 secrets in locals, causes, messages, requests, headers, breadcrumbs and fields leaves the process."""
+def test_none_of_eighty_secrets_leaves(sent):
+    """None of 80 secrets in locals, causes, messages, requests, headers, breadcrumbs and fields leaves the process."""
     leaked = [n for n in range(COUNT) if secret(n) in sent or base64.b64encode(secret(n).encode()).decode() in sent]
     assert [] == leaked
 
