@@ -89,7 +89,7 @@ HANDLER = {
 SERVER = {
     "sentry-dsn": ("DSN", "", ""),
     "sentry-spool": ("directory", "see Environment", ""),
-    "sentry-spool-size": ("number", "268435456", "bytes"),
+    "sentry-spool-size": ("number from 1048576, without a unit", "268435456", "bytes"),
     "sentry-release": ("text", "", ""),
     "sentry-environment": ("text", "", ""),
     "sentry-watch": ("true, false, or a list of events", "false", ""),

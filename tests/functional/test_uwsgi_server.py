@@ -85,6 +85,16 @@ def test_mistakes_are_one_line_and_the_server_runs(serve, lines, words):
     assert server.waiting() == 0
 
 
+@pytest.mark.parametrize("size, bytes_read", [("512M", 512), ("lots", 0)])
+def test_a_size_that_uwsgi_misreads_drops_nothing(serve, size, bytes_read):
+    """uWSGI reads digits only, so 512M is 512 bytes: said in one line, and the default is used."""
+    server = serve(f"sentry-no-sender = true\nsentry-spool-size = {size}\n" + ROUTE)
+    assert server.get("/", "PUT")[0] == 200
+    said = [line for line in server.text().splitlines() if "sentry-spool-size:" in line]
+    assert len(said) == 1 and f"sentry-spool-size: {bytes_read} bytes cannot hold an event" in said[0]
+    wait_for(lambda: server.waiting() == 1, "the event")
+
+
 def test_unusable_spool_is_said_once_and_the_server_runs(serve, tmp_path):
     """A spool that lets others in is refused with what to do; the server serves on."""
     (tmp_path / "spool").mkdir(mode=0o755)

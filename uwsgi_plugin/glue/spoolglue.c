@@ -78,6 +78,12 @@ hk_spool *hk_spoolglue_get(void)
         return state > 0 ? &spool : NULL;
     state = -1;
     hk_spoolglue_user(&uid, &gid);
+    if (hk_glue.spool_size < HK_EVENT_MAX_BYTES) { /* "512M" is 512 for uWSGI, and "lots" is 0 */
+        hk_sys_log("[sentry] sentry-spool-size: %llu bytes cannot hold an event; a number of bytes from %u is allowed, "
+                   "without a unit; %llu is used", (unsigned long long)hk_glue.spool_size, HK_EVENT_MAX_BYTES,
+                   HK_SPOOL_MAX_BYTES);
+        hk_glue.spool_size = HK_SPOOL_MAX_BYTES;
+    }
     hk_buf_init(&path, 8192);
     hk_buf_init(&why, 16384);
     reason = hk_spool_resolve(hk_glue.spool, inherited(uid), uid, &path);
