@@ -200,6 +200,38 @@ static void ledgers_across_forks(void)
     hk_spool_free(&s);
 }
 
+/* A ledger that was cut short, or replaced by another file under its number, harms neither us nor that file: the counts
+ * are whole again with the next. */
+static void ledger_cut_short(void)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    int fd, theirs, number, i;
+    char name[64], text[4] = "";
+    hk_spool s;
+
+    open_spool(&s, HK_SPOOL_MAX_BYTES, 1000);
+    CHECK(capture(&s, "", "x") == 0);
+    snprintf(name, sizeof name, "%ld-%llu", (long)getpid(), (unsigned long long)hk_ledger_start_time(getpid()));
+    fd = openat(s.ledger_fd, name, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    CHECK(fd >= 0);
+    close(fd);
+    CHECK(capture(&s, "", "x") == 0);
+    sum(&s, counts);
+    balanced(&s, counts);
+    number = s.ledger.fd;
+    CHECK(close(number) == 0);
+    theirs = openat(s.root_fd, "theirs", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(theirs == number && write(theirs, "app", 3) == 3);
+    for (i = 0; i < 3; i++)
+        CHECK(capture(&s, "", "x") == 0);
+    CHECK(pread(theirs, text, sizeof text, 0) == 3 && memcmp(text, "app", 3) == 0);
+    close(theirs);
+    sum(&s, counts);
+    CHECK(counts[HK_COUNT_CAPTURED] == 5);
+    balanced(&s, counts);
+    hk_spool_free(&s);
+}
+
 /* A process whose ledger has the name of one that was folded (a pid comes round; without /proc it is all there is)
  * counts, and the next fold leaves its file alone. */
 static void a_folded_name_comes_round(void)
@@ -755,6 +787,7 @@ int main(void)
     descriptors_closed();
     ledgers_across_forks();
     a_folded_name_comes_round();
+    ledger_cut_short();
     in_spite_of_the_disk(1);
     in_spite_of_the_disk(0);
     delivers("", 200, 0, HK_COUNT_DELIVERED, 0);

@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NAME_BYTES 64
@@ -58,108 +58,172 @@ void hk_ledger_init(hk_ledger *l, int dir_fd, uid_t uid, gid_t gid)
     l->dir_fd = dir_fd;
     l->uid = uid;
     l->gid = gid;
+    l->fd = -1;
+}
+
+/* Whether the descriptor still is the one we opened: the application may have closed it, and opened a file of its own
+ * under the number. */
+static int is_ours(const hk_ledger *l, int fd)
+{
+    struct stat st;
+
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode;
 }
 
 void hk_ledger_free(hk_ledger *l)
 {
-    if (l != NULL && l->map != NULL && l->pid == getpid())
-        munmap(l->map, HK_LEDGER_SIZE);
-    if (l != NULL)
-        hk_ledger_init(l, -1, l->uid, l->gid);
+    if (l == NULL)
+        return;
+    if (is_ours(l, l->fd))
+        close(l->fd);
+    hk_ledger_init(l, -1, l->uid, l->gid);
 }
 
-/* Make or continue (an exec keeps pid and start time) this process's file. */
-static void file_name(pid_t pid, char name[NAME_BYTES])
+static void file_name(const hk_ledger *l, char name[NAME_BYTES])
 {
-    snprintf(name, NAME_BYTES, "%ld-%llu", (long)pid, (unsigned long long)hk_ledger_start_time(pid));
+    snprintf(name, NAME_BYTES, "%ld-%llu", (long)l->pid, (unsigned long long)l->start);
 }
 
-static uint64_t *map_file(const hk_ledger *l, pid_t pid)
+static int open_file(hk_ledger *l)
 {
     char name[NAME_BYTES];
-    char image[HK_LEDGER_SIZE];
-    void *map = MAP_FAILED;
+    uint64_t image[HK_LEDGER_SLOTS];
     struct stat st;
+    unsigned i;
     int fd;
 
-    file_name(pid, name);
+    file_name(l, name);
     fd = openat(l->dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
-        return NULL;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        goto out;
-    if (geteuid() == 0 && st.st_uid != l->uid && fchown(fd, l->uid, l->gid) < 0)
-        goto out;
-    if (st.st_size != HK_LEDGER_SIZE) {
-        memset(image, 0, sizeof image);
-        memcpy(image, magic, 8);
-        /* Real bytes, not a hole: a mapped hole on a full disk is a SIGBUS. */
-        if (pwrite(fd, image, sizeof image, 0) != (ssize_t)sizeof image) {
-            unlinkat(l->dir_fd, name, 0);
-            goto out;
-        }
+        return -1;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)
+        || (geteuid() == 0 && st.st_uid != l->uid && fchown(fd, l->uid, l->gid) < 0)) {
+        close(fd);
+        return -1;
     }
-    map = mmap(NULL, HK_LEDGER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-out:
-    close(fd);
-    return map == MAP_FAILED ? NULL : map;
+    /* An exec keeps pid and start time: what the program before counted goes on. */
+    if (!l->begun && pread(fd, image, sizeof image, 0) == (ssize_t)sizeof image && memcmp(image, magic, 8) == 0)
+        for (i = 1; i < HK_LEDGER_SLOTS; i++)
+            __atomic_fetch_add(&l->values[i], image[i], __ATOMIC_RELAXED);
+    l->begun = 1;
+    l->device = st.st_dev;
+    l->inode = st.st_ino;
+    return fd;
 }
 
-static uint64_t *attach(hk_ledger *l)
+/* Only who has it opens files, or begins anew. 0: another thread has it. */
+static int take(hk_ledger *l, pid_t pid)
 {
-    pid_t pid = getpid(), busy = __atomic_load_n(&l->busy, __ATOMIC_ACQUIRE);
-    uint64_t *map;
-    unsigned i;
+    pid_t busy = __atomic_load_n(&l->busy, __ATOMIC_ACQUIRE);
 
-    if (__atomic_load_n(&l->pid, __ATOMIC_ACQUIRE) == pid) {
-        map = __atomic_load_n(&l->map, __ATOMIC_ACQUIRE);
-        if (map != NULL)
-            return map;
+    return busy != pid && __atomic_compare_exchange_n(&l->busy, &busy, pid, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static void give_back(hk_ledger *l)
+{
+    __atomic_store_n(&l->busy, 0, __ATOMIC_RELEASE);
+}
+
+/* The first count after a fork: nothing of the parent's. */
+static void leave_parent(hk_ledger *l, pid_t pid)
+{
+    const struct timespec pause = { 0, 10000 };
+    int fd, tries;
+
+    for (tries = 0; tries < 1000 && !take(l, pid); tries++) {
+        nanosleep(&pause, NULL); /* another thread is at it, for some microseconds */
+        if (__atomic_load_n(&l->pid, __ATOMIC_ACQUIRE) == pid)
+            return;
     }
-    if (l->dir_fd < 0 || busy == pid
-        || !__atomic_compare_exchange_n(&l->busy, &busy, pid, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        return NULL; /* another thread is at it */
-    if (l->pid != pid) {
-        if (l->map != NULL)
-            munmap(l->map, HK_LEDGER_SIZE); /* the parent's: it keeps its own mapping */
-        l->map = NULL;
-        memset(l->held, 0, sizeof l->held);
+    if (__atomic_load_n(&l->pid, __ATOMIC_ACQUIRE) != pid) {
+        fd = __atomic_exchange_n(&l->fd, -1, __ATOMIC_RELAXED);
+        if (is_ours(l, fd))
+            close(fd);
+        memset(l->values, 0, sizeof l->values);
+        l->begun = 0;
+        l->start = hk_ledger_start_time(pid);
         __atomic_store_n(&l->pid, pid, __ATOMIC_RELEASE);
     }
-    map = l->map == NULL ? map_file(l, pid) : l->map;
-    if (map != NULL) {
-        for (i = 1; i < HK_LEDGER_SLOTS; i++)
-            __atomic_fetch_add(&map[i], __atomic_exchange_n(&l->held[i], 0, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
-        __atomic_store_n(&l->map, map, __ATOMIC_RELEASE);
-    }
-    __atomic_store_n(&l->busy, 0, __ATOMIC_RELEASE);
-    return map;
+    give_back(l);
+}
+
+/* A descriptor to write to; -1: none now. */
+static int attach(hk_ledger *l, pid_t pid)
+{
+    int fd = __atomic_load_n(&l->fd, __ATOMIC_ACQUIRE);
+
+    if (is_ours(l, fd))
+        return fd;
+    if (l->dir_fd < 0 || !take(l, pid))
+        return -1;
+    fd = open_file(l);
+    __atomic_store_n(&l->fd, fd, __ATOMIC_RELEASE);
+    give_back(l);
+    return fd;
 }
 
 void hk_ledger_renew(hk_ledger *l)
 {
-    pid_t pid = getpid(), busy = __atomic_load_n(&l->busy, __ATOMIC_ACQUIRE);
-    uint64_t *old = l->pid == pid ? l->map : NULL, *map;
+    pid_t pid = getpid();
     char name[NAME_BYTES];
     struct stat st;
+    int fd, old, had;
 
-    if (busy == pid || !__atomic_compare_exchange_n(&l->busy, &busy, pid, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    if (l->pid != pid || !take(l, pid))
         return;
-    file_name(pid, name);
-    /* old stays mapped: another thread may be adding to it. One page each time somebody deletes a spool. */
-    if (old != NULL && fstatat(l->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && (map = map_file(l, pid)) != NULL)
-        __atomic_store_n(&l->map, map, __ATOMIC_RELEASE);
-    __atomic_store_n(&l->busy, 0, __ATOMIC_RELEASE);
+    file_name(l, name);
+    if (l->begun && fstatat(l->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
+        old = l->fd;
+        had = is_ours(l, old);
+        memset(l->values, 0, sizeof l->values);
+        l->begun = 0;
+        fd = open_file(l);
+        /* The number stays, another thread may be about to write to it; and is never closed, or the application may get
+         * it meanwhile. */
+        if (fd >= 0 && had && dup3(fd, old, O_CLOEXEC) >= 0) {
+            close(fd);
+            fd = old;
+        }
+        __atomic_store_n(&l->fd, fd, __ATOMIC_RELEASE);
+        __atomic_fetch_add(&l->renewals, 1, __ATOMIC_RELEASE);
+    }
+    give_back(l);
+}
+
+/* The values as they are, until what was written is what they are: another thread may count meanwhile. A value that
+ * could not be written is written along with the next. */
+static void write_values(const hk_ledger *l, int fd)
+{
+    uint64_t image[HK_LEDGER_SLOTS];
+    unsigned i;
+    int same;
+
+    memcpy(image, magic, 8);
+    do {
+        for (i = 1; i < HK_LEDGER_SLOTS; i++)
+            image[i] = __atomic_load_n(&l->values[i], __ATOMIC_ACQUIRE);
+        if (pwrite(fd, image, sizeof image, 0) != (ssize_t)sizeof image)
+            return;
+        same = 1;
+        for (i = 1; i < HK_LEDGER_SLOTS; i++)
+            same = same && image[i] == __atomic_load_n(&l->values[i], __ATOMIC_ACQUIRE);
+    } while (!same);
 }
 
 void hk_ledger_add(hk_ledger *l, hk_count which, uint64_t n)
 {
-    int saved = errno;
-    uint64_t *map = attach(l);
+    int saved = errno, fd;
+    pid_t pid = getpid();
 
-    if (map != NULL && __atomic_load_n(&l->held[which], __ATOMIC_RELAXED) != 0)
-        n += __atomic_exchange_n(&l->held[which], 0, __ATOMIC_RELAXED); /* counted while another thread attached */
-    __atomic_fetch_add(map != NULL ? &map[which] : &l->held[which], n, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&l->pid, __ATOMIC_ACQUIRE) != pid)
+        leave_parent(l, pid);
+    __atomic_fetch_add(&l->values[which], n, __ATOMIC_ACQ_REL);
+    if (__atomic_load_n(&l->pid, __ATOMIC_ACQUIRE) != pid)
+        fd = -1; /* the file may still be the parent's */
+    else
+        fd = attach(l, pid);
+    if (fd >= 0)
+        write_values(l, fd);
     errno = saved;
 }
 

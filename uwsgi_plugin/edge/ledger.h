@@ -1,9 +1,9 @@
 /* ledger.h: where every event ended: counters that survive their process.
  *
- * One file per process, state/ledger/<pid>-<start time>, mapped and added to
- * atomically (tests/data/ledger.tsv). Whoever opened it before a fork opens its
- * own after it. While no file can be made (disk full), counts are held in
- * memory and written with the next one that works.
+ * One file per process, state/ledger/<pid>-<start time> (tests/data/ledger.tsv). The values are the process's own, added
+ * to atomically; the file is written from them, never mapped: on a full disk, or once it was cut short, a store into a
+ * mapping is a SIGBUS. Whoever opened it before a fork opens its own after it. A count that cannot be written is written
+ * with the next one that works.
  */
 #ifndef HK_LEDGER_H
 #define HK_LEDGER_H
@@ -34,10 +34,15 @@ typedef struct hk_ledger {
     int dir_fd; /* state/ledger; not owned; -1: hold everything in memory */
     uid_t uid;  /* whom a file made by root must belong to */
     gid_t gid;
-    pid_t pid;  /* whose file is mapped */
-    pid_t busy; /* the process one of whose threads opens it */
-    uint64_t *map;
-    uint64_t held[HK_LEDGER_SLOTS];
+    pid_t pid;  /* whose values these are */
+    uint64_t start;
+    pid_t busy; /* the process one of whose threads opens the file */
+    int fd;     /* -1: none */
+    dev_t device; /* what it was opened on */
+    ino_t inode;
+    int begun;  /* values are what the file has, or newer */
+    unsigned renewals;
+    uint64_t values[HK_LEDGER_SLOTS];
 } hk_ledger;
 
 void hk_ledger_init(hk_ledger *l, int dir_fd, uid_t uid, gid_t gid);

@@ -344,13 +344,13 @@ out:
 
 int hk_spool_put(hk_spool *s, const char *event_id, hk_slice envelope, uint64_t now_ns)
 {
-    const uint64_t *counted = __atomic_load_n(&s->ledger.map, __ATOMIC_ACQUIRE);
+    unsigned renewals = __atomic_load_n(&s->ledger.renewals, __ATOMIC_ACQUIRE);
     char name[NAME_BYTES];
     int rc;
 
     if (is_ours(s, 1) != 2 || is_ours(s, 2) != 2) {
         (void)hk_spool_renew(s); /* deleted under us: a cleaner of /tmp, as a rule */
-        if (counted != NULL && __atomic_load_n(&s->ledger.map, __ATOMIC_ACQUIRE) != counted)
+        if (__atomic_load_n(&s->ledger.renewals, __ATOMIC_ACQUIRE) != renewals)
             hk_ledger_add(&s->ledger, HK_COUNT_CAPTURED, 1); /* this event belongs to the new spool */
     }
     if (!has_room(s, envelope.n)) {
