@@ -173,8 +173,11 @@ def test_routes(example):
 def test_watching(example, path, kind):
     """What kills a worker is reported with the request that was running and the stack of the worker."""
     with example.served("watch.ini"):
-        assert example.get(path) is None
-        [event] = example.events(1)
+        for number in range(1, 5):  # a harakiri waits 90 ms for the stack, and a busy machine may take longer
+            assert example.get(path) is None
+            event = example.events(number)[-1]
+            if "stacktrace" in str(event):
+                break
         assert kind == event["tags"]["uwsgi.event"]
         assert f"GET {path.partition('?')[0]}" == event["transaction"]
         assert "bare" in {frame["function"] for frame in stack_of(event)}

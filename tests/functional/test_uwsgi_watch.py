@@ -32,6 +32,7 @@ from watch_support import (
     kinds,
     one_event,
     suspect,
+    told_in_time,
 )
 
 from heka_raven.inbox.shape import read_event
@@ -56,15 +57,23 @@ def serve(serve):
 def test_harakiri(serve, receiver, mode, path, function):
     """A worker over its time limit: the request, out of several in flight, and its Python stack, also inside C code."""
     transaction = "GET " + path.partition("?")[0]
-    server = serve("sentry-watch = true\nharakiri = 5\n" + mode)
-    in_background(server, path)
-    wait_for((server.tmp_path / (transaction.removeprefix("GET /") + ".pid")).exists, "the request to run")
-    time.sleep(1)
-    # Younger, and they outlast the limit: one that ends on the same worker would take the worker's one timer with it.
-    in_background(server, *["/hold?10"] * 3)
-    wait_for(lambda: transaction in [e["transaction"] for e in receiver.events], lambda: f"a harakiri\n{server.text()}")
-    wait_for(lambda: server.waiting() == 0, "an empty spool")
-    (event,) = [e for e in receiver.events if e["transaction"] == transaction]
+
+    def tell():
+        server = serve("sentry-watch = true\nharakiri = 5\n" + mode)
+        running = server.tmp_path / (transaction.removeprefix("GET /") + ".pid")
+        running.unlink(missing_ok=True)
+        in_background(server, path)
+        wait_for(running.exists, "the request to run")
+        time.sleep(1)
+        # Younger, and they outlast the limit: one that ends on the same worker would take its one timer with it.
+        in_background(server, *["/hold?10"] * 3)
+        wait_for(lambda: transaction in [e["transaction"] for e in receiver.events], server.text)
+        wait_for(lambda: server.waiting() == 0, "an empty spool")
+        (event,) = [e for e in receiver.events if e["transaction"] == transaction]
+        server.stop()
+        return event
+
+    event = told_in_time(receiver, tell, lambda event: "stacktrace" in event["exception"]["values"][0])
     # Those beside may go over the limit too, one by one; nobody else says anything, and nobody is told as killed.
     assert {e["transaction"] for e in receiver.events} <= {transaction, "GET /hold"}
     assert {"harakiri"} == set(kinds(receiver))
@@ -510,8 +519,14 @@ def test_what_the_middleware_knows_is_asked(serve, receiver, why):
     """Route, user and trace of a request that is stuck in Python, also those set while it ran."""
     limit = "harakiri = 2" if why == "harakiri" else "sentry-watch-slow = 1"
     server = serve(f"sentry-watch = true\n{limit}\n{PREFORK}", app=WITH_MIDDLEWARE, env={"TEST_DSN": receiver.dsn})
-    threading.Thread(target=server.get, args=("/things/5",), kwargs={"headers": TRACE}, daemon=True).start()
-    event = one_event(receiver, server, why)
+
+    def tell():
+        threading.Thread(target=server.get, args=("/things/5",), kwargs={"headers": TRACE}, daemon=True).start()
+        return one_event(receiver, server, why)
+
+    event = told_in_time(
+        receiver, tell, lambda event: "user" in event and event["fingerprint"][-1] == "inner in app.py"
+    )
     assert "GET /things/<id>" == event["transaction"] == suspect(event)["transaction"] == event["culprit"]
     assert {"id": "7", "email": "v@example.org", "ip_address": "127.0.0.1"} == event["user"]
     assert ("a" * 32, "b" * 16) == (
