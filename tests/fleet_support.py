@@ -30,7 +30,7 @@ DSN = "http://key:private@sentry.example.com/1"
 KEY = {"signer": "ops", "key_version": 1, "hash_function": "SHA1", "key": "fleet-secret"}
 
 
-def wait_for(condition, limit_s=30.0, what="the thing waited for"):
+def wait_for(condition, limit_s=60.0, what="the thing waited for"):
     """Wait until *condition* gives something true; returns it."""
     until = time.monotonic() + limit_s
     while True:

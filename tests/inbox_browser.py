@@ -41,7 +41,7 @@ def node_modules():
 
 @contextmanager
 def chromium(profile, size=(1280, 900), dark=False, script=True):
-    """A driver of the system's Chromium. It waits up to 5 s for what is looked for."""
+    """A driver of the system's Chromium. It waits up to 20 s for what is looked for."""
     webdriver = pytest.importorskip("selenium.webdriver")
     browser, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or driver_path is None:
@@ -55,7 +55,7 @@ def chromium(profile, size=(1280, 900), dark=False, script=True):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
     try:
-        driver.implicitly_wait(5)
+        driver.implicitly_wait(20)
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}

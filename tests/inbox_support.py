@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from urllib.error import HTTPError
 
 COMMAND = [sys.executable, "-c", "import sys; from heka_raven.inbox.command import main; sys.exit(main(sys.argv[1:]))"]
-START_LIMIT_S = 20
+START_LIMIT_S = 45
 
 
 class Reply:
@@ -59,7 +59,7 @@ class RunningInbox:
     def event(self, event_id):
         return self.request(f"/api/events/{event_id}").json
 
-    def wait_for_events(self, count, limit_s=15):
+    def wait_for_events(self, count, limit_s=45):
         """The events, newest first, as soon as there are *count* of them."""
         until = time.monotonic() + limit_s
         while True:
@@ -91,7 +91,7 @@ def running_inbox(db, *options):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    code = process.wait(timeout=15)
+                    code = process.wait(timeout=30)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     raise

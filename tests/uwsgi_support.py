@@ -24,7 +24,7 @@ from ports import free_port
 ROOT = Path(__file__).resolve().parents[1]
 DEBIAN = "/usr/bin/uwsgi-core"
 DEBIAN_PLUGINS = "/usr/lib/uwsgi/plugins"
-WAIT_S = 20.0  # a limit, not a pace: tests go on as soon as what they wait for is there
+WAIT_S = 45.0  # a limit, not a pace: tests go on as soon as what they wait for is there
 BUILD_S = 300
 
 APP = """
@@ -313,7 +313,7 @@ sentry-spool = {self.spool}
         if self.process.poll() is None:
             self.process.send_signal(signum)
             try:
-                self.process.wait(WAIT_S)
+                self.process.wait(20)
             except subprocess.TimeoutExpired:
                 pass
         for pid in self.pids():

@@ -77,7 +77,7 @@ def browser(tmp_path_factory):
         yield driver
 
 
-def wait(condition, limit_s=10):
+def wait(condition, limit_s=45):
     until = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < until, "it did not happen"
@@ -93,7 +93,7 @@ def all_of(driver, css):
     try:
         return driver.find_elements("css selector", css)
     finally:
-        driver.implicitly_wait(5)
+        driver.implicitly_wait(20)
 
 
 def titles(driver):
