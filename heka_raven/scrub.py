@@ -352,8 +352,9 @@ class Scrubber:
         for part in ("extra", "tags", "user", "contexts", "breadcrumbs"):
             if part in event:
                 self.scrub_tree(event[part], False, done)
-        if "logentry" in event:
-            self._scrub_logentry(event["logentry"])
+        for part in ("logentry", "sentry.interfaces.Message"):
+            if part in event:
+                event[part] = self._scrub_logentry(event[part])
         for name in ("message", "transaction", "culprit", "logger"):
             if type(event.get(name)) is str:
                 event[name] = self.clean_url(event[name])
@@ -368,13 +369,16 @@ class Scrubber:
                 if mechanism is not None and "description" in mechanism:
                     mechanism["description"] = self.clean_text(mechanism["description"])
 
-    def _scrub_logentry(self, logentry: dict[str, Any]) -> None:
+    def _scrub_logentry(self, logentry: Any) -> Any:
         """Mask a message. Its text tells what its parameters are: ``password=%s``."""
-        text = logentry.get("formatted")
+        if type(logentry) is not dict:
+            return self.scrub_tree(logentry)
+        texts = logentry.get("message"), logentry.get("formatted")
         self.scrub_tree(logentry)
-        params = logentry.get("params")
-        if params and text != logentry.get("formatted"):
+        params: Any = logentry.get("params")
+        if type(params) in (dict, list) and texts != (logentry.get("message"), logentry.get("formatted")):
             logentry["params"] = dict.fromkeys(params, self.mask) if type(params) is dict else [self.mask] * len(params)
+        return logentry
 
     def scrub_request(self, request: dict[str, Any], done: set[int] | None = None) -> None:
         """Mask Sentry's request interface, in place."""

@@ -177,6 +177,15 @@ def test_values_of_parameters(query, expected):
     assert expected == SCRUBBER.clean_query(query)
 
 
+@pytest.mark.parametrize("name", ["logentry", "sentry.interfaces.Message"])
+@pytest.mark.parametrize("params", [["planted"], {"x": "planted"}])
+def test_parameters_of_a_finished_message(name, params):
+    """Also where only the template tells what they are, in the events of both protocols."""
+    event = {name: {"message": "password=%s", "params": params}}
+    SCRUBBER.scrub_event(event)
+    assert "planted" not in repr(event)
+
+
 def test_values_of_cookies():
     """Escaped JSON in a cookie, in the header and parsed."""
     escaped = "%7B%22token%22%3A%22x%22%7D"
