@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.timeout(600)  # pip, an empty environment, a compiler
 SOURCES = [
     "heka", "heka_raven", "metlog_raven", "middleware", "uwsgi_plugin",
     "setup.py", "pyproject.toml", "README.rst", "LICENSE",

@@ -15,7 +15,10 @@ from uwsgi_support import Receiver, build_plugin, find_uwsgi, text_of
 
 UWSGI = find_uwsgi()
 full = pytest.mark.full
-pytestmark = pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one")
+pytestmark = [
+    pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
+    pytest.mark.timeout(300),
+]
 
 
 @pytest.fixture(scope="module")
