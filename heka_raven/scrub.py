@@ -200,6 +200,8 @@ class Scrubber:
         """*text* without the secrets that can be told by a name before them, a URL's userinfo, or a scheme."""
         if not is_suspicious(text):
             return text
+        if "form-data; name=" in text:
+            return self.mask  # a multipart body: its values stand on lines of their own, away from their names
         marks = text.count("://")
         if marks:
             if "@" in text:

@@ -106,6 +106,7 @@ def test_loose_names(name):
         ("password == 'x'", "password == '[Filtered]'"),
         ("password:          x", "password:          [Filtered]"),
         ("<password><![CDATA[x]]></password>", "<password>[Filtered]</password>"),
+        ('--b\r\nContent-Disposition: form-data; name="password"\r\n\r\nx\r\n--b--', "[Filtered]"),
         ("password[0]=x&user[password]=y", "password[0]=[Filtered]&user[password]=[Filtered]"),
     ],
 )
