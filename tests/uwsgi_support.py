@@ -301,6 +301,8 @@ sentry-spool = {self.spool}
                 return pid if pid in self.pids() else 0
             return 0
 
+        # The master says so once it knows the sender's pid: a reload before that would leave it behind.
+        wait_for(lambda: "spawned uWSGI sentry sender" in self.text(), "uWSGI to know its sender")
         return wait_for(holder, "a sender that holds the lock")
 
     def waiting(self) -> int:
