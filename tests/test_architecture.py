@@ -19,6 +19,7 @@ PURE_MODULES = [
     "heka_raven/event.py",
     "heka_raven/private_names.py",
     "heka_raven/scrub.py",
+    "heka_raven/text_values.py",
     "heka_raven/encode.py",
     "heka_raven/legacy.py",
     "heka_raven/envelope.py",
