@@ -1,9 +1,15 @@
-"""Fixtures of the tests that start a real uWSGI with the plugin."""
+"""Fixtures of the tests that start real processes: the directory of their spool, a real uWSGI with the plugin."""
 
 import pytest
 from uwsgi_support import Receiver, Server, find_uwsgi, shared_plugin
 
 UWSGI = find_uwsgi()
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """Where the spool is to be; nothing is there yet."""
+    return tmp_path / "spool"
 
 
 @pytest.fixture

@@ -30,11 +30,6 @@ from delivery_support import (
 from ports import free_port
 
 
-@pytest.fixture
-def spool(tmp_path):
-    return tmp_path / "spool"
-
-
 def test_refused_then_up(spool):
     """Nobody listens, then somebody does: everything arrives, once."""
     port = free_port()

@@ -13,11 +13,6 @@ from delivery_support import Server, assert_exact, end, run_command, wait_for, w
 from ports import free_port
 
 
-@pytest.fixture
-def spool(tmp_path):
-    return tmp_path / "spool"
-
-
 def uwsgi():
     beside = Path(sys.executable).parent / "uwsgi"
     # Not any uwsgi of the system: that may be without Python, or for another one.

@@ -31,15 +31,6 @@ from ports import free_port
 from heka_raven.ledger import read_snapshot
 
 
-@pytest.fixture
-def spool(tmp_path):
-    return tmp_path / "spool"
-
-
-def delivered(spool):
-    return read_snapshot(str(spool)).counts["delivered"]
-
-
 def test_normal_exit(spool):
     """A process that ends delivers what it can on the way out; nothing is left for a server that answers."""
     with Server() as server:
@@ -135,9 +126,9 @@ def test_fork(spool):
     with Server() as server:
         process = app(spool, server.dsn, "os.environ['PARENT'] = str(os.getpid())\n" + code)
         try:
-            wait_for(lambda: delivered(spool) == 9)  # a kill between arrival and count would leave the ledger one short
+            wait_until_delivered(spool, 9)  # a kill between arrival and count would leave the ledger one short
             process.kill()
-            wait_for(lambda: delivered(spool) == 12)
+            wait_until_delivered(spool, 12)
             child = int((spool / "state" / "sender.lock").read_text())
             assert child != process.pid
         finally:

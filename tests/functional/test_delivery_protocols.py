@@ -41,11 +41,6 @@ PAYLOAD = json.dumps(EVENT, ensure_ascii=False).encode()
 BLOB = base64.b64encode(zlib.compress(json.dumps({"event_id": "fedcba9876543210" * 2, "message": "old"}).encode()))
 
 
-@pytest.fixture
-def spool(tmp_path):
-    return tmp_path / "spool"
-
-
 def put(spool, dsn, payload=PAYLOAD, item_type="event", hk=None):
     from heka_raven.streams import SpoolStream
 

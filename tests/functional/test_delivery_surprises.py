@@ -31,11 +31,6 @@ from heka_raven.sender.options import SenderOptions
 from heka_raven.spool import Spool
 
 
-@pytest.fixture
-def spool(tmp_path):
-    return tmp_path / "spool"
-
-
 def run_sender(spool, until):
     """Run a sender of this process until *until* is true."""
     sender = Sender(Spool(str(spool)), SenderOptions())
