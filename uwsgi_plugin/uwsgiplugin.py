@@ -17,17 +17,20 @@ if FLAGS is not None:
 LDFLAGS = []
 LIBS = ["-lcurl"]
 
-CORE = [
-    "buffer", "dsn", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy", "note", "options",
-    "packet", "policy", "pool", "pystack", "request", "ring", "template", "trace", "watch", "wire",
-]  # fmt: skip
-EDGE = [
-    "capture", "http", "kernel", "ledger", "ledger_fold", "queue", "sender", "sender_house", "sender_reply", "source",
-    "spool", "sys", "targets",
-]  # fmt: skip
-GLUE = [
-    "clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "running", "snapshot", "spoolglue", "watch",
-    "watch_live", "watch_report", "watch_stack", "watch_worker",
-]  # fmt: skip
+# fmt: off
+ROOMS = {  # each may call those above it only
+    "core": [
+        "buffer", "dsn", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy", "note", "options",
+        "packet", "policy", "pool", "pystack", "request", "ring", "template", "trace", "watch", "wire",
+    ],
+    "edge": ["capture", "kernel", "ledger", "ledger_fold", "source", "spool", "sys"],
+    "sender": ["http", "queue", "sender", "sender_house", "sender_reply", "targets"],
+    "server": ["server_spool"],
+    "watch": ["live", "report", "running", "snapshot", "stack", "watch", "worker"],
+    "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported"],
+}
+# fmt: on
 
-GCC_LIST = ["core/" + f for f in CORE] + ["edge/" + f for f in EDGE] + ["glue/" + f for f in GLUE]
+GCC_LIST = []
+for ROOM in ROOMS:
+    GCC_LIST += [ROOM + "/" + f for f in ROOMS[ROOM]]

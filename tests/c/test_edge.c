@@ -3,8 +3,8 @@
 
 #include "../../uwsgi_plugin/core/envelope.h"
 #include "../../uwsgi_plugin/edge/capture.h"
-#include "../../uwsgi_plugin/edge/queue.h"
-#include "../../uwsgi_plugin/edge/sender.h"
+#include "../../uwsgi_plugin/sender/queue.h"
+#include "../../uwsgi_plugin/sender/sender.h"
 #include "../../uwsgi_plugin/edge/sys.h"
 
 #include <dirent.h>

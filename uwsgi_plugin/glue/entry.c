@@ -2,7 +2,7 @@
  *
  * Each writes a file into the spool and returns; none opens a connection.
  */
-#include "glue.h"
+#include "../server/server.h"
 
 #include "../core/packet.h"
 #include "../core/template.h"
@@ -32,7 +32,7 @@ int hk_entry_report(const hk_glue_handler *h, hk_capture_facts *facts)
 
     if (h == NULL || h->off)
         return 0;
-    spool = hk_spoolglue_get();
+    spool = hk_server_spool_get();
     if (spool == NULL)
         return 0;
     defaults.server_name = hk_slice_make(uwsgi.hostname, (size_t)uwsgi.hostname_len);
@@ -44,7 +44,7 @@ int hk_entry_report(const hk_glue_handler *h, hk_capture_facts *facts)
 /* What somebody else reports is counted, and not reported twice. */
 static void count_double(void)
 {
-    hk_spool *spool = hk_spoolglue_get();
+    hk_spool *spool = hk_server_spool_get();
 
     if (spool == NULL)
         return;

@@ -4,10 +4,10 @@
  * second time. So the gateway itself only waits for the sender, its child. When the gateway dies, the child is told,
  * waits for the replies that are due, and ends.
  */
-#include "glue.h"
+#include "../server/server.h"
 
-#include "../edge/http.h"
-#include "../edge/sender.h"
+#include "../sender/http.h"
+#include "../sender/sender.h"
 #include "../edge/sys.h"
 
 #include <signal.h>
@@ -34,7 +34,7 @@ static int drop_root(void)
     uid_t uid;
     gid_t gid;
 
-    hk_spoolglue_user(&uid, &gid);
+    hk_server_spool_user(&uid, &gid);
     if (geteuid() != 0 || uid == 0)
         return 0;
     if (setgroups(1, &gid) != 0 || setgid(gid) != 0 || setuid(uid) != 0)
@@ -131,7 +131,7 @@ void hk_gateway_wait(void)
 
 void hk_gateway_register(void)
 {
-    hk_spool *spool = hk_spoolglue_get();
+    hk_spool *spool = hk_server_spool_get();
 
     if (spool == NULL || hk_glue.no_sender || uwsgi.no_server || uwsgi.command_mode)
         return;

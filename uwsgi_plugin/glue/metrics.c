@@ -1,5 +1,5 @@
 /* metrics.c: the ledger's counters in uWSGI's metrics, for uwsgitop and the stats server. */
-#include "glue.h"
+#include "../server/server.h"
 
 #include "../edge/sys.h"
 
@@ -13,7 +13,7 @@ static int64_t collect(struct uwsgi_metric *metric)
 {
     uintptr_t which = (uintptr_t)metric->custom;
     uint64_t now = hk_sys_monotonic_ms();
-    hk_spool *spool = hk_spoolglue_get();
+    hk_spool *spool = hk_server_spool_get();
 
     if (spool == NULL)
         return 0;

@@ -12,7 +12,7 @@
 	Every handler writes a file into the spool and returns; a process of its own (a gateway) delivers. See README.rst.
 
 */
-#include "glue.h"
+#include "../server/server.h"
 
 #include "../edge/sys.h"
 
@@ -100,7 +100,7 @@ static void on_load(void)
 
 static int init(void)
 {
-    (void)hk_spoolglue_get(); /* sets $HEKA_RAVEN_SPOOL before apps load */
+    (void)hk_server_spool_get(); /* sets $HEKA_RAVEN_SPOOL before apps load */
     hk_entry_check();
     return 0;
 }

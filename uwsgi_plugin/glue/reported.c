@@ -3,7 +3,7 @@
  * The worker tells class and message of what it reported by uwsgi.call; the
  * exception handler, a thread of the master, looks it up in shared memory.
  */
-#include "glue.h"
+#include "../server/server.h"
 
 #include <sys/mman.h>
 

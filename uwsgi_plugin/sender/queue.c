@@ -1,7 +1,7 @@
 #include "queue.h"
 
 #include "../core/envelope.h"
-#include "sys.h"
+#include "../edge/sys.h"
 
 #include <dirent.h>
 #include <errno.h>

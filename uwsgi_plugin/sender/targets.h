@@ -3,7 +3,7 @@
 #define HK_TARGETS_H
 
 #include "../core/dsn.h"
-#include "ledger.h"
+#include "../edge/ledger.h"
 
 #define HK_TARGETS_MAX 4096U /* DSNs known at once; the least used slot is not reused: that many never occur */
 #define HK_TARGETS_REASONS 3

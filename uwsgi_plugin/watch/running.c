@@ -1,5 +1,5 @@
 /* running.c: on which core the thread or greenlet runs that crashed. Reads memory of its own process, nothing else. */
-#include "watch.h"
+#include "shared.h"
 
 #include <ucontext.h>
 

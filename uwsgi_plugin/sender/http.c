@@ -2,7 +2,7 @@
 #include "http.h"
 
 #include "../core/hk.h"
-#include "sys.h"
+#include "../edge/sys.h"
 
 #include <curl/curl.h>
 #include <errno.h>

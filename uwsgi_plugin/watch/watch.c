@@ -1,9 +1,9 @@
 /* watch.c: harakiri, crashes, kills, full queues and slow requests, with the request and the Python stack.
  *
  * Runs in the master: from its cycle, and from the harakiri just before a kill. Only there it waits, at most 150 ms in
- * all; watch_live.c never does.
+ * all; live.c never does.
  */
-#include "watch.h"
+#include "shared.h"
 
 #include "../edge/kernel.h"
 #include "../edge/sys.h"

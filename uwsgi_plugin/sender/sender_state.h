@@ -7,7 +7,7 @@
 #include "../core/policy.h"
 #include "../core/wire.h"
 #include "sender.h"
-#include "sys.h"
+#include "../edge/sys.h"
 
 typedef struct hk_flight {
     struct hk_sender *sender;

@@ -1,8 +1,8 @@
-/* watch_worker.c: what a worker leaves in shared memory for the master that watches it.
+/* worker.c: what a worker leaves in shared memory for the master that watches it.
  *
  * The signal handler writes a few numbers, and lets faulthandler write the Python stack: no lock, no allocation.
  */
-#include "watch.h"
+#include "shared.h"
 
 #include <sys/stat.h>
 #include <sys/syscall.h>

@@ -3,7 +3,7 @@
  * The request path pays nothing. A worker may be writing: a torn copy is dropped, never dereferenced; no pointer of
  * another process is followed, but for the cores' own buffers, which uWSGI allots before any fork.
  */
-#include "watch.h"
+#include "shared.h"
 
 static int copy_vars(const char *vars, uint16_t size, hk_pool *pool, hk_slice *out)
 {

@@ -1,6 +1,6 @@
-/* glue.h: what the files that include uwsgi.h share. Registration and conversion only. */
-#ifndef HK_GLUE_H
-#define HK_GLUE_H
+/* server.h: what the files that include uwsgi.h share. Registration and conversion only. */
+#ifndef HK_SERVER_H
+#define HK_SERVER_H
 
 #include <uwsgi.h>
 
@@ -40,8 +40,8 @@ typedef struct hk_glue_handler {
 
 /* spool.c: the one spool of this server, opened when first needed; NULL: it
  * cannot be used, which was said once. */
-hk_spool *hk_spoolglue_get(void);
-void hk_spoolglue_user(uid_t *uid, gid_t *gid); /* whom the workers will be */
+hk_spool *hk_server_spool_get(void);
+void hk_server_spool_user(uid_t *uid, gid_t *gid); /* whom the workers will be */
 
 /* Parse text into h; a mistake is logged in one line and turns the handler off. */
 void hk_entry_configure(hk_glue_handler *h, const char *kind, const char *text);

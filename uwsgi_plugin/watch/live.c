@@ -1,8 +1,8 @@
-/* watch_live.c: requests and queues that are watched while their workers live on.
+/* live.c: requests and queues that are watched while their workers live on.
  *
  * The master never waits here: a stack is read in a later cycle than it was asked for.
  */
-#include "watch.h"
+#include "shared.h"
 
 #include "../edge/kernel.h"
 #include "../edge/sys.h"

@@ -1,8 +1,8 @@
-/* watch.h: what the files of the watch share: watch_worker.c runs in the workers, the others in the master. */
-#ifndef HK_GLUE_WATCH_H
-#define HK_GLUE_WATCH_H
+/* shared.h: what the files of the watch share: worker.c runs in the workers, the others in the master. */
+#ifndef HK_SHARED_H
+#define HK_SHARED_H
 
-#include "glue.h"
+#include "../server/server.h"
 
 #include "../core/inflight.h"
 #include "../core/note.h"
@@ -103,7 +103,7 @@ void hk_watch_start(hk_watch_event *e, hk_watch_kind kind, int worker); /* worke
 void hk_watch_figure(hk_watch_event *e, const char *name, uint64_t value);
 void hk_watch_report(const hk_glue_handler *handler, const hk_watch_event *e, hk_pool *pool);
 
-/* watch_live.c */
+/* live.c */
 void hk_live_share(void);
 void hk_live_report(int worker);        /* what waits for a stack of this worker, which may die now */
 void hk_live_collect(uint64_t now_ms);  /* what has waited long enough */

@@ -1,5 +1,5 @@
-/* spoolglue.c: which spool this server has, and for which user. */
-#include "glue.h"
+/* server_spool.c: which spool this server has, and for which user. */
+#include "server.h"
 
 #include "../edge/sys.h"
 
@@ -12,7 +12,7 @@
 static hk_spool spool;
 static int state; /* 0: not tried, 1: open, -1: refused */
 
-void hk_spoolglue_user(uid_t *uid, gid_t *gid)
+void hk_server_spool_user(uid_t *uid, gid_t *gid)
 {
     struct passwd *user;
     struct group *group;
@@ -67,7 +67,7 @@ static void keep_descriptors(void)
     uwsgi_add_safe_fd(spool.ledger_fd);
 }
 
-hk_spool *hk_spoolglue_get(void)
+hk_spool *hk_server_spool_get(void)
 {
     hk_buf path, why;
     const char *reason;
@@ -77,7 +77,7 @@ hk_spool *hk_spoolglue_get(void)
     if (state != 0)
         return state > 0 ? &spool : NULL;
     state = -1;
-    hk_spoolglue_user(&uid, &gid);
+    hk_server_spool_user(&uid, &gid);
     if (hk_glue.spool_size < HK_EVENT_MAX_BYTES) { /* "512M" is 512 for uWSGI, and "lots" is 0 */
         hk_sys_log("[sentry] sentry-spool-size: %llu bytes cannot hold an event; a number of bytes from %u is allowed, "
                    "without a unit; %llu is used", (unsigned long long)hk_glue.spool_size, HK_EVENT_MAX_BYTES,

@@ -1,5 +1,5 @@
-/* watch_report.c: one event of the watch, from what was seen. */
-#include "watch.h"
+/* report.c: one event of the watch, from what was seen. */
+#include "shared.h"
 
 #include "../core/frames.h"
 #include "../core/pystack.h"
@@ -189,7 +189,7 @@ void hk_watch_report(const hk_glue_handler *handler, const hk_watch_event *e, hk
     suspect.pid = (uint64_t)e->pid;
     suspect.transaction = facts.transaction = hk_inflight_transaction(&suspect, pool);
     frame_count = without_bridge(frames, frame_count);
-    hk_spoolglue_user(&uid, &gid);
+    hk_server_spool_user(&uid, &gid);
     hk_source_fill(frames, frame_count, uid, gid, SOURCE_MS, pool);
     facts.vars = e->suspect.vars;
     facts.frames = frames;

@@ -1,8 +1,8 @@
-/* watch_stack.c: asks a worker for its Python stack, and for what it knows of its request.
+/* stack.c: asks a worker for its Python stack, and for what it knows of its request.
  *
  * Only a process that said it has a handler is signalled: the default action of these signals is to end it.
  */
-#include "watch.h"
+#include "shared.h"
 
 #include "../edge/sys.h"
 

@@ -2,7 +2,7 @@
 #ifndef HK_QUEUE_H
 #define HK_QUEUE_H
 
-#include "spool.h"
+#include "../edge/spool.h"
 
 #define HK_QUEUE_NAME 96 /* bytes of a file name with its NUL */
 #define HK_QUEUE_GONE 0xffU
