@@ -71,8 +71,8 @@ setup(
         "metlog_raven": ["py.typed"],
         "heka_raven": [
             "py.typed",
-            "inbox/templates/*",
-            "inbox/static/*",
+            "inbox/web/templates/*",
+            "inbox/web/static/*",
             "uwsgi_plugin/*.py",
             "uwsgi_plugin/*.rst",
             "uwsgi_plugin/Makefile",
@@ -90,7 +90,7 @@ setup(
     ],
     extras_require=EXTRAS,
     entry_points={
-        "console_scripts": ["heka-raven = heka_raven.cli:main"],
+        "console_scripts": ["heka-raven = heka_raven.cli.main:main"],
         "paste.filter_app_factory": [
             "main = heka_raven.middleware.paste:filter_app_factory",
             "raven = heka_raven.middleware.paste:filter_app_factory",

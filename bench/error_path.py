@@ -23,10 +23,10 @@ import time
 import peers
 
 from heka.holder import get_client
-from heka_raven.encode import encode_event
-from heka_raven.event import build_event
+from heka_raven.capture.values import Walker
+from heka_raven.events.encode import encode_event
+from heka_raven.events.event import build_event
 from heka_raven.middleware.request import describe
-from heka_raven.variables import Walker
 
 ROUNDS, CALLS = 60, 3
 

@@ -37,9 +37,9 @@ from fleet_support import (
 )
 from rabbit_support import HOMES, running_cluster
 
-from heka_raven.envelope import encode_spool_envelope
-from heka_raven.ledger import read_snapshot
-from heka_raven.spool import Spool
+from heka_raven.formats.envelope import encode_spool_envelope
+from heka_raven.spool.ledger import read_snapshot
+from heka_raven.spool.spool import Spool
 
 DSN = "http://key@sentry.example.com/1"
 RULE = ("--dsn", "http://*@sentry.example.com/*", "--max-count", "1000000", "--max-bytes", "4G")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from heka_raven.inbox.app import make_app
+from heka_raven.inbox.web.app import make_app
 
 AUTH = {"X-Sentry-Auth": "Sentry sentry_version=7, sentry_client=bench/1, sentry_key=abc"}
 ROUNDS = 15  # requests of each page
@@ -71,7 +71,7 @@ class Inbox:
     """A process of its own."""
 
     def __init__(self, path):
-        command = [sys.executable, "-m", "heka_raven.cli", "inbox", "--listen", "127.0.0.1:0", "--db", path]
+        command = [sys.executable, "-m", "heka_raven.cli.main", "inbox", "--listen", "127.0.0.1:0", "--db", path]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
         self.process = subprocess.Popen(
             [*command, "--keep", ""], stdout=subprocess.PIPE, text=True, env={**environment, "PYTHONUNBUFFERED": "1"}

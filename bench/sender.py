@@ -70,7 +70,7 @@ def send(folder, port, count):
         stream.write_event(f"{i:032x}", f"http://public@127.0.0.1:{port}/1", payload)
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "heka_raven.cli", "send", "--once", "--spool", path], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "heka_raven.cli.main", "send", "--once", "--spool", path], stdout=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began

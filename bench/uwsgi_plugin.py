@@ -183,8 +183,8 @@ def slow_server() -> Iterator[int]:
 
 
 def fill(spool: Path, dsn: str, n: int) -> None:
-    from heka_raven.envelope import encode_spool_envelope
-    from heka_raven.spool import Spool
+    from heka_raven.formats.envelope import encode_spool_envelope
+    from heka_raven.spool.spool import Spool
 
     target = Spool(str(spool), max_count=10**6, max_bytes=10**9)
     payload = b'{"message":"x","extra":{"k":"' + b"v" * 1000 + b'"}}'

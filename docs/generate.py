@@ -24,11 +24,11 @@ import option_texts as texts
 from completion import completion
 
 import heka.streams
-from heka_raven.cli import COMMANDS
+from heka_raven.cli.main import COMMANDS
 from heka_raven.middleware.options import OPTIONS as MIDDLEWARE_OPTIONS
 from heka_raven.middleware.options import MiddlewareOptions
-from heka_raven.options import OPTIONS as PLUGIN_OPTIONS
-from heka_raven.options import PluginOptions
+from heka_raven.reporting.options import OPTIONS as PLUGIN_OPTIONS
+from heka_raven.reporting.options import PluginOptions
 from heka_raven.sender.options import CONVERTERS, SenderOptions
 from heka_raven.streams import SpoolStream
 

@@ -1,5 +1,4 @@
-# settings.py: what a configuration says, checked. Pure: it imports, opens and makes nothing; heka/config.py does.
-"""Checks the dict form of a configuration."""
+"""What a configuration says, checked. Pure: it imports, opens and makes nothing; heka/config.py does."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping

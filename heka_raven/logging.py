@@ -1,9 +1,8 @@
-# logging.py: log records as events and breadcrumbs.
-#
+"""Log records as events and breadcrumbs."""
+
 # Rule 1: nothing that this package logs becomes an event: no report about reports.
 # Rule 2: a record's text is made without running the application's code: arguments that are no plain values stand in it
 #         as '<module.Class object>'.
-"""``RavenHandler``: a handler of the standard library's logging."""
 
 from __future__ import annotations
 
@@ -13,13 +12,13 @@ from typing import Any
 from heka.client import HekaClient
 from heka.exceptions import ConfigError
 from heka.holder import CLIENT_HOLDER
-from heka_raven.event import format_message
-from heka_raven.handover import Report
-from heka_raven.reporter import resolve_exc_info
+from heka_raven.capture.values import Walker
+from heka_raven.events.event import format_message
+from heka_raven.formats.text import clean, cut
+from heka_raven.reporting.handover import Report
+from heka_raven.reporting.reporter import resolve_exc_info
 from heka_raven.scope import breadcrumbs, current_environ
-from heka_raven.scrub import Scrubber
-from heka_raven.text import clean, cut
-from heka_raven.variables import Walker
+from heka_raven.scrub.scrubber import Scrubber
 
 MAX_BREADCRUMB = 1024  # characters of its message
 

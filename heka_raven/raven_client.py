@@ -1,8 +1,8 @@
-# raven_client.py: raven 6.10's Client with our engine behind it.
-#
-# raven's own event builder takes 30 ms an event and its transports open connections in the request: neither is used.
-# Importing this module imports raven (155 ms), so heka_raven.raven_plugin does it only when RavenClient is asked for.
-"""``RavenClient``: raven's API, captured by this package, delivered through heka."""
+"""Raven 6.10's Client with our engine behind it.
+
+raven's own event builder takes 30 ms an event and its transports open connections in the request: neither is used.
+Importing this module imports raven (155 ms), so heka_raven.raven_plugin does it only when RavenClient is asked for.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from typing import Any
 
 from heka.client import HekaClient
 from heka.holder import CLIENT_HOLDER
-from heka_raven.dsn import parse_dsn
-from heka_raven.encode import decode_raven
-from heka_raven.handover import Report
-from heka_raven.options import parse_options
-from heka_raven.reporter import Reporter, resolve_exc_info
-from heka_raven.sparse_log import TROUBLES
-from heka_raven.typefacts import plain_dict
+from heka.limited_log import TROUBLES
+from heka_raven.capture.classes import plain_dict
+from heka_raven.events.encode import decode_raven
+from heka_raven.formats.dsn import parse_dsn
+from heka_raven.reporting.handover import Report
+from heka_raven.reporting.options import parse_options
+from heka_raven.reporting.reporter import Reporter, resolve_exc_info
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what a library of 2018 says on today's Python is no news to the app

@@ -1,7 +1,7 @@
-# raven_plugin.py: the historic front door: the names that heka-py-raven had, on the new engine.
-#
-# raven itself is imported only when RavenClient is asked for: it costs 155 ms.
-"""The raven plugin of the heka client: ``client.raven()``, ``capture_stack``, ``RavenClient``."""
+"""The historic front door: the names that heka-py-raven had, on the new engine.
+
+raven itself is imported only when RavenClient is asked for: it costs 155 ms.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any, TypeVar, overload
 
 from heka.client import HekaClient
 from heka.holder import CLIENT_HOLDER
-from heka_raven.handover import Report
-from heka_raven.options import InvalidArgumentError, parse_options
-from heka_raven.reporter import Reporter, resolve_exc_info
-from heka_raven.sparse_log import TROUBLES
-from heka_raven.typefacts import is_one_of
-from heka_raven.variables import Walker
+from heka.limited_log import TROUBLES
+from heka_raven.capture.classes import is_one_of
+from heka_raven.capture.values import Walker
+from heka_raven.reporting.handover import Report
+from heka_raven.reporting.options import InvalidArgumentError, parse_options
+from heka_raven.reporting.reporter import Reporter, resolve_exc_info
 
 __all__ = [  # noqa: F822 - RavenClient comes through __getattr__
     "InvalidArgumentError",

@@ -1,8 +1,7 @@
-# scope.py: what an event may know of the request it happened in.
-#
+"""What an event may know of the request it happened in."""
+
 # Rule 1: the middleware sets CURRENT to two references, nothing else; describing a request costs only once it failed.
 # Rule 2: breadcrumbs live in the environ of the request: they go when it goes and show in no other event.
-"""The context of the current request, shared by the middleware, the raven plugin and the logging handler."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-# streams.py: the heka stream that writes events into the spool.
-#
-# The raven plugin hands the finished event over directly (`write_event`): no protobuf on this path. What a request pays
-# is one file and three counters; delivery is somebody else's work: the uWSGI plugin's gateway, `heka-raven send`, or
-# the thread that starts here at the first event of a process.
+"""The heka stream that writes events into the spool.
+
+The raven plugin hands the finished event over directly (`write_event`): no protobuf on this path. What a request pays
+is one file and three counters; delivery is somebody else's work: the uWSGI plugin's gateway, `heka-raven send`, or
+the thread that starts here at the first event of a process.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from heka_raven.envelope import encode_spool_head
-from heka_raven.ledger import Ledger
+from heka_raven.formats.envelope import encode_spool_head
 from heka_raven.sender.options import sender_options, to_choice, to_int, to_size
 from heka_raven.sender.thread import SenderThread
-from heka_raven.spool import DEFAULT_MAX_BYTES, DEFAULT_MAX_COUNT, DURABILITIES, Spool
+from heka_raven.spool.ledger import Ledger
+from heka_raven.spool.spool import DEFAULT_MAX_BYTES, DEFAULT_MAX_COUNT, DURABILITIES, Spool
 
 SENDER_ENVIRONMENT = "HEKA_RAVEN_SENDER"
 SENDERS = ("auto", "thread", "off")

@@ -1,7 +1,8 @@
-# uwsgi_bridge.py: what the worker and the uWSGI plugin tell each other, by in-process calls (0.2 µs).
-#
-# Outside uWSGI, and in a uWSGI without the plugin, every function is a no-op: callers need not ask first. It needs the
-# standard library only: an ini may import it without a middleware.
+"""What the worker and the uWSGI plugin tell each other, by in-process calls (0.2 µs).
+
+Outside uWSGI, and in a uWSGI without the plugin, every function is a no-op: callers need not ask first. It needs the
+standard library only: an ini may import it without a middleware.
+"""
 
 from __future__ import annotations
 

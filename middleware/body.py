@@ -1,10 +1,9 @@
-# body.py: response bodies that are watched while the server iterates and closes them.
-#
+"""Response bodies that are watched while the server iterates and closes them."""
+
 # Rule 1: what the server can see of a body (len, close, fileno, being its file_wrapper) is what the application made.
 # Rule 2: the request is the current one for each step of the body, in whatever thread the server takes it, and not
 #         between two steps.
 # Rule 3: a generator stays a generator: per chunk it costs one look and two stores.
-"""Watching a response body without changing it."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from functools import partial
 from types import GeneratorType
 from typing import Any
 
-from heka_raven.middleware.standin import StandIns
+from heka_raven.middleware.object_proxy import StandIns
 from heka_raven.scope import CURRENT
 
 _get = CURRENT.get

@@ -1,8 +1,8 @@
-# culprit.py: the name of what a request asked for: its method and its route.
-#
-# Bottle and Routes leave their route in the environ, Flask only as long as the request runs. Pyramid, Django and Falcon
-# keep it on their request object: it is looked for among the locals of that name of the frames that were running.
-"""``METHOD route`` of a request."""
+"""The name of what a request asked for: its method and its route.
+
+Bottle and Routes leave their route in the environ, Flask only as long as the request runs. Pyramid, Django and Falcon
+keep it on their request object: it is looked for among the locals of that name of the frames that were running.
+"""
 
 from __future__ import annotations
 

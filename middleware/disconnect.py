@@ -1,9 +1,9 @@
-# disconnect.py: tells a visitor who went away from an error of the application.
-#
-# A BrokenPipeError of the application's own sockets (a database, a cache) is an error. One of the server's own socket
-# is noise: it can come out of the application only through write(), start_response() or wsgi.input, so the traceback
-# says whose it is.
-"""Recognises exceptions that mean: the client has gone."""
+"""Tells a visitor who went away from an error of the application.
+
+A BrokenPipeError of the application's own sockets (a database, a cache) is an error. One of the server's own socket
+is noise: it can come out of the application only through write(), start_response() or wsgi.input, so the traceback
+says whose it is.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
-from heka_raven.capture import traceback_of
+from heka_raven.capture.exceptions import traceback_of
 from heka_raven.uwsgi_bridge import in_uwsgi
 
 # Exceptions with no other meaning.

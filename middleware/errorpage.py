@@ -1,8 +1,7 @@
-# errorpage.py: what the visitor sees when the application failed and `catchall` is on.
-#
+"""What the visitor sees when the application failed and `catchall` is on."""
+
 # Rule 1: nothing of the error is on the page, only the event id: it is what the visitor can quote.
 # Rule 2: a page of the application's own that fails, or that the server does not take, is replaced by the built-in one.
-"""The error page."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from heka_raven.capture import traceback_of
-from heka_raven.sparse_log import TROUBLES
+from heka.limited_log import TROUBLES
+from heka_raven.capture.exceptions import traceback_of
 from heka_raven.uwsgi_bridge import in_uwsgi
 
 with warnings.catch_warnings():

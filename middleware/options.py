@@ -1,7 +1,7 @@
-# options.py: the middleware's options: one table of (option, converter), every value checked when the app starts.
-#
-# A value may be text: every option is also a key of a PasteDeploy ini.
-"""Options of ``RavenMiddleware``."""
+"""The middleware's options: one table of (option, converter), every value checked when the app starts.
+
+A value may be text: every option is also a key of a PasteDeploy ini.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heka.exceptions import ConfigError
-from heka_raven.options import OPTIONS as PLUGIN_OPTIONS
-from heka_raven.options import InvalidArgumentError, to_boolean, to_callable, to_integer, to_names
+from heka_raven.reporting.options import OPTIONS as PLUGIN_OPTIONS
+from heka_raven.reporting.options import InvalidArgumentError, to_boolean, to_callable, to_integer, to_names
 
 if TYPE_CHECKING:
     from heka.client import HekaClient

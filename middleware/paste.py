@@ -1,10 +1,7 @@
-# paste.py: the PasteDeploy entry point.
-#
-#   [filter:raven]
-#   use = egg:heka-raven
-#   dsn = https://KEY@sentry.example.com/1
-#
-"""``use = egg:heka-raven`` in a PasteDeploy ini."""
+"""The PasteDeploy entry point.
+
+[filter:raven] use = egg:heka-raven dsn = https://KEY@sentry.example.com/1
+"""
 
 from __future__ import annotations
 

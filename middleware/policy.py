@@ -1,8 +1,8 @@
-# policy.py: which exceptions are errors of the application, which its way of answering, and which are the visitor's.
-#
-# Rule: classes are compared by name (module.qualname along the MRO), so that no framework is imported to ask, and no
-# __class__ or __instancecheck__ of the application is called.
-"""What is reported and what is not; docs/middleware.rst has the table."""
+"""Which exceptions are errors of the application, which its way of answering, and which are the visitor's.
+
+Rule: classes are compared by name (module.qualname along the MRO), so that no framework is imported to ask, and no
+__class__ or __instancecheck__ of the application is called.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from heka_raven.capture.classes import module_name, mro_of, qualified_name
 from heka_raven.middleware.disconnect import is_disconnect
-from heka_raven.typefacts import module_name, mro_of, qualified_name
 
 if TYPE_CHECKING:
     from heka_raven.middleware.options import MiddlewareOptions

@@ -1,9 +1,8 @@
-# request.py: what an event may know of a request, read from its environ after the failure.
-#
+"""What an event may know of a request, read from its environ after the failure."""
+
 # Rule 1: an environ may hold anything, or nothing: each fact is read for itself and may be missing.
 # Rule 2: the environ is not changed: WebOb, which keeps what it parsed in there, works on a copy.
 # Rule 3: nothing is hidden here; the scrubber runs over the finished event.
-"""The facts of a request, through WebOb."""
 
 from __future__ import annotations
 

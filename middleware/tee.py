@@ -1,8 +1,7 @@
-# tee.py: remembers the beginning of what the application read of its request's body.
-#
+"""Remembers the beginning of what the application read of its request's body."""
+
 # Rule 1: it never reads by itself, neither ahead nor after; what the application leaves unread is still there.
 # Rule 2: what the application reads from has the methods of the server's own input, and no others.
-"""A bounded tee on ``wsgi.input``."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from heka_raven.middleware.standin import StandIns
+from heka_raven.middleware.object_proxy import StandIns
 
 
 class InputTee:

@@ -1,7 +1,7 @@
-# trace.py: the trace that a request belongs to, from the headers that tracing systems send along.
-#
-# Where several are there, Sentry's own wins, then W3C's, then what the baggage says.
-"""``sentry-trace``, ``traceparent`` and ``baggage``."""
+"""The trace that a request belongs to, from the headers that tracing systems send along.
+
+Where several are there, Sentry's own wins, then W3C's, then what the baggage says.
+"""
 
 from __future__ import annotations
 

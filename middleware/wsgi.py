@@ -1,9 +1,8 @@
-# wsgi.py: the middleware itself: where an application can fail, and what happens then.
-#
+"""The middleware itself: where an application can fail, and what happens then."""
+
 # Rule 1: the server sees what it would see without us: same bytes, same calls, same exception object.
 # Rule 2: a request that goes well pays for one list and one bound method; everything else is made after a failure.
 # Rule 3: nothing that goes wrong in here reaches the application or the server.
-"""``RavenMiddleware``: reports the exceptions of a WSGI application and raises them again."""
 
 from __future__ import annotations
 
@@ -13,8 +12,9 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from heka_raven.capture import traceback_of
-from heka_raven.middleware import inflight
+from heka.limited_log import TROUBLES
+from heka_raven.capture.exceptions import traceback_of
+from heka_raven.middleware import watch_notes
 from heka_raven.middleware.body import DESCRIBE, ENVIRON, MIDDLEWARE, START_RESPONSE, STATUS, State, watch
 from heka_raven.middleware.errorpage import respond
 from heka_raven.middleware.options import MiddlewareOptions, make_client, parse_options
@@ -22,7 +22,6 @@ from heka_raven.middleware.policy import Policy, Verdict
 from heka_raven.middleware.request import describe
 from heka_raven.middleware.tee import InputTee
 from heka_raven.scope import CURRENT, EVENT_ID_KEY, RequestFacts
-from heka_raven.sparse_log import TROUBLES
 from heka_raven.uwsgi_bridge import in_uwsgi
 
 if TYPE_CHECKING:
@@ -208,8 +207,8 @@ def _with_what_is_wanted(app: Application, options: MiddlewareOptions) -> Applic
     """*app* with the body's tee and with what sentry-watch is told, where one or the other is wanted."""
     if options.body:
         app = partial(_with_tee, app, options.body)
-    if inflight.is_wanted():
-        app = partial(inflight.with_telling, app, options.trusted_proxies)
+    if watch_notes.is_wanted():
+        app = partial(watch_notes.with_telling, app, options.trusted_proxies)
     return app
 
 

@@ -38,6 +38,6 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def _every_trouble_is_new():
     """What an earlier test had logged within the last minute is logged again."""
-    from heka_raven.sparse_log import TROUBLES
+    from heka.limited_log import TROUBLES
 
     TROUBLES._logged_at.clear()

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import orjson
 
-from heka_raven.envelope import parse_envelope
-from heka_raven.ledger import read_snapshot
+from heka_raven.formats.envelope import parse_envelope
+from heka_raven.spool.ledger import read_snapshot
 
 DATA = Path(__file__).parent / "data"
 LIMIT_S = 45.0  # for anything a test waits for
@@ -262,7 +262,7 @@ def command(*arguments, **options):
     """Start ``heka-raven`` in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HEKA_RAVEN")}
     return subprocess.Popen(
-        [sys.executable, "-m", "heka_raven.cli", *map(str, arguments)],
+        [sys.executable, "-m", "heka_raven.cli.main", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**environment, **options.pop("env", {})},

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from heka.config import client_from_dict_config
 from heka.testing import fields_of, sent_messages
-from heka_raven.capture import Capturer
-from heka_raven.encode import decode_raven
-from heka_raven.scrub import Scrubber
-from heka_raven.source import SourceReader, make_in_app, make_is_library
-from heka_raven.variables import Walker
+from heka_raven.capture.exceptions import Capturer
+from heka_raven.capture.values import Walker
+from heka_raven.events.encode import decode_raven
+from heka_raven.reporting.source import SourceReader, make_in_app, make_is_library
+from heka_raven.scrub.scrubber import Scrubber
 
 DATA = Path(__file__).parent / "data"
 DSN = "https://public:topsecret@sentry.example.com/2"

@@ -84,7 +84,7 @@ def python(*arguments: str) -> list[str]:
 
 def command(*arguments: str) -> list[str]:
     """`heka-raven ...`"""
-    return python("-m", "heka_raven.cli", *arguments)
+    return python("-m", "heka_raven.cli.main", *arguments)
 
 
 class Inbox:

@@ -20,11 +20,11 @@ from heka.encoders import ProtobufEncoder
 from heka.fields import add_fields
 from heka.message import Message
 from heka.streams import DebugCaptureStream
-from heka_raven.envelope import encode_spool_envelope
-from heka_raven.ledger import read_snapshot
-from heka_raven.spool import Spool, parse_name
+from heka_raven.formats.envelope import encode_spool_envelope
+from heka_raven.spool.ledger import read_snapshot
+from heka_raven.spool.spool import Spool, parse_name
 
-COMMAND = [sys.executable, "-m", "heka_raven.cli"]
+COMMAND = [sys.executable, "-m", "heka_raven.cli.main"]
 START_LIMIT_S = 30
 DSN = "http://key:private@sentry.example.com/1"
 KEY = {"signer": "ops", "key_version": 1, "hash_function": "SHA1", "key": "fleet-secret"}

@@ -11,7 +11,7 @@ import urllib.request
 from contextlib import contextmanager
 from urllib.error import HTTPError
 
-COMMAND = [sys.executable, "-c", "import sys; from heka_raven.inbox.command import main; sys.exit(main(sys.argv[1:]))"]
+COMMAND = [sys.executable, "-c", "import sys; from heka_raven.cli.inbox import main; sys.exit(main(sys.argv[1:]))"]
 START_LIMIT_S = 45
 
 

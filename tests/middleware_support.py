@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import heka_raven.middleware  # noqa: F401  - first: it imports WebOb without its DeprecationWarning
-from heka_raven.envelope import parse_envelope
+from heka_raven.formats.envelope import parse_envelope
 from heka_raven.scope import current_environ, describe_current
 
 TESTS = Path(__file__).parent

@@ -327,7 +327,7 @@ sentry-spool = {self.spool}
 
 def ledger_at_rest(server: Server) -> dict[str, int]:
     """Its ledger, once it is balanced: a file is gone a moment before its end is counted."""
-    from heka_raven.ledger import read_snapshot
+    from heka_raven.spool.ledger import read_snapshot
 
     def balanced():
         found = read_snapshot(str(server.spool))
@@ -338,6 +338,6 @@ def ledger_at_rest(server: Server) -> dict[str, int]:
 
 def ledger(spool: Path) -> dict[str, int]:
     """The sum of every ledger of a spool, by the Python half: both count in the same format."""
-    from heka_raven.ledger import read_snapshot
+    from heka_raven.spool.ledger import read_snapshot
 
     return dict(read_snapshot(str(spool)).counts)

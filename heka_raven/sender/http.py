@@ -1,6 +1,7 @@
-# sender/http.py: POST by urllib3: pools, keep-alive, proxies, TLS. The only module that imports urllib3.
-#
-# It is imported by the sender alone, never in a request of the app.
+"""POST by urllib3: pools, keep-alive, proxies, TLS. The only module that imports urllib3.
+
+It is imported by the sender alone, never in a request of the app.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-# sender/listing.py: when to list new/, for whoever empties it.
+"""When to list new/, for whoever empties it."""
 
 from __future__ import annotations
 
 import time
 
-from heka_raven.spool import Spool
+from heka_raven.spool.spool import Spool
 
 TICK_S = 0.1  # how often new/ is looked at
 FRESH_MTIME_S = 0.2  # a directory that changed this recently may change again within one mtime: list it once more

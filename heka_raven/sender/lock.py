@@ -1,7 +1,8 @@
-# sender/lock.py: state/sender.lock. Whoever holds it delivers for everyone; the kernel frees it when its holder dies.
-#
-# An flock belongs to the open file description, which a fork shares: a child that kept the descriptor would keep the
-# lock alive after its parent's death. So every child closes it at once.
+"""State/sender.lock. Whoever holds it delivers for everyone; the kernel frees it when its holder dies.
+
+An flock belongs to the open file description, which a fork shares: a child that kept the descriptor would keep the
+lock alive after its parent's death. So every child closes it at once.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import threading
 import time
 import weakref
 
-from heka_raven.spool_path import SpoolError, is_at, make_spool
+from heka_raven.spool.directory import SpoolError, is_at, make_spool
 
 SOON_TRIES = 5
 SOON_PAUSE_S = 0.02

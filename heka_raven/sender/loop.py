@@ -1,7 +1,8 @@
-# sender/loop.py: from new/ to the servers, for whoever holds the lock.
-#
-# One thread (the caller of `run`) looks into new/ and keeps house; workers take names, read, send and put the end of
-# each event on record. Everything they share is guarded by one condition; no I/O to the network happens under it.
+"""From new/ to the servers, for whoever holds the lock.
+
+One thread (the caller of `run`) looks into new/ and keeps house; workers take names, read, send and put the end of
+each event on record. Everything they share is guarded by one condition; no I/O to the network happens under it.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +13,19 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from heka_raven import ledger
-from heka_raven.dsn import Dsn
-from heka_raven.sender.house import House, load_limits, save_limits
+from heka_raven.formats.dsn import Dsn
+from heka_raven.sender.client_reports import Reports
+from heka_raven.sender.housekeeping import House, load_limits, save_limits
 from heka_raven.sender.http import HttpTransport
 from heka_raven.sender.listing import TICK_S, Listing
 from heka_raven.sender.options import SenderOptions
 from heka_raven.sender.policy import MAX_HOPS, Limits, Reply, decide, parse_pauses
-from heka_raven.sender.reports import Reports
 from heka_raven.sender.request import Request, build_report, build_request, try_request
 from heka_raven.sender.schedule import Schedule
 from heka_raven.sender.udp import UdpTransport
 from heka_raven.sender.workload import Workload
-from heka_raven.spool import Spool, age_s
+from heka_raven.spool import ledger
+from heka_raven.spool.spool import Spool, age_s
 
 HIRE_BELOW = 0.5  # of one processor, used by all workers together
 HIRE_AT_ONCE = 5

@@ -1,6 +1,7 @@
-# sender/options.py: what can be set about delivery, once for the stream, the thread and the command.
-#
-# Values may come from an INI file or a command line, so each option names the converter that turns text into its value.
+"""What can be set about delivery, once for the stream, the thread and the command.
+
+Values may come from an INI file or a command line, so each option names the converter that turns text into its value.
+"""
 
 from __future__ import annotations
 

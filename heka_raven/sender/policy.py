@@ -1,7 +1,8 @@
-# sender/policy.py: what a reply means for one event and for the DSN it went to.
-#
-# Pure: no clock, no socket, no dice; `now` and `dice` are passed in. The tables are tests/data/replies.tsv and
-# ratelimits.tsv, which the C sender is tested against too.
+"""What a reply means for one event and for the DSN it went to.
+
+Pure: no clock, no socket, no dice; `now` and `dice` are passed in. The tables are tests/data/replies.tsv and
+ratelimits.tsv, which the C sender is tested against too.
+"""
 
 from __future__ import annotations
 

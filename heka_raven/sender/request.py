@@ -1,6 +1,7 @@
-# sender/request.py: from the bytes of a spool file to what goes over the wire (tests/data/requests.tsv).
-#
-# No I/O and no clock.
+"""From the bytes of a spool file to what goes over the wire (tests/data/requests.tsv).
+
+No I/O and no clock.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from functools import lru_cache
 import orjson
 
 from heka_raven import CLIENT_NAME
-from heka_raven.dsn import Dsn, DsnError, parse_dsn
-from heka_raven.envelope import EnvelopeError, encode_item, encode_wire_envelope, parse_items, split_header
+from heka_raven.formats.dsn import Dsn, DsnError, parse_dsn
+from heka_raven.formats.envelope import EnvelopeError, encode_item, encode_wire_envelope, parse_items, split_header
 
 MAX_HK_TIMEOUT_S = 300.0
 VERSION_7 = 7  # of the Sentry protocol: events of type event

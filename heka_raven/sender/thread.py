@@ -1,7 +1,8 @@
-# sender/thread.py: the sender as a thread of the app's process.
-#
-# It starts at the first event, tries for the lock once a second, delivers while it has it, and is gone after a fork:
-# the child's first event starts the child's own. At exit the process waits a moment for what can still go.
+"""The sender as a thread of the app's process.
+
+It starts at the first event, tries for the lock once a second, delivers while it has it, and is gone after a fork:
+the child's first event starts the child's own. At exit the process waits a moment for what can still go.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from heka_raven.sender.lock import SenderLock
 from heka_raven.sender.options import SenderOptions
-from heka_raven.spool import Spool
+from heka_raven.spool.spool import Spool
 
 if TYPE_CHECKING:
     from heka_raven.sender.loop import Sender

@@ -1,4 +1,4 @@
-# sender/udp.py: one datagram an event, for udp:// DSNs (Sentry 5 and before, and what speaks like it).
+"""One datagram an event, for udp:// DSNs (Sentry 5 and before, and what speaks like it)."""
 
 from __future__ import annotations
 

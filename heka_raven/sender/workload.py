@@ -1,4 +1,4 @@
-# sender/workload.py: how much the workers compute, so that no more of them are hired than can be of use.
+"""How much the workers compute, so that no more of them are hired than can be of use."""
 
 from __future__ import annotations
 

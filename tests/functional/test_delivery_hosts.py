@@ -114,7 +114,7 @@ def in_namespace(script_text, *arguments):
 FULL = """
 import os, sys, logging
 logging.basicConfig(stream=sys.stderr)
-from heka_raven.ledger import read_snapshot
+from heka_raven.spool.ledger import read_snapshot
 from heka_raven.streams import SpoolStream
 path, kind = sys.argv[1] + "/spool", sys.argv[2]
 stream = SpoolStream(path=path, sender="off")
@@ -166,7 +166,7 @@ def test_a_full_disk_is_drained(tmp_path):
     mounted.mkdir()
     text = (
         'mount -t tmpfs -o size=256k tmpfs "$1"; PYTHONPATH="$5" "$2" -c "$3" "$1" "$4"; '
-        'exec "$2" -m heka_raven.cli send --once --spool "$1/spool"'
+        'exec "$2" -m heka_raven.cli.main send --once --spool "$1/spool"'
     )
     with Server() as server:
         ran = in_namespace(text, mounted, sys.executable, DRAIN, server.dsn, Path(__file__).parents[1])

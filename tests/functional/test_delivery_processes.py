@@ -28,7 +28,7 @@ from delivery_support import (
 )
 from ports import free_port
 
-from heka_raven.ledger import read_snapshot
+from heka_raven.spool.ledger import read_snapshot
 
 
 def test_normal_exit(spool):

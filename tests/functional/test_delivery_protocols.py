@@ -336,7 +336,7 @@ def test_a_terminal_gets_a_table_and_a_bar(spool):
         def on_terminal(*arguments):
             main, other = pty.openpty()
             process = subprocess.Popen(
-                [sys.executable, "-m", "heka_raven.cli", *arguments, "--spool", str(spool)],
+                [sys.executable, "-m", "heka_raven.cli.main", *arguments, "--spool", str(spool)],
                 stdin=other,
                 stdout=other,
                 stderr=other,

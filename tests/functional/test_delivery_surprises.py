@@ -24,11 +24,11 @@ from delivery_support import (
     waiting,
 )
 
-from heka_raven import spool as spool_module
 from heka_raven.sender.lock import SenderLock
 from heka_raven.sender.loop import Sender
 from heka_raven.sender.options import SenderOptions
-from heka_raven.spool import Spool
+from heka_raven.spool import spool as spool_module
+from heka_raven.spool.spool import Spool
 
 
 def run_sender(spool, until):
@@ -149,7 +149,7 @@ def test_a_report_that_the_server_trickles_an_answer_to(spool):
         return Reply(trickle_s=5) if "client_report" in request.kinds else Reply()
 
     code = (
-        "import heka_raven.sender.reports as reports\n"
+        "import heka_raven.sender.client_reports as reports\n"
         "reports.REPORT_EVERY_S = 0.5\n"
         "stream = SpoolStream(path=path, timeout_s=60)\n"
         "capture(stream)\n"

@@ -64,7 +64,7 @@ def test_a_process_that_ends_at_once(receiver, tmp_path):
     try:
         run("ours", other, tmp_path)
         other.delay_s = 0
-        send = python("-m", "heka_raven.cli", "send", "--once")
+        send = python("-m", "heka_raven.cli.main", "send", "--once")
         assert 0 == subprocess.run(send, env=environment(tmp_path / "spool"), timeout=60).returncode
         assert {str(number) for number in range(20)} == {e["exception"]["values"][-1]["value"] for e in other.events}
     finally:

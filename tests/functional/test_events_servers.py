@@ -131,7 +131,9 @@ def report_every_kind(spool, dsn):
 
 
 def deliver(spool):
-    command = "import sys; from heka_raven.cli import main; sys.exit(main(['send', '--once', '--spool', sys.argv[1]]))"
+    command = (
+        "import sys; from heka_raven.cli.main import main; sys.exit(main(['send', '--once', '--spool', sys.argv[1]]))"
+    )
     done = subprocess.run([sys.executable, "-c", command, str(spool)], capture_output=True, text=True, timeout=60)
     assert 0 == done.returncode, done.stderr
 

@@ -26,9 +26,9 @@ from fleet_support import (
 )
 from rabbit_support import needs_rabbit, running_cluster
 
-from heka_raven.envelope import parse_envelope
-from heka_raven.ledger import read_snapshot
+from heka_raven.formats.envelope import parse_envelope
 from heka_raven.sender.lock import SenderLock
+from heka_raven.spool.ledger import read_snapshot
 
 pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(600)]
 

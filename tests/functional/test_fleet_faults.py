@@ -12,10 +12,10 @@ import pytest
 from fleet_support import COMMAND, broker_state, event_json, spool_ids, spool_names, start_relay, stop, wait_for
 from rabbit_support import Cluster, needs_rabbit, running_cluster
 
-from heka_raven.amqp.publisher import WINDOW
-from heka_raven.envelope import encode_spool_envelope
-from heka_raven.ledger import read_snapshot
-from heka_raven.spool import Spool
+from heka_raven.fleet.publisher import WINDOW
+from heka_raven.formats.envelope import encode_spool_envelope
+from heka_raven.spool.ledger import read_snapshot
+from heka_raven.spool.spool import Spool
 
 pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(900)]
 

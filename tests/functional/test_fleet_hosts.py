@@ -27,7 +27,7 @@ from ports import free_port
 from rabbit_support import Cluster, needs_rabbit, running_cluster
 from uwsgi_support import Server, find_uwsgi, shared_plugin
 
-from heka_raven.ledger import read_snapshot
+from heka_raven.spool.ledger import read_snapshot
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "fleet"
 UWSGI = find_uwsgi()

@@ -30,13 +30,13 @@ from heka_support import GOLDEN, record_bytes
 from heka.client import HekaClient
 from heka.streams import TcpStream
 from heka.wire import RecordReader
-from heka_raven.envelope import parse_envelope
-from heka_raven.relay import listener as listener_module
-from heka_raven.relay.address import parse_address
-from heka_raven.relay.allow import AllowList
-from heka_raven.relay.intake import Intake
-from heka_raven.relay.signers import Signers
-from heka_raven.spool import Spool
+from heka_raven.fleet import listener as listener_module
+from heka_raven.fleet.address import parse_address
+from heka_raven.fleet.allow import AllowList
+from heka_raven.fleet.intake import Intake
+from heka_raven.fleet.signers import Signers
+from heka_raven.formats.envelope import parse_envelope
+from heka_raven.spool.spool import Spool
 
 DSN = "http://key@sentry.example.com/1"
 RULE = "http://*@sentry.example.com/*"

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import pytest
 from webob import Request
 
-from heka_raven.inbox.app import make_app
-from heka_raven.inbox.keep import Keep
+from heka_raven.inbox.store.keep import Keep
+from heka_raven.inbox.web.app import make_app
 
 PAGES = ["/", "/?q=x", "/hosts", "/data", "/login", "/api/events", "/nothing", "/static/inbox.js"]
 NASTY = "</pre></script><script>alert(1)</script><img src=x onerror=alert(1)>\"'`{{7*7}}&amp;\u202e\x00"

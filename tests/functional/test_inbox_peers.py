@@ -84,7 +84,7 @@ def resident_mb(process):
 
 def test_100000_events(tmp_path):
     """With 100,000 events kept every page answers, the counts agree, and memory stays under 150 MB."""
-    from heka_raven.inbox.app import make_app
+    from heka_raven.inbox.web.app import make_app
 
     rng = random.Random(7)
     database = tmp_path / "inbox.db"

@@ -327,7 +327,7 @@ def test_a_disconnect_in_the_ledger(spool):
     """Counted where everything else is: captured, and discarded as client_disconnect."""
     from webob.request import DisconnectionError
 
-    from heka_raven.ledger import read_snapshot
+    from heka_raven.spool.ledger import read_snapshot
 
     def app(environ, start_response):
         raise DisconnectionError

@@ -5,8 +5,8 @@ import sys
 import pytest
 from middleware_support import ROOT, make_environ, run, spooled
 
-from heka_raven.ledger import read_snapshot
 from heka_raven.middleware import RavenMiddleware
+from heka_raven.spool.ledger import read_snapshot
 
 deploy = pytest.importorskip("paste.deploy")
 

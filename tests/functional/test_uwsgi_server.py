@@ -110,7 +110,7 @@ def test_no_sender_leaves_delivery_to_the_command(serve, receiver):
     server.get("/", "PUT")
     wait_for(lambda: server.waiting() == 1, "the event in the spool")
     assert "uWSGI sentry sender" not in server.text()
-    command = [sys.executable, "-m", "heka_raven.cli", "send", "--once", "--spool", str(server.spool)]
+    command = [sys.executable, "-m", "heka_raven.cli.main", "send", "--once", "--spool", str(server.spool)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert receiver.texts() == ["m"]

@@ -35,8 +35,8 @@ from watch_support import (
     told_in_time,
 )
 
-from heka_raven.inbox.shape import read_event
-from heka_raven.inbox.summary import summarise
+from heka_raven.inbox.event.shape import read_event
+from heka_raven.inbox.event.summary import summarise
 
 UWSGI = find_uwsgi()
 SCHEMA = Path(__file__).parent.parent / "data" / "sentry_event.schema.json"

@@ -15,8 +15,8 @@ import pytest
 from delivery_support import Reply, Server, fill, run_command, script, waiting
 from ports import free_port
 
-from heka_raven.cli import COMMANDS, main
-from heka_raven.ledger import Ledger
+from heka_raven.cli.main import COMMANDS, main
+from heka_raven.spool.ledger import Ledger
 
 GOLDEN_RECORD = bytes.fromhex(
     "1e0208591f0a101f781a91b5fd5dad9bad99ee6b9ef0321080b2b595f6f0bb9d131a0874657374747970652206676f6c64656e2806320b6865"
@@ -278,7 +278,7 @@ def test_a_full_disk_behind_standard_output(spool, tmp_path, arguments):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HEKA_RAVEN")}
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "heka_raven.cli", *arguments, str(subject)],
+            [sys.executable, "-m", "heka_raven.cli.main", *arguments, str(subject)],
             stdout=full, stderr=subprocess.PIPE, text=True, env=environment, timeout=60, check=False,
         )  # fmt: skip
     assert (1, f"heka-raven {arguments[0]}: No space left on device\n") == (done.returncode, done.stderr)
@@ -313,7 +313,7 @@ def test_decode_raven():
 
 def test_decode_envelope(tmp_path):
     """A spool file: its item, and its header without the DSN's secret; both kinds of items."""
-    from heka_raven.envelope import encode_spool_envelope
+    from heka_raven.formats.envelope import encode_spool_envelope
 
     for kind, payload in (("event", json.dumps(EVENT).encode()), ("raven", BLOB)):
         path = tmp_path / kind
@@ -354,7 +354,7 @@ def test_decode_shows_a_record_when_it_arrives():
     import subprocess
 
     with subprocess.Popen(
-        [sys.executable, "-m", "heka_raven.cli", "decode"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "heka_raven.cli.main", "decode"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         process.stdin.write(GOLDEN_RECORD)
         process.stdin.flush()
@@ -368,7 +368,7 @@ def test_a_reader_that_goes_away_is_no_crash(tmp_path):
 
     (tmp_path / "many").write_bytes(GOLDEN_RECORD * 5000)
     process = subprocess.Popen(
-        [sys.executable, "-m", "heka_raven.cli", "decode", str(tmp_path / "many")],
+        [sys.executable, "-m", "heka_raven.cli.main", "decode", str(tmp_path / "many")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -11,10 +11,10 @@ import time
 import pytest
 from delivery_support import run_app, wait_for
 
-from heka_raven import ledger
-from heka_raven.ledger import MAGIC, OFFSETS, SIZE, Ledger, fold, read_snapshot
 from heka_raven.sender.lock import SenderLock
-from heka_raven.spool_path import make_spool
+from heka_raven.spool import ledger
+from heka_raven.spool.directory import make_spool
+from heka_raven.spool.ledger import MAGIC, OFFSETS, SIZE, Ledger, fold, read_snapshot
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from delivery_support import app, end, wait_for
 
 from heka_raven.sender.lock import SenderLock, holder_pid
-from heka_raven.spool_path import make_spool
+from heka_raven.spool.directory import make_spool
 
 TAKE = "from heka_raven.sender.lock import SenderLock\nlock = SenderLock(path)\nassert lock.acquire()\n"
 

@@ -12,11 +12,11 @@ from delivery_support import assert_exact, fill, run_app, wait_for, waiting
 
 from heka.config import client_from_dict_config
 from heka.exceptions import ConfigError
-from heka_raven import spool as spool_module
-from heka_raven.ledger import read_snapshot
 from heka_raven.sender.listing import FRESH_MTIME_S, Listing
-from heka_raven.spool import Spool, parse_name
-from heka_raven.spool_path import SpoolError, resolve_spool_path
+from heka_raven.spool import spool as spool_module
+from heka_raven.spool.directory import SpoolError, resolve_spool_path
+from heka_raven.spool.ledger import read_snapshot
+from heka_raven.spool.spool import Spool, parse_name
 from heka_raven.streams import SpoolStream
 
 ID = "0123456789abcdef" * 2

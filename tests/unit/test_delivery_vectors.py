@@ -6,12 +6,12 @@ import pytest
 from delivery_support import DATA, read_vectors
 
 from heka_raven import CLIENT_NAME
-from heka_raven.dsn import DsnError, parse_dsn
-from heka_raven.envelope import encode_spool_envelope, parse_envelope
-from heka_raven.ledger import MAGIC, OFFSETS, SIZE
+from heka_raven.formats.dsn import DsnError, parse_dsn
+from heka_raven.formats.envelope import encode_spool_envelope, parse_envelope
 from heka_raven.sender.policy import Reply, decide, parse_pauses
 from heka_raven.sender.request import build_request
-from heka_raven.spool import parse_name
+from heka_raven.spool.ledger import MAGIC, OFFSETS, SIZE
+from heka_raven.spool.spool import parse_name
 
 NOW = 1700000000.0
 

@@ -69,7 +69,7 @@ def test_completion(words, offered):
 @needs_bash
 def test_completion_knows_every_command():
     """What the command lists, the completion offers."""
-    from heka_raven.cli import COMMANDS
+    from heka_raven.cli.main import COMMANDS
 
     assert {*COMMANDS, "--help", "--version"} == set(complete(""))
 
@@ -77,7 +77,7 @@ def test_completion_knows_every_command():
 @pytest.mark.skipif(shutil.which("man") is None, reason="no man")
 def test_the_man_page_is_one():
     """man shows it without a warning, and every command is in it."""
-    from heka_raven.cli import COMMANDS
+    from heka_raven.cli.main import COMMANDS
 
     done = subprocess.run(
         ["man", "-l", "--warnings=w", str(MAN_PAGE)],

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from events_support import make_capturer, make_walker, raised
 
-from heka_raven.capture import MAX_MESSAGE, short_filename
+from heka_raven.capture.exceptions import MAX_MESSAGE, short_filename
 
 GENERIC = {"type": "generic", "handled": True}
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heka_raven.encode import EncodeError, decode_raven, encode_event, encode_json, encode_raven
+from heka_raven.events.encode import EncodeError, decode_raven, encode_event, encode_json, encode_raven
 
 
 def big_event(frames=20, size=1000):

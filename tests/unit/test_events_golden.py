@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from heka.testing import sent_messages
 from heka_raven import scope
-from heka_raven.encode import decode_raven
+from heka_raven.events.encode import decode_raven
 
 SCHEMA = json.loads((DATA / "sentry_event.schema.json").read_text())
 GOLDEN_V3 = {entry["name"]: entry for entry in json.loads((DATA / "raven_payloads.json").read_text())["payloads"]}

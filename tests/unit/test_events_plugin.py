@@ -29,14 +29,16 @@ from events_support import (
     vars_of,
 )
 
+from heka import limited_log
 from heka.client import HekaClient
 from heka.filters import severity_max_provider
 from heka.holder import CLIENT_HOLDER, get_client
 from heka.streams import DebugCaptureStream
 from heka.testing import sent_messages
-from heka_raven import reporter, scope, sparse_log
-from heka_raven.ledger import read_snapshot
+from heka_raven import scope
 from heka_raven.raven_plugin import InvalidArgumentError, build_client, capture_stack, config_plugin
+from heka_raven.reporting import reporter
+from heka_raven.spool.ledger import read_snapshot
 
 
 @pytest.fixture
@@ -806,7 +808,7 @@ def test_a_failing_reporter_is_silent(client, monkeypatch, caplog):
 def test_a_failing_reporter_logs_once_a_minute(client, monkeypatch, caplog):
     """The traceback of what breaks inside is logged once a minute, not with each event."""
     now = [1000.0]
-    monkeypatch.setattr(sparse_log.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(limited_log.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(client.raven.reporter, "_report", lambda *args: 1 / 0)
     for passed_s, lines in ((0, 1), (59, 1), (1, 2)):
         now[0] += passed_s

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heka_raven.scrub import FILTERED, Scrubber
-from heka_raven.variables import Walker
+from heka_raven.capture.values import Walker
+from heka_raven.scrub.scrubber import FILTERED, Scrubber
 
 SCRUBBER = Scrubber()
 

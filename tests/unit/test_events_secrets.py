@@ -15,7 +15,7 @@ from events_support import raised, router_client, spool_client
 
 from heka.testing import sent_messages
 from heka_raven import scope
-from heka_raven.encode import decode_raven
+from heka_raven.events.encode import decode_raven
 from heka_raven.logging import RavenHandler
 
 COUNT = 80

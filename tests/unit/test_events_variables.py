@@ -23,8 +23,8 @@ from events_support import make_walker
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heka_raven.scrub import Scrubber
-from heka_raven.variables import CUT, MAX_CHARACTERS, MAX_ITEMS
+from heka_raven.capture.values import CUT, MAX_CHARACTERS, MAX_ITEMS
+from heka_raven.scrub.scrubber import Scrubber
 
 M = __name__
 

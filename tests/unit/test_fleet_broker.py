@@ -13,18 +13,18 @@ import pytest
 from fleet_support import COMMAND
 
 from heka.exceptions import ConfigError
-from heka_raven.amqp.options import add_broker, parse_url, read_broker
-from heka_raven.amqp.publisher import travel_form
-from heka_raven.cli_send import main as send
-from heka_raven.envelope import EnvelopeError, encode_spool_envelope, parse_envelope
-from heka_raven.ledger import read_snapshot
-from heka_raven.relay import intake as intake_module
-from heka_raven.relay.allow import AllowList
-from heka_raven.relay.intake import Intake
-from heka_raven.relay.records import MAX_ENVELOPE_SIZE, Refused
-from heka_raven.relay.signers import Signers
+from heka_raven.cli.send import main as send
+from heka_raven.fleet import intake as intake_module
+from heka_raven.fleet.allow import AllowList
+from heka_raven.fleet.broker import add_broker, parse_url, read_broker
+from heka_raven.fleet.intake import Intake
+from heka_raven.fleet.publisher import travel_form
+from heka_raven.fleet.records import MAX_ENVELOPE_SIZE, Refused
+from heka_raven.fleet.signers import Signers
+from heka_raven.formats.envelope import EnvelopeError, encode_spool_envelope, parse_envelope
 from heka_raven.sender.request import build_request
-from heka_raven.spool import Spool
+from heka_raven.spool.ledger import read_snapshot
+from heka_raven.spool.spool import Spool
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ from fleet_support import KEY, encode, event_json
 from heka import wire
 from heka.exceptions import ConfigError
 from heka.wire import RecordReader
-from heka_raven.envelope import encode_spool_envelope
-from heka_raven.fleet_config import parse_with_config
-from heka_raven.fleet_state import FleetState, read_states, rows
-from heka_raven.relay.address import parse_address
-from heka_raven.relay.allow import AllowList, parse_rule
-from heka_raven.relay.command import main, make_parser
-from heka_raven.relay.records import MAX_EVENT_SIZE, Refused, read_envelope, read_message, unpack
-from heka_raven.relay.signers import Signers, parse_signers, read_signer_file
+from heka_raven.cli.config_file import parse_with_config
+from heka_raven.cli.relay import main, make_parser
+from heka_raven.fleet.address import parse_address
+from heka_raven.fleet.allow import AllowList, parse_rule
+from heka_raven.fleet.records import MAX_EVENT_SIZE, Refused, read_envelope, read_message, unpack
+from heka_raven.fleet.signers import Signers, parse_signers, read_signer_file
+from heka_raven.fleet.state import FleetState, read_states, rows
+from heka_raven.formats.envelope import encode_spool_envelope
 
 ANY = AllowList(["http://*@sentry.example.com/*"])
 DSN = "http://key@sentry.example.com/1"

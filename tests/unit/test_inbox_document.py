@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heka_raven.inbox.document import MAX_DEPTH, DocumentError, clip_depth, parse_document
+from heka_raven.inbox.intake.document import MAX_DEPTH, DocumentError, clip_depth, parse_document
 
 
 def depth_of(value):

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heka_raven.inbox.bounded import MAX_PAIRS, moment, pairs, pretty, text
-from heka_raven.inbox.elder import level_name
-from heka_raven.inbox.shape import MAX_FRAMES, event_id_of, read_event
-from heka_raven.inbox.summary import summarise
+from heka_raven.inbox.event.bounded import MAX_PAIRS, moment, pairs, pretty, text
+from heka_raven.inbox.event.older_protocols import level_name
+from heka_raven.inbox.event.shape import MAX_FRAMES, event_id_of, read_event
+from heka_raven.inbox.event.summary import summarise
 
 LEGACY = json.loads((Path(__file__).parent.parent / "data" / "inbox_raven_v3.json").read_bytes())
 

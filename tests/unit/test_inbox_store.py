@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from heka_raven.inbox.intake import Intake, Limits, Refusal
-from heka_raven.inbox.keep import Keep, KeepError, parse_keep
-from heka_raven.inbox.queries import (
+from heka_raven.inbox.intake.intake import Intake, Limits, Refusal
+from heka_raven.inbox.store.keep import Keep, KeepError, parse_keep
+from heka_raven.inbox.store.queries import (
     choices,
     get_body,
     get_event,
@@ -21,8 +21,8 @@ from heka_raven.inbox.queries import (
     related,
     totals,
 )
-from heka_raven.inbox.search import parse_search, tag_query
-from heka_raven.inbox.store import TRIM_EVERY, Store, StoreError
+from heka_raven.inbox.store.search import parse_search, tag_query
+from heka_raven.inbox.store.store import TRIM_EVERY, Store, StoreError
 
 NOW = 1_700_000_000.0
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from heka_raven.inbox.shape import read_event
-from heka_raven.inbox.summary import summarise
+from heka_raven.inbox.event.shape import read_event
+from heka_raven.inbox.event.summary import summarise
 
 
 def failing(function="pay", module="shop.views", lineno=10, error="KeyError", value="'x'", in_app=True, **event):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heka_raven.inbox.tarstream import TarError, tar_files
+from heka_raven.inbox.intake.tarstream import TarError, tar_files
 
 
 def archive(files, form=tarfile.GNU_FORMAT, mode="w"):

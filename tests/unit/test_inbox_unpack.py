@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heka_raven.inbox.unpack import TooLarge, UnpackError, inflate, unpack_blob, unpack_body
+from heka_raven.inbox.intake.unpack import TooLarge, UnpackError, inflate, unpack_blob, unpack_body
 
 LIMIT = 10_000
 

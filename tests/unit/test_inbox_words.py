@@ -4,15 +4,15 @@ import pytest
 from webob import Request, Response
 from webob.exc import HTTPException
 
-from heka_raven.inbox.auth import client_fields, derive, key_of_dsn, read_auth_header
-from heka_raven.inbox.charts import sparkline
-from heka_raven.inbox.copies import as_curl, as_markdown
-from heka_raven.inbox.guard import COOKIE, Guard
-from heka_raven.inbox.hostview import MAX_LANES, WIDTH, lanes_of, ticks
-from heka_raven.inbox.quota import Quota
-from heka_raven.inbox.server import ListenError, is_loopback, parse_address
-from heka_raven.inbox.shape import read_event
-from heka_raven.inbox.wording import ago, around, count, figures, iso, machine, marked, tree, underlined
+from heka_raven.inbox.event.shape import read_event
+from heka_raven.inbox.intake.auth import client_fields, derive, key_of_dsn, read_auth_header
+from heka_raven.inbox.intake.quota import Quota
+from heka_raven.inbox.web.charts import sparkline
+from heka_raven.inbox.web.copies import as_curl, as_markdown
+from heka_raven.inbox.web.guard import COOKIE, Guard
+from heka_raven.inbox.web.hostview import MAX_LANES, WIDTH, lanes_of, ticks
+from heka_raven.inbox.web.server import ListenError, is_loopback, parse_address
+from heka_raven.inbox.web.wording import ago, around, count, figures, iso, machine, marked, tree, underlined
 
 TOKEN = "a token of some length"
 

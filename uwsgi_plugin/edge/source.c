@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_FILE (4U * 1024U * 1024U) /* bytes; as heka_raven/source.py */
+#define MAX_FILE (4U * 1024U * 1024U) /* bytes; as heka_raven/reporting/source.py */
 #define MAX_FILES 24U
 #define AROUND 5U     /* lines on each side, as everywhere */
 #define MAX_LINE 512U /* bytes kept of one */

@@ -1,6 +1,6 @@
 /* spool.h: the directory in which events wait, one file each, maildir style.
  *
- * The same rules as heka_raven/spool.py. A file appears in new/ by rename,
+ * The same rules as heka_raven/spool/spool.py. A file appears in new/ by rename,
  * whole. No lock is taken; writers of both languages write at once.
  */
 #ifndef HK_SPOOL_H

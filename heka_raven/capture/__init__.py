@@ -1,0 +1,1 @@
+"""Exceptions, frames and values as plain data, without running any of the application's code."""

@@ -1,0 +1,164 @@
+"""What an exception says, without running the application's __str__.
+
+Built-in exceptions are written as Python writes them, from their fields, read through the built-in types' own
+descriptors: Python's own functions would call __str__ of whatever the application put into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from heka_raven.capture.classes import instance_dict, is_one_of, plan_of
+from heka_raven.formats.text import clean
+
+MAX_TEXT = 16384  # characters looked at; events keep 8,192
+MAX_ARGS = 50
+
+_exc_args = BaseException.__dict__["args"].__get__
+_exc_dict = BaseException.__dict__["__dict__"].__get__
+_PLAIN_TYPES = frozenset(map(id, (str, int, float, bool, type(None), bytes)))
+
+
+class Shower(Protocol):
+    """What a :class:`heka_raven.capture.values.Walker` is to this module."""
+
+    call_repr: bool
+    is_library: Callable[[str], bool] | None
+
+    def text(self, value: Any) -> str: ...
+
+
+def exception_text(walker: Shower, exc: BaseException) -> str:
+    """The message of *exc*.
+
+    An exception class of an installed package with a ``__str__`` of its own is asked when all that the exception holds
+    is plain text and numbers; the application's own only if the walker may call it. Else it is shown by its ``args``,
+    or by its attributes when it has no args.
+    """
+    plan = plan_of(type(exc))
+    if plan.str_file is not None and (
+        walker.call_repr
+        or (walker.is_library is not None and walker.is_library(plan.str_file) and _state_is_plain(exc))
+    ):
+        try:
+            text = str(exc)
+            if type(text) is str:
+                return clean(text[:MAX_TEXT])
+        except BaseException:
+            return "<its __str__ raised>"
+    message = _MESSAGES.get(id(plan.str_owner), args_message)
+    try:
+        return message(exc, walker)
+    except Exception:
+        return ""
+
+
+def plain_text(exc: BaseException) -> str | None:
+    """What ``str(exc)`` gives, where that is certain without calling it; ``None`` where it is not."""
+    plan = plan_of(type(exc))
+    args = _exc_args(exc)
+    if plan.str_owner is BaseException and (not args or (len(args) == 1 and type(args[0]) is str)):
+        return str(args[0]) if args else ""
+    return None
+
+
+def _state_is_plain(exc: BaseException) -> bool:
+    """Whether all that *exc* holds is text, numbers or bytes: then a library's ``__str__`` meets no other code."""
+    for value in (*_exc_args(exc), *instance_dict(exc).values()):
+        if id(type(value)) in _PLAIN_TYPES:
+            continue
+        if is_one_of(value, list, tuple) and len(value) <= 100 and {*map(id, map(type, value))} <= _PLAIN_TYPES:
+            continue
+        return False
+    return True
+
+
+def args_message(exc: Any, walker: Shower) -> str:
+    """As ``BaseException.__str__``; with no args, the exception's own attributes."""
+    args = _exc_args(exc)
+    if not args:
+        return _attributes(exc, walker)
+    if len(args) == 1:
+        value = args[0]
+        return _argument(value, walker)
+    return "(" + ", ".join(walker.text(value) for value in args[:MAX_ARGS]) + ")"
+
+
+def _attributes(exc: Any, walker: Shower) -> str:
+    own = _exc_dict(exc)
+    names = [name for name in own if type(name) is str and not name.startswith("_")]
+    return ", ".join(f"{name}={walker.text(own[name])}" for name in names[:MAX_ARGS])
+
+
+def _argument(value: Any, walker: Shower) -> str:
+    if issubclass(type(value), str):
+        return clean(str.__getitem__(value, slice(0, MAX_TEXT)))
+    return walker.text(value)
+
+
+def _key_error_message(exc: Any, walker: Shower) -> str:
+    args = _exc_args(exc)
+    if len(args) == 1:
+        return walker.text(args[0])
+    return args_message(exc, walker)
+
+
+def _read(cls: type, name: str, exc: Any) -> Any:
+    return cls.__dict__[name].__get__(exc)
+
+
+def _os_error_message(exc: Any, walker: Shower) -> str:
+    number, reason = _read(OSError, "errno", exc), _read(OSError, "strerror", exc)
+    if number is None or reason is None:
+        return args_message(exc, walker)
+    text = f"[Errno {_argument(number, walker)}] {_argument(reason, walker)}"
+    first, second = _read(OSError, "filename", exc), _read(OSError, "filename2", exc)
+    if first is not None:
+        text += f": {walker.text(first)}"
+        if second is not None:
+            text += f" -> {walker.text(second)}"
+    return text
+
+
+def _import_error_message(exc: Any, walker: Shower) -> str:
+    message = _read(ImportError, "msg", exc)
+    return message if type(message) is str else args_message(exc, walker)
+
+
+def _syntax_error_message(exc: Any, walker: Shower) -> str:
+    message, file, line = (_read(SyntaxError, name, exc) for name in ("msg", "filename", "lineno"))
+    text = _argument(message, walker)
+    if type(file) is str and type(line) is int:
+        return f"{text} ({file.rsplit('/', 1)[-1]}, line {line})"
+    return text
+
+
+def _unicode_error_message(exc: Any, walker: Shower) -> str:
+    # Its fields are checked by C to be text, bytes and integers; only the characters concerned are read.
+    return str(exc)
+
+
+def _group_message(exc: Any, walker: Shower) -> str:
+    text = _argument(_read(_GROUP, "message", exc), walker)
+    count = len(_read(_GROUP, "exceptions", exc))
+    return f"{text} ({count} sub-exception{'' if count == 1 else 's'})"
+
+
+try:
+    _GROUP: Any = BaseExceptionGroup  # type: ignore[name-defined,unused-ignore]
+except NameError:  # Python 3.10
+    _GROUP = None
+
+_MESSAGES: dict[int, Callable[[Any, Shower], str]] = {
+    id(object): args_message,
+    id(BaseException): args_message,
+    id(KeyError): _key_error_message,
+    id(OSError): _os_error_message,
+    id(ImportError): _import_error_message,
+    id(SyntaxError): _syntax_error_message,
+    id(UnicodeEncodeError): _unicode_error_message,
+    id(UnicodeDecodeError): _unicode_error_message,
+    id(UnicodeTranslateError): _unicode_error_message,
+    **({id(_GROUP): _group_message} if _GROUP is not None else {}),
+}

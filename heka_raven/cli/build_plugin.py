@@ -1,0 +1,92 @@
+"""`heka-raven build-plugin`: sentry_plugin.so for the uwsgi binary that is installed here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from heka_raven.cli.parser import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Parser
+
+PLUGIN = "sentry_plugin.so"
+SOURCES = Path(__file__).resolve().parent.parent / "uwsgi_plugin"
+LOG_LINES = 15  # of a failed build: the compiler's last words
+
+
+def main(argv: list[str]) -> int:
+    parser = Parser(
+        prog="heka-raven build-plugin",
+        description=f"Build {PLUGIN} with `uwsgi --build-plugin`, for that uwsgi: a plugin belongs to one binary.",
+    )
+    parser.add_argument(
+        "--uwsgi", metavar="PROGRAM", help="default: uwsgi beside this Python, else uwsgi or uwsgi-core in PATH"
+    )
+    parser.add_argument("--output", metavar="DIR", default=".", help="where to put it (default: here)")
+    parser.add_argument("--sources", metavar="DIR", default=str(SOURCES), help="default: those of this package")
+    arguments = parser.parse_args(argv)
+    uwsgi = find_uwsgi(arguments.uwsgi)
+    if uwsgi is None and arguments.uwsgi:
+        print(f"heka-raven build-plugin: --uwsgi {arguments.uwsgi}: there is no such program", file=sys.stderr)
+        return EXIT_USAGE
+    if uwsgi is None:
+        print(
+            "heka-raven build-plugin: no uwsgi found; install one (libpcre2-dev, then pip install --no-binary uwsgi "
+            "uwsgi), or name it with --uwsgi",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
+    if not shutil.which(os.environ.get("CC", "gcc").split()[0]):
+        print(
+            "heka-raven build-plugin: no C compiler; apt-get install gcc libcurl4-openssl-dev, or name one in $CC",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
+    sources = Path(arguments.sources)
+    if not (sources / "uwsgiplugin.py").is_file():
+        print(f"heka-raven build-plugin: {sources} has no uwsgiplugin.py", file=sys.stderr)
+        return EXIT_USAGE
+    output = Path(arguments.output).resolve()
+    if not output.is_dir() or not os.access(output, os.W_OK):
+        print(f"heka-raven build-plugin: {output} is not a directory that can be written to", file=sys.stderr)
+        return EXIT_USAGE
+    with tempfile.TemporaryDirectory(prefix="heka-raven-build-") as scratch:
+        # Built in a copy: an installed package may be read-only, and uwsgi leaves object files beside the sources.
+        build = Path(scratch) / "uwsgi_plugin"
+        shutil.copytree(sources, build, ignore=shutil.ignore_patterns("*.o", "*.so", "__pycache__"))
+        ran = subprocess.run(  # noqa: S603 - the program the user named
+            [uwsgi, "--build-plugin", str(build)],
+            cwd=scratch,
+            # Its builder runs $PYTHON, else "python", which Debian does not have.
+            env={"PYTHON": sys.executable, **os.environ},
+            capture_output=True,
+            text=True,
+            check=False,
+            errors="replace",
+        )
+        built = Path(scratch) / PLUGIN
+        if ran.returncode != 0 or not built.is_file():
+            print("\n".join((ran.stdout + ran.stderr).splitlines()[-LOG_LINES:]), file=sys.stderr)
+            print(
+                f"heka-raven build-plugin: {uwsgi} --build-plugin failed, see above; it needs libcurl4-openssl-dev",
+                file=sys.stderr,
+            )
+            return EXIT_FAILED
+        # Beside the target first: a server that has the old one mapped must not see it change.
+        temporary = output / f".{PLUGIN}.{os.getpid()}"
+        shutil.copyfile(built, temporary)
+        temporary.chmod(0o755)
+        temporary.rename(output / PLUGIN)
+    print(f"{output / PLUGIN}: built for {uwsgi}. In the ini: plugins-dir = {output} and plugin = sentry")
+    return EXIT_OK
+
+
+def find_uwsgi(named: str | None) -> str | None:
+    if named:
+        return shutil.which(named)
+    beside = Path(sys.executable).parent / "uwsgi"
+    if os.access(beside, os.X_OK):
+        return str(beside)
+    return shutil.which("uwsgi") or shutil.which("uwsgi-core")

@@ -1,0 +1,147 @@
+"""`heka-raven status`: what waits, what is limited, where every event ended. Looks, changes nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import orjson
+
+from heka_raven.cli.options import add_spool, existing_spool
+from heka_raven.cli.parser import EXIT_OK, Parser
+from heka_raven.fleet.state import read_states
+from heka_raven.fleet.state import rows as fleet_rows
+from heka_raven.sender.lock import holder_pid
+from heka_raven.sender.options import to_seconds
+from heka_raven.sender.policy import Limits
+from heka_raven.spool.ledger import read_snapshot
+from heka_raven.spool.spool import parse_name, read_backlog, read_file
+
+CLEAR = "\x1b[H\x1b[2J"
+
+
+def main(argv: list[str]) -> int:
+    parser = Parser(
+        prog="heka-raven status", description="What waits in a spool, what is limited, and where every event ended."
+    )
+    add_spool(parser)
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.add_argument(
+        "--watch", nargs="?", const="2", metavar="S", help="again every S seconds (default 2) until Ctrl-C"
+    )
+    arguments = parser.parse_args(argv)
+    every_s = None if arguments.watch is None else to_seconds("--watch", arguments.watch, low=0.1, high=3600)
+    path, reason = existing_spool(arguments.spool)
+    if every_s is None:
+        _show(collect(path, reason), arguments.json)
+        return EXIT_OK
+    while True:
+        found = collect(path, reason)
+        if sys.stdout.isatty() and not arguments.json:
+            sys.stdout.write(CLEAR)
+        _show(found, arguments.json)
+        time.sleep(every_s)
+
+
+def collect(path: str, reason: str) -> dict[str, Any]:
+    """Everything there is to know, ready for JSON."""
+    now = time.time()
+    backlog = read_backlog(path)
+    oldest = backlog.oldest
+    snapshot = read_snapshot(path)
+    return {
+        "spool": path,
+        "reason": reason,
+        "sender_pid": holder_pid(path),
+        "waiting": backlog.count,
+        "waiting_bytes": backlog.size,
+        "oldest_s": None if oldest is None else round(max(0.0, now - oldest.timestamp_ns / 1e9), 3),
+        "dead": _count(os.path.join(path, "dead")),
+        "limits": _limits(path, now),
+        "fleet": read_states(path),
+        "ledger": {
+            "captured": snapshot["captured"],
+            "delivered": snapshot["delivered"],
+            "pending": snapshot.pending,
+            "discarded": snapshot.discarded,
+            "missing": snapshot.missing,
+            "scrub_failed": snapshot["scrub_failed"],
+            "write_failed": snapshot["write_failed"],
+        },
+    }
+
+
+def _limits(path: str, now: float) -> list[dict[str, Any]]:
+    data = read_file(os.path.join(path, "state", "limits.json"))
+    try:
+        state = None if data is None else orjson.loads(data)
+    except orjson.JSONDecodeError:
+        state = None
+    limits = Limits()
+    limits.load_state(state, now)
+    alive: Any = limits.to_state(now)["limits"]
+    return [
+        {"dsn": key, "category": category or "all", "seconds_left": round(until - now, 1)}
+        for key, mine in sorted(alive.items())
+        for category, until in sorted(mine.items())
+    ]
+
+
+def _count(directory: str) -> int:
+    try:
+        return sum(parse_name(name) is not None for name in os.listdir(directory))
+    except OSError:
+        return 0
+
+
+def _show(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(orjson.dumps(found).decode() + "\n")
+    elif sys.stdout.isatty():
+        _show_table(found)
+    else:
+        sys.stdout.write("".join(f"{name}: {value}\n" for name, value in rows(found)))
+    sys.stdout.flush()
+
+
+def rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """What people read, one name and value a line."""
+    pid = found["sender_pid"]
+    oldest = found["oldest_s"]
+    told = [
+        ("spool", f"{found['spool']} ({found['reason']})"),
+        ("sender", "none holds the lock" if pid is None else f"pid {pid}" if pid else "one that wrote no pid"),
+        ("waiting", f"{found['waiting']} events, {found['waiting_bytes']} bytes"),
+        ("oldest", "-" if oldest is None else f"{oldest:.1f} s"),
+        ("dead", f"{found['dead']} (heka-raven retry-dead puts them back)" if found["dead"] else "0"),
+    ]
+    told += [
+        (f"limit {limit['dsn']}", f"{limit['category']}: quiet for {limit['seconds_left']:.0f} s")
+        for limit in found["limits"]
+    ]
+    ledger = found["ledger"]
+    told += [(name, str(ledger[name])) for name in ("captured", "delivered", "pending")]
+    told += [(f"discarded {reason}", str(n)) for reason, n in ledger["discarded"].items() if n]
+    told += [(name.replace("_", " "), str(ledger[name])) for name in ("scrub_failed", "write_failed") if ledger[name]]
+    if ledger["missing"]:
+        told.append(("unaccounted", f"{ledger['missing']} (at most one per killed process)"))
+    return told + fleet_rows(found["fleet"])
+
+
+def _show_table(found: dict[str, Any]) -> None:
+    try:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:  # the extra `cli` is not installed
+        sys.stdout.write("".join(f"{name:<28} {value}\n" for name, value in rows(found)))
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in rows(found):
+        bad = name.startswith(("discarded", "limit", "unaccounted", "write failed")) or (
+            name == "dead" and value != "0"
+        )
+        table.add_row(Text(name, style="bold"), Text(value, style="yellow" if bad else ""))
+    Console().print(table)

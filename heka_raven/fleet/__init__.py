@@ -1,0 +1,1 @@
+"""From many hosts to one server: the relay that takes Heka records, and the broker between spools."""

@@ -1,0 +1,1 @@
+"""One event as the inbox shows it, whatever its protocol was. Pure."""

@@ -1,0 +1,1 @@
+"""How events come into the inbox: HTTP, UDP and files."""

@@ -1,0 +1,1 @@
+"""The inbox's events in SQLite: schema, writes, queries, retention."""

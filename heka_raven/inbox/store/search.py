@@ -1,0 +1,190 @@
+"""What a person typed and chose on the list page, as SQL conditions. Pure.
+
+Every value becomes a parameter; the texts of the conditions are constants of this module.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from heka_raven.inbox.event.bounded import text, whole
+
+LEVELS = ("fatal", "error", "warning", "info", "debug")
+KINDS = ("app", "server")
+MAX_QUERY = 500  # characters
+MAX_TERMS = 10
+MAX_STARS = 3
+
+# words (http://host/path is one), "several words", key:value, key:"several words", "key of a tag":value, each with an
+# optional ! or - in front
+_TERM = re.compile(
+    r"""(?P<no>[!-])?(?:(?P<key>[\w.\-]+):(?!//)|"(?P<tag>[^"]+)":)?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]+))"""
+)
+_PLAIN_KEY = re.compile(r"[\w.\-]+")
+
+# key:value on a column of the event; everything else is a tag
+COLUMNS = {
+    "level": "level",
+    "release": "release",
+    "environment": "environment",
+    "server_name": "server_name",
+    "host": "server_name",
+    "logger": "logger",
+    "type": "type",
+    "transaction": '"transaction"',
+    "method": "method",
+    "culprit": "culprit",
+    "url": "url",
+    "platform": "platform",
+    "project": "project",
+    "worker": "worker",
+    "event": "event_id",
+    "id": "event_id",
+}
+PARTIAL = {"url", "culprit", "transaction", "type"}  # here a part is enough; the text of "words" has all of them
+_STARS = re.compile(r"\*+")
+_FACETS = ("level", "release", "environment")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The state of the list page; its query string is its only store."""
+
+    query: str = ""
+    level: str = ""
+    release: str = ""
+    environment: str = ""
+    kind: str = ""
+    before: int = 0
+
+    @property
+    def narrowed(self) -> bool:
+        return bool(self.query or self.level or self.release or self.environment or self.kind)
+
+    def url(self, **changes: Any) -> str:
+        """The list page's address with these changes; empty values are left out."""
+        changed = replace(self, **{"before": 0, **changes})
+        named = {
+            "q": changed.query,
+            "level": changed.level,
+            "release": changed.release,
+            "environment": changed.environment,
+            "kind": changed.kind,
+            "before": changed.before,
+        }
+        query = urlencode({key: value for key, value in named.items() if value})
+        return f"/?{query}" if query else "/"
+
+
+@dataclass(slots=True)
+class Where:
+    """Conditions, all of which must hold, on ``table AS x``: whichever has the ids and issues of fewest rows."""
+
+    table: str = "event"
+    parts: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+    def add(self, part: str, *values: Any) -> None:
+        self.parts.append(part)
+        self.values.extend(values)
+
+    def add_word(self, value: str, negate: bool = False) -> None:
+        self.table = "words"
+        # The text is folded already; LIKE is twice as fast as instr().
+        self.add(f"x.text {'NOT ' if negate else ''}LIKE ? ESCAPE '\\'", f"%{_like(value.casefold())}%")
+
+    @property
+    def sql(self) -> str:
+        return " AND ".join(self.parts) or "1"
+
+
+def parse_search(params: Mapping[str, str]) -> Search:
+    """Read the list page's query string; what is no valid choice is ignored."""
+    return Search(
+        query=text(params.get("q", "").strip(), MAX_QUERY),
+        level=params.get("level", "") if params.get("level") in LEVELS else "",
+        release=params.get("release", "")[:200],
+        environment=params.get("environment", "")[:200],
+        kind=params.get("kind", "") if params.get("kind") in KINDS else "",
+        before=whole(params.get("before")) or 0,
+    )
+
+
+def _like(value: str) -> str:
+    """A LIKE pattern from a value in which only ``*`` has a meaning, and only the first few of them.
+
+    Each one multiplies the work that a text can make.
+    """
+    escaped = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return _STARS.sub("%", escaped, count=MAX_STARS)
+
+
+def _value(term: re.Match[str]) -> str:
+    return term["quoted"] if term["quoted"] is not None else term["bare"]
+
+
+def _is_tag(term: re.Match[str]) -> bool:
+    return term["tag"] is not None or (term["key"] is not None and term["key"].lower() not in COLUMNS)
+
+
+def tag_query(key: str, value: str) -> str:
+    """The search for one tag, whatever its key and value hold: a quoted key is always a tag's."""
+    plain = _PLAIN_KEY.fullmatch(key) and key.lower() not in COLUMNS
+    shown = key if plain else '"{}"'.format(key.replace('"', ""))
+    return '{}:"{}"'.format(shown, value.replace('"', "*"))
+
+
+def _add_column(where: Where, term: re.Match[str]) -> None:
+    name, value = term["key"].lower(), _value(term)
+    pattern = _like(value)
+    if name in PARTIAL:
+        pattern = f"%{pattern}%"
+        if not term["no"] and "*" not in value:
+            where.add_word(value)  # one pass over the text leaves few rows to look up
+    condition = f"EXISTS (SELECT 1 FROM event AS e WHERE e.id = x.id AND e.{COLUMNS[name]} LIKE ? ESCAPE '\\')"  # noqa: S608
+    where.add(f"NOT {condition}" if term["no"] else condition, pattern)
+
+
+def _tag_condition(term: re.Match[str]) -> str:
+    return "key = ? AND value LIKE ? ESCAPE '\\'" if "*" in _value(term) else "key = ? AND value = ?"
+
+
+def _tag_value(term: re.Match[str]) -> str:
+    value = _value(term)
+    return _like(value) if "*" in value else value
+
+
+def _add_tag(where: Where, term: re.Match[str]) -> None:
+    part = f"x.id IN (SELECT id FROM tag WHERE {_tag_condition(term)})"  # noqa: S608
+    where.add(f"NOT {part}" if term["no"] else part, term["tag"] or term["key"], _tag_value(term))
+
+
+def where_of(search: Search) -> Where:
+    """The SQL of a search. Words are looked for in type, message, culprit, url; ``key:value`` in columns and tags."""
+    where = Where()
+    for column, value in zip(_FACETS, (search.level, search.release, search.environment), strict=True):
+        if value:
+            where.add(f"x.{column} = ?", value)
+    if search.kind:
+        where.add("x.server_event != ''" if search.kind == "server" else "x.server_event = ''")
+    terms = list(_TERM.finditer(search.query))[:MAX_TERMS]
+    tags = [term for term in terms if _is_tag(term)]
+    wanted = [term for term in tags if not term["no"]]
+    if wanted and not where.parts and len(tags) == len(terms):
+        # Only tags: the index of one of them has what is needed, in order; the one without a * has fewer.
+        first = min(wanted, key=lambda term: "*" in _value(term))
+        where.table = "tag"
+        where.add(_tag_condition(first), first["tag"] or first["key"], _tag_value(first))
+        tags.remove(first)
+    for term in terms:
+        if _is_tag(term):
+            continue
+        if term["key"] is None:
+            where.add_word(_value(term), bool(term["no"]))
+        else:
+            _add_column(where, term)
+    for term in tags:
+        _add_tag(where, term)
+    return where

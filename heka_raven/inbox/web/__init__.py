@@ -1,0 +1,1 @@
+"""The inbox's pages and its HTTP door."""

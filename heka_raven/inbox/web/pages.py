@@ -1,0 +1,235 @@
+"""The inbox for people. Each view gathers what its template shows; no page changes anything on GET."""
+
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from webob import Request, Response
+from webob.exc import HTTPBadRequest, HTTPNotFound
+
+from heka_raven.inbox.event.bounded import moment, whole
+from heka_raven.inbox.event.shape import event_id_of, read_event
+from heka_raven.inbox.intake.archive import ArchiveError, import_file
+from heka_raven.inbox.intake.intake import Intake
+from heka_raven.inbox.store.queries import (
+    MAX_MARKS,
+    choices,
+    get_body,
+    get_event,
+    get_issue,
+    host_events,
+    list_events,
+    list_issues,
+    neighbours,
+    newest_of,
+    related,
+    totals,
+)
+from heka_raven.inbox.store.search import KINDS, LEVELS, parse_search, tag_query
+from heka_raven.inbox.store.store import Store
+from heka_raven.inbox.web import charts, hostview, wording
+from heka_raven.inbox.web.guard import Guard
+from heka_raven.inbox.web.static import Static
+
+ANY_KEY = "inbox"  # shown where every key is accepted
+
+
+def _environment(static: Static) -> Environment:
+    # autoescape for every template, whatever its name; an unknown name in a template is an error, not an empty text.
+    environment = Environment(
+        loader=PackageLoader("heka_raven.inbox.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        ago=wording.ago,
+        iso=wording.iso,
+        around=wording.around,
+        figures=wording.figures,
+        machine=wording.machine,
+        count=wording.count,
+        size=wording.size,
+        marked=wording.marked,
+        underlined=wording.underlined,
+        tree=wording.tree,
+        runs=wording.runs,
+        is_id=lambda text: bool(event_id_of(text)),
+        spark=charts.sparkline,
+        tag_query=tag_query,
+    )
+    environment.globals.update(static=static.url)
+    return environment
+
+
+class Pages:
+    """The HTML views."""
+
+    def __init__(self, store: Store, intake: Intake, static: Static, guard: Guard) -> None:
+        self.store = store
+        self.intake = intake
+        self.guard = guard
+        self._templates = _environment(static)
+
+    def _page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        text = self._templates.get_template(template).render(
+            now=time.time(), host=request.host, scheme=request.scheme, locked=self.guard.token is not None, **values
+        )
+        return Response(body=text.encode("utf-8", "replace"), content_type="text/html", charset="utf-8", status=status)
+
+    def _dsn(self, request: Request) -> str:
+        """What a client is configured with, in the words of the address that the reader used."""
+        return f"{request.host_url.replace('://', f'://{self.intake.limits.key or ANY_KEY}@', 1)}/1"
+
+    def error(self, request: Request, status: int, title: str, detail: str) -> Response:
+        return self._page(request, "error.html", status=status, title=title, detail=detail)
+
+    def issues(self, request: Request) -> Response:
+        """The list. Its ETag changes when an event comes or goes, so that the live page asks cheaply."""
+        events, size, changes = totals(self.store)
+        now = time.time()
+        # The minute, too: the sparklines move on.
+        etag = f"{changes}-{int(now / 60)}"
+        if etag in request.if_none_match and request.headers.get("X-Live"):
+            return Response(status=304, etag=etag)
+        search = parse_search(request.GET)
+        rows, more = list_issues(self.store, search, now)
+        response = self._page(
+            request,
+            "issues.html",
+            etag=etag,
+            search=search,
+            rows=rows,
+            more=more,
+            events=events,
+            size=size,
+            dsn=self._dsn(request),
+            levels=LEVELS,
+            kinds=KINDS,
+            releases=choices(self.store, "release"),
+            environments=choices(self.store, "environment"),
+        )
+        response.etag = etag
+        return response
+
+    def issue(self, request: Request, issue: str) -> Response:
+        """An issue is shown by its newest event; ``?all`` lists its events."""
+        if "all" in request.GET:
+            return self._events(request, int(issue))
+        newest = newest_of(self.store, int(issue))
+        if newest is None:
+            raise HTTPNotFound("no such issue: it was deleted, or its events were too old to keep")
+        return Response(status=303, location=f"/event/{newest}")
+
+    def _events(self, request: Request, number: int) -> Response:
+        issue = get_issue(self.store, number, time.time())
+        if issue is None:
+            raise HTTPNotFound("no such issue: it was deleted, or its events were too old to keep")
+        start = whole(request.GET.get("before")) or 0
+        rows = list_events(self.store, issue=number, before=start, limit=101)
+        more = rows[99]["id"] if len(rows) > 100 else 0
+        return self._page(request, "events.html", issue=issue, rows=rows[:100], more=more)
+
+    def event(self, request: Request, event_id: str) -> Response:
+        """One event, in full."""
+        row = get_event(self.store, event_id)
+        body = get_body(self.store, row["id"]) if row else None
+        if row is None or body is None:
+            raise HTTPNotFound("no such event: it was deleted, or it was too old to keep")
+        return self._page(
+            request,
+            "event.html",
+            row=row,
+            event=read_event(orjson.loads(body)),
+            issue=get_issue(self.store, row["issue"], time.time()),
+            near=neighbours(self.store, row),
+            related=related(self.store, row),
+        )
+
+    def hosts(self, request: Request) -> Response:
+        """The host view: ``?span=`` of time, ``&end=`` Unix time of its right edge."""
+        now = time.time()
+        events, _, changes = totals(self.store)
+        etag = f"{changes}-{int(now / 10)}"
+        if etag in request.if_none_match and request.headers.get("X-Live"):
+            return Response(status=304, etag=etag)
+        span = request.GET.get("span", "1h")
+        span = span if span in hostview.SPANS_S else "1h"
+        end = moment(whole(request.GET.get("end")))
+        later = end is not None and end < now
+        end = end if end is not None and later else now
+        width_s = hostview.SPANS_S[span]
+        rows = host_events(self.store, end - width_s, end)
+        lanes, hidden = hostview.lanes_of(rows, end - width_s, end)
+        response = self._page(
+            request,
+            "hosts.html",
+            etag=etag,
+            span=span,
+            spans=list(hostview.SPANS_S),
+            start=end - width_s,
+            end=end,
+            earlier=f"/hosts?span={span}&end={int(end - width_s / 2)}" if events else "",
+            later=f"/hosts?span={span}&end={int(end + width_s / 2)}" if later else "",
+            lanes=lanes,
+            hidden=hidden,
+            cut=len(rows) == MAX_MARKS,
+            shown=len(rows),
+            ticks=hostview.ticks(end - width_s, end),
+            width=hostview.WIDTH,
+            names_width=hostview.NAMES_WIDTH,
+            lane_height=hostview.LANE_HEIGHT,
+            server_events=[row for row in rows if row["server_event"]][:100],
+        )
+        response.etag = etag
+        return response
+
+    def data(self, request: Request) -> Response:
+        """Export, import, delete all."""
+        events, size, _ = totals(self.store)
+        said = request.GET.get("said", "")
+        return self._page(
+            request, "data.html", events=events, size=size, keep=self.store.keep, path=self.store.path, said=said[:200]
+        )
+
+    def import_envelopes(self, request: Request) -> Response:
+        upload = request.POST.get("file")
+        if upload is None or not hasattr(upload, "file"):
+            raise HTTPBadRequest("choose a file first")
+        try:
+            taken, refused = import_file(self.intake, upload.file)
+        except ArchiveError as error:
+            raise HTTPBadRequest(str(error)) from None
+        gone = self.store.trim()
+        said = f"{taken:,} events imported" + (f", {refused:,} refused" if refused else "")
+        said += f", {gone:,} of the oldest deleted: --keep" if gone else ""
+        return Response(status=303, location=f"/data?{urlencode({'said': said})}")
+
+    def delete_event(self, request: Request, event_id: str) -> Response:
+        row = get_event(self.store, event_id)
+        self.store.delete_event(event_id)
+        left = newest_of(self.store, row["issue"]) if row else None
+        return Response(status=303, location=f"/event/{left}" if left else "/")
+
+    def delete_issue(self, request: Request, issue: str) -> Response:
+        self.store.delete_issue(int(issue))
+        return Response(status=303, location="/")
+
+    def delete_all(self, request: Request) -> Response:
+        if request.POST.get("sure") != "yes":
+            raise HTTPBadRequest("tick the box to confirm")
+        self.store.delete_all()
+        return Response(status=303, location="/data?said=everything+deleted")
+
+    def login(self, request: Request) -> Response:
+        return self._page(request, "login.html", wrong=False)
+
+    def log_in(self, request: Request) -> Response:
+        response = Response(status=303, location="/")
+        if self.guard.log_in(str(request.POST.get("token", ""))[:1_000], response):
+            return response
+        return self._page(request, "login.html", status=403, wrong=True)

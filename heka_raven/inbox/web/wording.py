@@ -1,0 +1,127 @@
+"""How the pages say times, sizes and source lines. Pure filters for the templates."""
+
+from datetime import datetime, timezone
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from heka_raven.inbox.event.model import Error, Frame, Pairs
+
+FILTERED = "[Filtered]"
+AROUND = 4  # related events shown to each side of the one that is looked at
+_UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+
+
+def ago(moment: float, now: float) -> str:
+    """``3 min ago``."""
+    passed = now - moment
+    if passed < 0:
+        return "now"
+    for size, unit in _UNITS:
+        if passed >= size:
+            return f"{int(passed // size)} {unit} ago"
+    return f"{int(passed)} s ago" if passed >= 1 else "now"
+
+
+def iso(moment: float | None) -> str:
+    """``2026-01-31 12:00:00.000 UTC``; empty for no time."""
+    if moment is None:
+        return ""
+    try:
+        found = datetime.fromtimestamp(moment, timezone.utc)
+    except (OverflowError, OSError, ValueError):
+        return ""
+    return f"{found:%Y-%m-%d %H:%M:%S}.{found.microsecond // 1000:03d} UTC"
+
+
+def machine(moment: float) -> str:
+    """The value of a ``<time datetime>``."""
+    try:
+        return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, OSError, ValueError):
+        return ""
+
+
+def count(value: int) -> str:
+    """``1,234`` and from a million on ``1.2M``."""
+    return f"{value / 1e6:.1f}M" if value >= 1_000_000 else f"{value:,}"
+
+
+def size(value: int) -> str:
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= step:
+            return f"{value / step:.1f} {unit}"
+    return f"{value} B"
+
+
+def figures(rows: Pairs) -> Pairs:
+    """The server's numbers, with those in bytes and milliseconds also in units that one can read."""
+    out = []
+    for name, value in rows:
+        if value.isascii() and value.isdigit() and len(value) <= 15:
+            if name.endswith("_bytes") and int(value) >= 1_000:
+                value = f"{value} ({size(int(value))})"
+            elif name.endswith("_ms") and int(value) >= 1_000:
+                value = f"{value} ({int(value) / 1_000:,.1f} s)"
+        out.append((name, value))
+    return out
+
+
+def marked(text: str) -> Markup:
+    """Escaped text in which what the scrubber took out stands out."""
+    parts = text.split(FILTERED)
+    return Markup('<span class="filtered">[Filtered]</span>').join(escape(part) for part in parts)
+
+
+def underlined(frame: Frame) -> Markup:
+    """The failing line, with the failing columns underlined."""
+    line = frame.context_line
+    if frame.carets is None:
+        return escape(line)
+    start, end = frame.carets
+    if line[start:end].strip() == line.strip():  # the whole line: an underline says nothing
+        return escape(line)
+    return Markup("{}<mark>{}</mark>{}").format(line[:start], line[start:end], line[end:])
+
+
+def tree(errors: list[Error]) -> list[Error]:
+    """The newest exceptions, each with what caused it below.
+
+    ``exception_id`` and ``parent_id`` make the tree; without them each exception was caused by the one before it.
+    """
+    for error in errors:
+        error.children = []
+    by_id = {error.exception_id: error for error in errors if error.exception_id is not None}
+    if len(by_id) == len(errors) and errors:
+        roots = []
+        for error in reversed(errors):
+            parent = by_id.get(error.parent_id) if error.parent_id is not None else None
+            # A parent has the smaller number, so no circle can be made.
+            if parent is None or (parent.exception_id or 0) >= (error.exception_id or 0):
+                roots.append(error)
+            else:
+                parent.children.append(error)
+        return roots
+    newest = None
+    for error in errors:
+        if newest is not None:
+            error.children = [newest]
+        newest = error
+    return [newest] if newest else []
+
+
+def around(rows: list[Any], row_id: int) -> list[Any]:
+    """The rows next to one of them, four to each side: a trace of a hundred events must not hide the stack below it."""
+    at = next((place for place, row in enumerate(rows) if row["id"] == row_id), 0)
+    return rows[max(0, at - AROUND) : at + AROUND + 1]
+
+
+def runs(frames: list[Frame]) -> list[tuple[bool, list[Frame]]]:
+    """The frames, newest first, in runs of (is of the app, frames)."""
+    out: list[tuple[bool, list[Frame]]] = []
+    for frame in reversed(frames):
+        if out and out[-1][0] == frame.in_app:
+            out[-1][1].append(frame)
+        else:
+            out.append((frame.in_app, [frame]))
+    return out

@@ -1,0 +1,1 @@
+"""One report's way: from an exception or a message to the stream that takes the event."""

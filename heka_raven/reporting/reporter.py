@@ -1,0 +1,396 @@
+"""The way of one event: captured, scrubbed, encoded, handed over.
+
+The edge of the pure modules around it: the only one of them that tells the time, makes ids and throws dice.
+"""
+
+# Rule 1: nothing raises out of report(): the app's own exception is what the app must see.
+# Rule 2: an event that was begun ends in exactly one place of the stream's ledger.
+# Rule 3: scrubbing fails closed: what could not be scrubbed goes out as the skeleton.
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import random
+import socket
+import sys
+import threading
+import time
+import types
+from typing import Any
+
+import orjson
+
+from heka.limited_log import SparseLog
+from heka_raven import __version__
+from heka_raven.capture.classes import bare_name, is_one_of, module_name, mro_of, plain_dict, type_name
+from heka_raven.capture.exceptions import Capturer, exception_tree, traceback_of
+from heka_raven.capture.messages import plain_text
+from heka_raven.capture.values import Walker
+from heka_raven.events.encode import encode_json
+from heka_raven.events.event import build_event, level_name, logentry_of, skeleton, timestamp_text
+from heka_raven.reporting.dedupe import mark_reported, reported_as
+from heka_raven.reporting.handover import Count, ExcInfo, Report, hand_over, send_payload
+from heka_raven.reporting.options import PluginOptions
+from heka_raven.reporting.source import SourceReader, installed_modules, make_in_app, make_is_library
+from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
+from heka_raven.scrub.scrubber import Scrubber
+
+NOT_SENT = "-"  # before the id of an event that was dropped, on the exception it was of
+LOCK_WAIT_S = 0.05
+LOCALS_BUDGET_S = 0.015
+REST_BUDGET_S = 0.005  # for what else an event shows of values: request, extra, user, breadcrumbs
+
+
+def resolve_exc_info(value: Any) -> ExcInfo | None:
+    """What *value* means: True: the exception in flight; an exception; a tuple as of ``sys.exc_info``; else nothing."""
+    if value is True:
+        value = sys.exc_info()
+    if is_one_of(value, tuple, list) and len(value) == 3:
+        exc, traceback = value[1], value[2]
+    else:
+        exc, traceback = value, None
+    if exc is None or not issubclass(type(exc), BaseException):
+        return None
+    if type(traceback) is not types.TracebackType:
+        traceback = traceback_of(exc)
+    return type(exc), exc, traceback
+
+
+class Reporter:
+    """Everything that reports of one client share."""
+
+    def __init__(self, options: PluginOptions) -> None:
+        self.options = options
+        self.scrubber = Scrubber(options.scrub_keys, options.scrub_allow)
+        self.is_library = make_is_library()
+        self.capturer = Capturer(SourceReader(), make_in_app(self.is_library), self.scrubber.clean_source)
+        self.static: dict[str, Any] = {
+            "platform": "python",
+            "server_name": options.server_name or socket.gethostname(),
+            "sdk": {"name": "heka-raven", "version": __version__},
+            "contexts": {
+                "runtime": {"name": platform.python_implementation(), "version": platform.python_version()},
+            },
+            "modules": {**installed_modules(), "heka-raven": __version__},
+        }
+        for name in ("release", "environment"):
+            if getattr(options, name):
+                self.static[name] = getattr(options, name)
+        if options.tags:
+            self.static["tags"] = options.tags
+        self.troubles = SparseLog()
+        self._told_no_dsn = False
+        self._busy = threading.local()
+        self._throttle_lock = threading.Lock()
+
+    # -- the front door ------------------------------------------------------------------------------------------
+
+    def report(self, client: Any, report: Report) -> str | None:
+        """Report; never raises.
+
+        Returns:
+            The event id, or ``None`` when nothing was sent.
+        """
+        if getattr(self._busy, "inside", False):
+            return None  # something that runs inside a report (a before_send) fails or logs: no report about reports
+        self._busy.inside = True
+        count = _counter(client)
+        try:
+            if self.options.dsn is None:
+                self._tell_no_dsn()
+                return None
+            count("captured")
+            return self._report(client, report, count)
+        except Exception as error:
+            self._count_lost(count, error)
+            return None
+        except BaseException:
+            count("discarded.internal_sdk_error")  # a signal's handler ends the program, or a timer the request
+            raise
+        finally:
+            self._busy.inside = False
+
+    def send_payload(self, client: Any, payload: str | bytes, report: Report) -> str | None:
+        """Send *payload* as it is: somebody else made the event."""
+        count = _counter(client)
+        try:
+            if self.options.dsn is None:
+                self._tell_no_dsn()
+                return None
+            count("captured")
+            return send_payload(self, client, payload, report, count)
+        except Exception as error:
+            self._count_lost(count, error)
+            return None
+
+    def _count_lost(self, count: Count, error: Exception) -> None:
+        count("discarded.internal_sdk_error")
+        # In too deep a recursion there is no room to log; a layer further up reports the error.
+        if not isinstance(error, RecursionError):
+            text = "an event was lost: %s in the reporter"
+            self.troubles.tell("lost", logging.WARNING, text, type(error).__name__, exc_info=True)
+
+    def tell_bare(self, why: str, error: BaseException, *, exc_info: bool = False) -> None:
+        """Log that an event goes out without values, and what went wrong."""
+        text = "an event goes out without values: %s (%s)"
+        self.troubles.tell(why, logging.WARNING, text, why, type(error).__name__, exc_info=exc_info)
+
+    def _tell_no_dsn(self) -> None:
+        if not self._told_no_dsn:
+            self._told_no_dsn = True
+            self.troubles.tell("dsn", logging.WARNING, "the raven plugin has no dsn: nothing is reported")
+
+    # -- one event -----------------------------------------------------------------------------------------------
+
+    def _report(self, client: Any, report: Report, count: Count) -> str | None:
+        options = self.options
+        environ = current_environ()
+        event_id = os.urandom(16).hex()
+        exc_info = report.exc_info
+        if exc_info is not None:
+            known = reported_as(exc_info[1], exc_info[2], environ)
+            if known is not None or self._ignored(exc_info[0]):
+                count("discarded.event_processor")
+                if known is not None and environ is not None and not known.startswith(NOT_SENT):
+                    environ[EVENT_ID_KEY] = known  # whatever was reported meanwhile: this is the error on its way
+                return None
+        rate = options.sample_rate if report.sample_rate is None else report.sample_rate
+        if rate < 1 and random.random() >= rate:  # noqa: S311 - a sample, not a secret
+            count("discarded.sample_rate")
+            self._mark(exc_info, NOT_SENT + event_id, environ)
+            return None
+        held_back = 0
+        if options.max_per_fingerprint is not None:
+            allowed, held_back = self._admit(report)
+            if not allowed:
+                count("discarded.throttled")
+                self._mark(exc_info, NOT_SENT + event_id, environ)
+                return None
+        facts = describe_current()
+        event, final = self._build(client, report, event_id, environ, facts, held_back)
+        if final is None:
+            event, final = self._finish(event, report)
+        if final is None:
+            count("discarded.before_send")
+            self._mark(exc_info, NOT_SENT + event_id, environ)
+            return None
+        if final == "skeleton":
+            count("scrub_failed")
+        if not hand_over(self, client, report, event, facts, count):
+            return None
+        self._mark(exc_info, event_id, environ)
+        if environ is not None:
+            environ[EVENT_ID_KEY] = event_id
+        if exc_info is not None and "uwsgi" in sys.modules:
+            _tell_uwsgi(event_id, exc_info[1], environ)
+        return event_id
+
+    def _mark(self, exc_info: ExcInfo | None, event_id: str, environ: dict[str, Any] | None) -> None:
+        if exc_info is not None:
+            mark_reported(exc_info[1], exc_info[2], event_id, environ)
+
+    def _ignored(self, cls: type) -> bool:
+        if not self.options.ignore:
+            return False
+        names = set()
+        for base in mro_of(cls):
+            names |= {bare_name(base), type_name(base), f"{module_name(base)}.{bare_name(base)}"}
+        return any(
+            name in names or (name.endswith("*") and any(n.startswith(name[:-1]) for n in names))
+            for name in self.options.ignore
+        )
+
+    def _admit(self, report: Report) -> tuple[bool, int]:
+        """Ask the throttle; the fingerprint is class, place and line of the error."""
+        throttle = self.options.max_per_fingerprint
+        assert throttle is not None  # noqa: S101 - for mypy
+        key: tuple[Any, ...] = (report.logger, report.msg, report.logentry and report.logentry[0])
+        if report.exc_info is not None:
+            traceback = report.exc_info[2]
+            while traceback is not None and traceback.tb_next is not None:
+                traceback = traceback.tb_next
+            code = traceback.tb_frame.f_code if traceback is not None else None
+            key = (
+                type_name(report.exc_info[0]),
+                code and code.co_filename,
+                code and code.co_name,
+                traceback and traceback.tb_lineno,
+            )
+        # A fork while another thread holds the lock must not stop the child's requests: wait, but not for ever.
+        locked = self._throttle_lock.acquire(timeout=LOCK_WAIT_S)
+        try:
+            admission = throttle.admit(key, time.monotonic())
+        finally:
+            if locked:
+                self._throttle_lock.release()
+        return admission.allowed, admission.held_back
+
+    def _build(
+        self,
+        client: Any,
+        report: Report,
+        event_id: str,
+        environ: dict[str, Any] | None,
+        facts: RequestFacts | None,
+        held_back: int,
+    ) -> tuple[dict[str, Any], str | None]:
+        """The unscrubbed event; or a skeleton, and the word for it, when it could not be captured."""
+        options = self.options
+        severity = options.severity if report.severity is None else report.severity
+        now = time.time() if report.timestamp is None else report.timestamp
+        try:
+            # Local variables have a budget of their own: the request is shown however many there are.
+            legacy, call_repr = options.protocol == 3, options.locals == "repr"
+            walker, rest = (
+                Walker(
+                    time.perf_counter if call_repr else time.thread_time,
+                    self.scrubber,
+                    legacy=legacy,
+                    call_repr=call_repr,
+                    is_library=self.is_library,
+                    show_locals=options.locals != "off",
+                    budget_s=budget_s,
+                )
+                for budget_s in (LOCALS_BUDGET_S, LOCALS_BUDGET_S + REST_BUDGET_S)
+            )
+            exceptions = None
+            if report.exc_info is not None:
+                mechanism = _mechanism(report.mechanism)
+                exceptions = self.capturer.exceptions(report.exc_info[1], report.exc_info[2], walker, mechanism)
+            if request := plain_dict(report.request):
+                facts = facts or RequestFacts()
+                facts.request = request
+            crumbs = report.breadcrumbs or (breadcrumbs(environ) if environ is not None else None)
+            extra = dict(report.fields) if options.protocol == 7 else {}
+            extra.update(plain_dict(report.extra))
+            if report.msg or options.protocol == 3:
+                extra["msg"] = report.msg
+            if held_back:
+                extra["held_back"] = held_back
+            event = build_event(
+                event_id=event_id,
+                now=now,
+                level=level_name(report.level, severity),
+                logger=report.logger or options.logger or getattr(client, "logger", "") or "",
+                static=self.static,
+                walker=rest,
+                exceptions=exceptions,
+                logentry=logentry_of(*report.logentry, rest) if report.logentry is not None else None,
+                facts=facts,
+                tags=report.tags,
+                extra=extra,
+                user=report.user,
+                fingerprint=report.fingerprint,
+                contexts=report.contexts,
+                breadcrumbs=crumbs,
+                culprit=report.culprit,
+                transaction=report.transaction,
+            )
+            if "uwsgi" in sys.modules:
+                _add_worker(event["contexts"])
+            if report.stack is not None:
+                event["stacktrace"] = {"frames": self.capturer.stack(report.stack, walker)}
+            return event, None
+        except RecursionError:
+            raise
+        except Exception as error:
+            self.tell_bare("capture failed", error, exc_info=True)
+            bare: dict[str, Any] = {"event_id": event_id, "timestamp": timestamp_text(now)}
+            bare.update(self.static, level=level_name(None, severity))
+            if report.exc_info is not None:
+                bare["exception"] = {"values": _bare_exceptions(report.exc_info)}
+            return skeleton(bare, "capture failed"), "skeleton"
+
+    def _finish(self, event: dict[str, Any], report: Report) -> tuple[dict[str, Any], str | None]:
+        """Scrub, then ask before_send. The word is ``whole``, ``skeleton``, or ``None``: dropped by before_send."""
+        try:
+            self.scrubber.scrub_event(event)
+        except Exception as error:
+            self.tell_bare("scrubbing failed", error)
+            return skeleton(event, "scrubbing failed"), "skeleton"
+        if self.options.before_send is None:
+            return event, "whole"
+        bones = skeleton(event, "before_send failed")
+        try:
+            # A copy: source lines, modules and the runtime are shared with the events to come, values between frames.
+            own = orjson.loads(encode_json(event))
+            changed = self.options.before_send(own, {"exc_info": report.exc_info, **report.hint})
+            if changed is None:
+                return event, None
+            if not isinstance(changed, dict):
+                raise TypeError(f"before_send returned a {type(changed).__name__}")
+            encode_json(changed)
+        except BaseException as error:
+            # Whatever a privacy filter does, the event must not leave without it.
+            self.tell_bare("before_send failed", error)
+            return bones, "skeleton"
+        changed["event_id"] = bones["event_id"]
+        return changed, "whole"
+
+    def scrubbed(self, event: dict[str, Any]) -> dict[str, Any]:
+        """A finished event of somebody else's making, scrubbed; its skeleton if that fails."""
+        try:
+            self.scrubber.scrub_event(event)
+            rest = {name: value for name, value in event.items() if name.startswith("sentry.interfaces.")}
+            self.scrubber.scrub_tree(rest)
+            event.update(rest)
+            return event
+        except Exception:
+            return skeleton(event, "scrubbing failed")
+
+
+def _mechanism(given: Any) -> dict[str, Any]:
+    """How the exception came to be reported, in Sentry's form."""
+    mechanism: dict[str, Any] = {"type": "generic", "handled": True}
+    for name, kind in (("type", str), ("handled", bool), ("description", str)):
+        value = plain_dict(given).get(name)
+        if type(value) is kind:
+            mechanism[name] = value
+    return mechanism
+
+
+def _counter(client: Any) -> Count:
+    ledger = getattr(getattr(client, "stream", None), "ledger", None)
+    add: Count = ledger.add if ledger is not None else _count_nowhere
+    return add
+
+
+def _count_nowhere(name: str) -> None:
+    """A stream to a router keeps no ledger: the client counts what it loses."""
+
+
+def _bare_exceptions(exc_info: ExcInfo) -> list[dict[str, Any]]:
+    """Types and places only, for the skeleton of an event that could not be captured."""
+    values = []
+    for link in exception_tree(exc_info[1], exc_info[2])[:5]:
+        frames: list[dict[str, Any]] = []
+        traceback = link.traceback
+        while traceback is not None and len(frames) < 250:
+            code = traceback.tb_frame.f_code
+            frames.append({"filename": code.co_filename, "function": code.co_name, "lineno": traceback.tb_lineno or 0})
+            traceback = traceback.tb_next
+        values.append({"type": bare_name(type(link.exc)), "module": "", "stacktrace": {"frames": frames}})
+    values.reverse()
+    return values
+
+
+def _add_worker(contexts: dict[str, Any]) -> None:
+    """Which worker of uWSGI this is, so that its errors stand beside what the server says of it."""
+    from heka_raven import uwsgi_bridge
+
+    number = uwsgi_bridge.worker_number()
+    if number:
+        contexts.setdefault("uwsgi", {"worker": number})
+
+
+def _tell_uwsgi(event_id: str, exc: BaseException, environ: dict[str, Any] | None) -> None:
+    """Let the plugin drop the same exception when uWSGI's own exception handler brings it."""
+    try:
+        from heka_raven import uwsgi_bridge
+
+        # uWSGI hashes str(exc); where that would run the application's code, the class alone must do.
+        uwsgi_bridge.tell_reported(event_id, bare_name(type(exc)), plain_text(exc), environ)
+    except Exception:
+        pass  # then the error is reported twice

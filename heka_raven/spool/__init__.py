@@ -1,0 +1,1 @@
+"""The spool's directory, its files and its counts."""
