@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.rst"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.rst")), ROOT / "uwsgi_plugin" / "README.rst"]
 PAGES = [page for page in PAGES if "_build" not in page.parts]

@@ -12,7 +12,7 @@ from heka_raven.inbox.event.older_protocols import level_name
 from heka_raven.inbox.event.shape import MAX_FRAMES, event_id_of, read_event
 from heka_raven.inbox.event.summary import summarise
 
-LEGACY = json.loads((Path(__file__).parent.parent / "data" / "inbox_raven_v3.json").read_bytes())
+LEGACY = json.loads((Path(__file__).parent.parent.parent / "data" / "inbox_raven_v3.json").read_bytes())
 
 
 def frame(**keys):

@@ -121,7 +121,7 @@ def test_events_come_newest_first_and_since_a_row(fresh):
     assert ["3" * 32, "2" * 32] == [event["event_id"] for event in newer]
 
 
-GOLDEN = Path(__file__).parent.parent / "data" / "inbox_raven_v3.json"
+GOLDEN = Path(__file__).parent.parent.parent / "data" / "inbox_raven_v3.json"
 
 
 @pytest.mark.parametrize("version", ["2.0", "3", "4", "5", "6"])

@@ -417,7 +417,7 @@ def test_a_singleton_raised_again_at_the_bottom_of_the_stack(tmp_path):
         "    except ValueError:\n        client.raven()\n"
         "print(len(events_support.sent_messages(client)))\n"
     )
-    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+    paths = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3])]
     ran = subprocess.run(
         [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, capture_output=True
     )

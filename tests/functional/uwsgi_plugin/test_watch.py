@@ -39,7 +39,7 @@ from heka_raven.inbox.event.shape import read_event
 from heka_raven.inbox.event.summary import summarise
 
 UWSGI = find_uwsgi()
-SCHEMA = Path(__file__).parent.parent / "data" / "sentry_event.schema.json"
+SCHEMA = Path(__file__).parent.parent.parent / "data" / "sentry_event.schema.json"
 pytestmark = [
     pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
     pytest.mark.timeout(180),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from inbox_browser import ARTIFACTS, chromium
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.full
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import heka_raven
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_c_and_python_carry_the_same_version():

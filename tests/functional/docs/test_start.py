@@ -14,7 +14,7 @@ from examples_support import command, environment, inbox, python, running, wait_
 from ports import free_port
 from uwsgi_support import find_uwsgi, shared_plugin
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "start.rst"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "start.rst"
 
 
 def program():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 UNITS = len(list((ROOT / "tests" / "c").glob("test_*.c")))
 TARGETS = len(list((ROOT / "tests" / "fuzz").glob("fuzz_*.c")))
 NEEDS = pytest.mark.skipif(

@@ -38,7 +38,7 @@ def serving(tmp_path, spool, dsn, *options):
     port = free_port()
     arguments = [uwsgi(), "--http-socket", f"127.0.0.1:{port}", "--master", "--workers", "1", "--die-on-term"]
     arguments += ["--wsgi-file", str(tmp_path / "wsgi_app.py"), "--need-app", *options]
-    arguments += ["--virtualenv", sys.prefix, "--pythonpath", str(Path(__file__).parent.parent.parent)]
+    arguments += ["--virtualenv", sys.prefix, "--pythonpath", str(Path(__file__).parent.parent.parent.parent)]
 
     def ask():
         try:
@@ -169,6 +169,6 @@ def test_a_full_disk_is_drained(tmp_path):
         'exec "$2" -m heka_raven.cli.main send --once --spool "$1/spool"'
     )
     with Server() as server:
-        ran = in_namespace(text, mounted, sys.executable, DRAIN, server.dsn, Path(__file__).parents[1])
+        ran = in_namespace(text, mounted, sys.executable, DRAIN, server.dsn, Path(__file__).parents[2])
         assert (0, f"20 delivered, 0 left in {mounted}/spool\n") == (ran.returncode, ran.stdout), ran.stderr
         assert 20 == len(set(server.event_ids))

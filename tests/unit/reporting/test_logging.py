@@ -61,7 +61,7 @@ def test_error_records_become_events(client, logger):
     event = last_event(client)
     assert {"message": "bad %s: %d", "params": ["thing", 5], "formatted": "bad thing: 5"} == event["logentry"]
     assert ("error", "events.app") == (event["level"], event["logger"])
-    assert "test_events_logging in test_error_records_become_events" == event["culprit"]
+    assert "test_logging in test_error_records_become_events" == event["culprit"]
     assert (1, "[Filtered]") == (event["extra"]["own"], event["extra"]["password"])
     assert ({"t": "1"}, {"id": "3"}) == (event["tags"], event["user"])
 

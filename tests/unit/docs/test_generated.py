@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 COMPLETION = ROOT / "docs" / "command" / "heka-raven.bash"
 MAN_PAGE = ROOT / "docs" / "command" / "heka-raven.1"
 

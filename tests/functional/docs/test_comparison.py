@@ -113,7 +113,7 @@ print(len(taken))
 
 @pytest.mark.full
 def test_a_server_that_is_down(tmp_path):
-    """sentry-sdk gives up what it cannot send at once; that ours waits: test_delivery_faults.py."""
+    """sentry-sdk gives up what it cannot send at once; that ours waits: tests/functional/sender/test_faults.py."""
     pytest.importorskip("sentry_sdk")
     port = free_port()
     done = subprocess.run(
@@ -156,7 +156,7 @@ def get(port, path):
 def test_a_worker_without_threads(receiver, tmp_path):
     """Where uWSGI has Python threads off, sentry-sdk's thread stands still between requests: most events stay behind.
 
-    That ours are delivered there: test_uwsgi_entry_points.py.
+    That ours are delivered there: tests/functional/uwsgi_plugin/test_entry_points.py.
     """
     sdk = pytest.importorskip("sentry_sdk")
     (tmp_path / "app.py").write_text(FAILING)

@@ -29,7 +29,7 @@ from uwsgi_support import Server, find_uwsgi, shared_plugin
 
 from heka_raven.spool.ledger import read_snapshot
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "fleet"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "fleet"
 UWSGI = find_uwsgi()
 RULE = "http://*@sentry.example.com/*"
 pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(600)]

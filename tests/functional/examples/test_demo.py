@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 DEMO = [sys.executable, "-u", str(ROOT / "examples" / "demo" / "demo.py")]
 
 
