@@ -26,20 +26,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from fleet_support import (
-    COMMAND,
-    encode,
-    rss_bytes,
-    spool_names,
-    start_relay,
-    stop,
-    wait_for,
-)
-from rabbit_support import HOMES, running_cluster
-
 from heka_raven.formats.envelope import encode_spool_envelope
 from heka_raven.spool.ledger import read_snapshot
 from heka_raven.spool.spool import Spool
+from support.fleet import COMMAND, encode, rss_bytes, spool_names, start_relay, stop
+from support.rabbit import HOMES, running_cluster
+from support.waiting import wait_for
 
 DSN = "http://key@sentry.example.com/1"
 RULE = ("--dsn", "http://*@sentry.example.com/*", "--max-count", "1000000", "--max-bytes", "4G")
@@ -102,7 +94,7 @@ def bench_relay(directory, events, place):
             client = multiprocessing.get_context("fork").Process(target=send_all, args=(relay.port("tcp"), data))
             began = time.perf_counter()
             client.start()
-            wait_for(lambda: captured(relay.spool) >= events, 120)
+            wait_for(lambda: captured(relay.spool) >= events, "the relay to capture", 120)
             wall_s = time.perf_counter() - began
             client.join()
             used = cpu_s(relay.process.pid) - before
@@ -138,7 +130,7 @@ def bench_broker(directory, events, waiting):
         command = [*COMMAND, "send", "--spool", waiting, "--to", node.url]
         publisher = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            wait_for(lambda: read_snapshot(waiting)["delivered"] > 0, 60)
+            wait_for(lambda: read_snapshot(waiting)["delivered"] > 0, "the first delivery")
             before, began, first = cpu_s(publisher.pid), time.perf_counter(), read_snapshot(waiting)["delivered"]
             peak = 0
             while (done := read_snapshot(waiting)["delivered"] - first) < events:
@@ -147,7 +139,7 @@ def bench_broker(directory, events, waiting):
             wall_s = time.perf_counter() - began
             used = cpu_s(publisher.pid) - before
             row("AMQP out, confirmed", done, wall_s, used, f"RSS {peak / 2**20:.0f} MB with {WAITING:,} waiting")
-            wait_for(lambda: read_snapshot(waiting)["delivered"] >= 4 * events + 2000, 300)
+            wait_for(lambda: read_snapshot(waiting)["delivered"] >= 4 * events + 2000, "every delivery", 300)
         finally:
             stop(publisher)
         bench_sharing(directory, node, events)
@@ -200,10 +192,10 @@ def bench_consumers(directory, node, events, count, share):
     pids = [relay.process.pid for relay in relays]
     try:
         with held_back(pids, share):
-            wait_for(lambda: sum(map(captured, paths)) > 100, 60)
+            wait_for(lambda: sum(map(captured, paths)) > 100)
             first, began = sum(map(captured, paths)), time.perf_counter()
             before = sum(map(cpu_s, pids))
-            wait_for(lambda: sum(map(captured, paths)) - first >= events - 200, 120)
+            wait_for(lambda: sum(map(captured, paths)) - first >= events - 200, limit_s=120)
             wall_s = time.perf_counter() - began
             done = sum(map(captured, paths)) - first
             used = sum(map(cpu_s, pids)) - before

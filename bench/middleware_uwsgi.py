@@ -7,7 +7,6 @@ second: at least 98 % of the bare application's.
 """
 
 import contextlib
-import shutil
 import socket
 import statistics
 import subprocess
@@ -18,6 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support.ports import free_port  # noqa: E402
+from support.uwsgi import find_uwsgi  # noqa: E402
+
 SERVERS = 3  # of each kind
 ROUNDS = 30  # of each server
 REQUESTS = 250  # per worker and round
@@ -47,11 +51,6 @@ if {watched}:
         application, dsn="http://key@127.0.0.1:9/1", stream_path={spool!r}, stream_sender="off"
     )
 """
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 class Server:
@@ -104,8 +103,7 @@ class Server:
 
 
 def main():
-    beside = Path(sys.executable).parent / "uwsgi"
-    uwsgi = str(beside) if beside.exists() else shutil.which("uwsgi")
+    uwsgi = find_uwsgi()
     if uwsgi is None:
         print("no uWSGI here", file=sys.stderr)
         return 1

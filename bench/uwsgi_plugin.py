@@ -26,7 +26,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from sender import SLOW
-from uwsgi_support import APP, ROOT, Receiver, Server, build_plugin, find_uwsgi, free_port, ledger, wait_for
+
+from support.paths import ROOT
+from support.ports import free_port
+from support.receiver import Receiver
+from support.uwsgi import APP, Server, build_plugin, find_uwsgi, ledger
+from support.waiting import wait_for
 
 ROUTE = "route-if = equal:${REQUEST_METHOD};PUT sentry:message=PUT ${REQUEST_URI}"
 DIRECT = "processes = 1\nalarm = direct sentry:\nalarm-freq = 0\ndisable-logging = true"

@@ -1,7 +1,9 @@
 """Fixtures of the tests that start real processes: the directory of their spool, a real uWSGI with the plugin."""
 
 import pytest
-from uwsgi_support import Receiver, Server, find_uwsgi, shared_plugin
+
+from support.receiver import Receiver
+from support.uwsgi import Server, find_uwsgi, shared_plugin
 
 UWSGI = find_uwsgi()
 

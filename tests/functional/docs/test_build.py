@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from inbox_browser import ARTIFACTS, chromium
+
+from support.browser import ARTIFACTS, chromium
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.full

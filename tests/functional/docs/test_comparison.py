@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from examples_support import ROOT, environment, python, running, wait_until
-from ports import free_port
-from uwsgi_support import Receiver
+
+from support.examples import environment, python, running
+from support.paths import ROOT
+from support.ports import free_port
+from support.receiver import Receiver
+from support.waiting import wait_for
 
 PROGRAM = """
 import os, sys
@@ -165,7 +168,7 @@ def test_a_worker_without_threads(receiver, tmp_path):
     command = [DEBIAN, "--plugin", "python3", "--http-socket", f"127.0.0.1:{port}", "--wsgi-file", "app.py"]
     receiver.delay_s = 0.3
     with running([*command, "--master", "--need-app"], tmp_path, env) as process:
-        wait_until(lambda: get(port, "/") == 200, process.log, process)
+        wait_for(lambda: get(port, "/") == 200, process.log, process=process)
         for _ in range(20):
             get(port, "/fail")
         before = len(receiver.requests)

@@ -10,9 +10,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from examples_support import command, environment, inbox, python, running, wait_until
-from ports import free_port
-from uwsgi_support import find_uwsgi, shared_plugin
+
+from support.examples import command, environment, inbox, python, running
+from support.ports import free_port
+from support.uwsgi import find_uwsgi, shared_plugin
+from support.waiting import wait_for
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "start.rst"
 
@@ -43,7 +45,7 @@ def test_by_hand(tmp_path):
         (tmp_path / "hello.py").write_text(program().replace("127.0.0.1:9000", f"127.0.0.1:{box.port}"))
         serve = python("-m", "waitress", f"--listen=127.0.0.1:{port}", "hello:application")
         with running(serve, tmp_path, env) as process:
-            wait_until(lambda: get(port, "/") == 200, process.log, process)
+            wait_for(lambda: get(port, "/") == 200, process.log, process=process)
             assert 500 == get(port, "/fail")
             event = box.one()
             error = event["exception"]["values"][-1]
@@ -52,7 +54,7 @@ def test_by_hand(tmp_path):
             assert {"items": 0, "total": 12, "token": "[Filtered]"} == error["stacktrace"]["frames"][-1]["vars"][
                 "basket"
             ]
-            wait_until(lambda: status(env)["delivered"] == 1, lambda: str(status(env)))
+            wait_for(lambda: status(env)["delivered"] == 1, lambda: str(status(env)))
             with urllib.request.urlopen(f"{box.url}/api/events") as reply:
                 assert 1 == len(json.load(reply))
     assert {"captured": 1, "delivered": 1, "pending": 0} == {
@@ -72,7 +74,7 @@ def test_the_inbox_is_away(tmp_path):
     closed = free_port()
     (tmp_path / "hello.py").write_text(program().replace("127.0.0.1:9000", f"127.0.0.1:{closed}"))
     with running(python("-m", "waitress", f"--listen=127.0.0.1:{port}", "hello:application"), tmp_path, env) as process:
-        wait_until(lambda: get(port, "/") == 200, process.log, process)
+        wait_for(lambda: get(port, "/") == 200, process.log, process=process)
         assert 500 == get(port, "/fail")
         assert 1 == status(env)["pending"]
     with inbox(tmp_path, "--listen", f"127.0.0.1:{closed}") as box:
@@ -96,9 +98,9 @@ def test_under_uwsgi(tmp_path):
         (tmp_path / "hello.py").write_text(program().replace("127.0.0.1:9000", f"127.0.0.1:{box.port}"))
         shutil.copy(shared_plugin(UWSGI), tmp_path)
         with running([UWSGI, "--ini", "hello.ini"], tmp_path, env) as process:
-            wait_until(lambda: get(port, "/") == 200, process.log, process)
+            wait_for(lambda: get(port, "/") == 200, process.log, process=process)
             get(port, "/fail")
             assert "ZeroDivisionError" == box.one()["exception"]["values"][-1]["type"]
-            wait_until(lambda: status(env)["delivered"] == 1, lambda: str(status(env)))
+            wait_for(lambda: status(env)["delivered"] == 1, lambda: str(status(env)))
             assert 200 == get(port, "/")
         assert 1 == len(box.events())

@@ -6,34 +6,29 @@ import re
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 import venv
 from pathlib import Path
 
 import pytest
-from events_support import raised, spool_client
-from ports import free_port
 
 from heka_raven import scope
 from heka_raven.raven_plugin import RavenClient
+from support.events import raised, spool_client
+from support.ports import free_port
+from support.waiting import wait_for
 
 BUGSINK = "bugsink==2.6.1"
-LIMIT_S = 30
 
 
-def wait_for_http(url, process):
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError(f"{url} did not answer within {LIMIT_S} s")
+def answers(url):
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        return False
+    return True
 
 
 def stop(process):
@@ -170,7 +165,7 @@ def test_kent_has_every_kind(tmp_path):
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_for_http(f"{url}/api/eventlist/", process)
+        wait_for(lambda: answers(f"{url}/api/eventlist/"), "kent", process=process)
         ids = report_every_kind(tmp_path / "spool", f"http://public@127.0.0.1:{port}/1")
         deliver(tmp_path / "spool")
         with urllib.request.urlopen(f"{url}/api/eventlist/", timeout=10) as reply:
@@ -235,7 +230,7 @@ def bugsink(bugsink_bin, tmp_path):
             stderr=log,
         )
     try:
-        wait_for_http(f"http://127.0.0.1:{port}/", process)
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), "Bugsink", process=process)
         yield dsn, home
     finally:
         stop(process)
@@ -248,13 +243,14 @@ def test_bugsink_has_every_kind(bugsink, tmp_path):
     dsn, home = bugsink
     ids = report_every_kind(tmp_path / "spool", dsn)
     deliver(tmp_path / "spool")
-    deadline = time.monotonic() + LIMIT_S
-    events = {}
-    while len(events) < len(ids) and time.monotonic() < deadline:
-        time.sleep(0.1)
+
+    def stored():
         with sqlite3.connect(home / "db.sqlite3") as database:
             rows = database.execute("select data from events_event").fetchall()
         database.close()
-        events = {event["event_id"]: event for event in (json.loads(row[0]) for row in rows)}
-    assert len(ids) == len(events), (home / "log").read_text()[-3000:]
+        return len(rows) >= len(ids) and [json.loads(row[0]) for row in rows]
+
+    found = wait_for(stored, lambda: (home / "log").read_text()[-3000:])
+    events = {event["event_id"]: event for event in found}
+    assert len(ids) == len(events)
     check(ids, events)

@@ -11,9 +11,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from examples_support import EXAMPLES, command, copy_out, environment, inbox, python, running, wait_until
-from ports import free_port
-from uwsgi_support import find_uwsgi
+
+from support.examples import command, copy_out, environment, inbox, python, running
+from support.paths import EXAMPLES
+from support.ports import free_port
+from support.uwsgi import find_uwsgi
+from support.waiting import wait_for
 
 full = pytest.mark.full
 BIN = Path(sys.executable).parent
@@ -93,7 +96,7 @@ def test_as_its_comment_says(name, beside, module, kind, transaction, tmp_path):
         env = environment(tmp_path / "spool")
         start = [word.replace("8080", str(port)) for word in start_of(name)]
         with running(start, folder, env) as process:
-            wait_until(lambda: get(port, "/")[0] == 200, process.log, process)
+            wait_for(lambda: get(port, "/")[0] == 200, process.log, process=process)
             (path, body), *more = tries_of(name)
             status, headers = get(port, path, body)
             assert 500 == status
@@ -126,9 +129,9 @@ def test_uwsgi_without_the_plugin(tmp_path):
         env = environment(tmp_path / "spool", PYTHONWARNINGS="default")
         [(path, _)] = tries_of("wsgi_uwsgi.ini")
         with running([find_uwsgi(), *start_of("wsgi_uwsgi.ini")[1:]], folder, env) as process:
-            wait_until(lambda: get(port, "/")[0] == 200, process.log, process)
+            wait_for(lambda: get(port, "/")[0] == 200, process.log, process=process)
             assert 0 == get(port, path)[0]
-            wait_until(lambda: "heka-raven send" in process.log(), process.log)
+            wait_for(lambda: "heka-raven send" in process.log(), process.log)
             assert [] == box.events()
             status = subprocess.run(command("status"), env=env, capture_output=True, text=True, timeout=60)
             assert re.search(r"pending\W+1\b", status.stdout), status.stdout

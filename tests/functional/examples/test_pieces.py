@@ -8,9 +8,12 @@ import socket
 import subprocess
 
 import pytest
-from examples_support import EXAMPLES, command, copy_out, environment, inbox, python, running, wait_until
-from ports import free_port
-from uwsgi_support import build_plugin, find_uwsgi
+
+from support.examples import command, copy_out, environment, inbox, python, running
+from support.paths import EXAMPLES
+from support.ports import free_port
+from support.uwsgi import build_plugin, find_uwsgi
+from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
 
@@ -36,7 +39,7 @@ def test_logging(tmp_path):
         env = environment(tmp_path / "spool", HEKA_RAVEN_DSN=box.dsn)
         serve = python("-m", "waitress", f"--listen=127.0.0.1:{port}", "logging_app:application")
         with running(serve, tmp_path, env) as process:
-            wait_until(lambda: get(port, "/")[0] == 200, process.log, process)
+            wait_for(lambda: get(port, "/")[0] == 200, process.log, process=process)
             get(port, "/order")
             order = box.one()
             assert "order 4711 was not paid" == order["logentry"]["formatted"]
@@ -46,7 +49,7 @@ def test_logging(tmp_path):
             assert order["request"]["url"].endswith("/order")
             get(port, "/handled")
             get(port, "/fail")
-            events = wait_until(lambda: found if len(found := box.events()) >= 3 else None, process.log)
+            events = wait_for(lambda: found if len(found := box.events()) >= 3 else None, process.log)
             assert {"ZeroDivisionError", "KeyError"} == {
                 event["exception"]["values"][-1]["type"] for event in events if "exception" in event
             }
@@ -79,7 +82,7 @@ def test_a_heka_router(tmp_path):
         relay = command("relay", "--listen", f"udp://127.0.0.1:{udp}", "--dsn", f"http://127.0.0.1:{box.port}/*")
         env = environment(tmp_path / "spool")
         with running(relay, tmp_path, env) as process:
-            wait_until(lambda: str(udp) in process.log(), process.log, process)
+            wait_for(lambda: str(udp) in process.log(), process.log, process=process)
             done = subprocess.run(python(str(script), str(udp)), env=env, capture_output=True, text=True, timeout=60)
             assert "True\nTrue\n" == done.stdout, done.stderr
             assert "reading the amount" == box.one()["extra"]["msg"]
@@ -101,7 +104,7 @@ def test_nginx_in_front(tmp_path):
             running([UWSGI, "--ini", "app.ini"], folder, env) as uwsgi,
             running([nginx, "-p", str(folder), "-c", "nginx.conf"], folder, env) as front,
         ):
-            wait_until(lambda: get(port, "/")[0] == 200, lambda: uwsgi.log() + front.log(), front)
+            wait_for(lambda: get(port, "/")[0] == 200, lambda: uwsgi.log() + front.log(), front)
             assert 502 == get(port, "/fail", {"X-Forwarded-For": "203.0.113.99"})[0]
             event = box.one()
             assert "127.0.0.1" == event["request"]["env"]["REMOTE_ADDR"]
@@ -130,7 +133,7 @@ def test_the_systemd_unit_of_uwsgi(tmp_path):
             while b"READY=1" not in told:
                 told = notified.recv(4096)
             # uWSGI says so, and serves, a moment before its master minds signals: one that comes too early is lost.
-            wait_until(lambda: get(port, "/")[0] == 200, process.log, process)
+            wait_for(lambda: get(port, "/")[0] == 200, process.log, process=process)
 
             def ended():
                 process.terminate()
@@ -138,7 +141,7 @@ def test_the_systemd_unit_of_uwsgi(tmp_path):
                     process.wait(2)
                 return process.poll() is not None
 
-            wait_until(ended, process.log)
+            wait_for(ended, process.log)
     analyze = shutil.which("systemd-analyze")
     if analyze is not None:
         done = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60)
@@ -148,9 +151,7 @@ def test_the_systemd_unit_of_uwsgi(tmp_path):
 def test_every_example_has_a_test():
     """Nothing lies in examples/ that no test names, or that docs/examples.rst does not list."""
     tests = EXAMPLES.parent / "tests"
-    text = "".join(path.read_text() for path in tests.rglob("test_*.py")) + "".join(
-        path.read_text() for path in tests.glob("*_support.py")
-    )
+    text = "".join(path.read_text() for path in tests.rglob("*.py"))
     page = (EXAMPLES.parent / "docs" / "examples.rst").read_text()
     for path in EXAMPLES.iterdir():
         if path.name != "__pycache__":

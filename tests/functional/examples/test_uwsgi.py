@@ -9,9 +9,13 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from examples_support import EXAMPLES, command, copy_out, environment, running, wait_until
-from ports import free_port
-from uwsgi_support import Receiver, build_plugin, find_uwsgi, text_of
+
+from support.examples import command, copy_out, environment, running
+from support.paths import EXAMPLES
+from support.ports import free_port
+from support.receiver import Receiver, text_of
+from support.uwsgi import build_plugin, find_uwsgi
+from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
 full = pytest.mark.full
@@ -44,7 +48,7 @@ class Example:
         env = environment(self.spool)
         with running([UWSGI, "--ini", ini, *more], self.folder, env) as process:
             for port in ports or [self.port]:
-                wait_until(lambda port=port: self.get("/", port) == b"all is well\n", process.log, process)
+                wait_for(lambda port=port: self.get("/", port) == b"all is well\n", process.log, process=process)
             self.process = process
             yield
 
@@ -60,7 +64,7 @@ class Example:
             connection.close()
 
     def events(self, count):
-        wait_until(
+        wait_for(
             lambda: len(self.receiver.events) >= count,
             lambda: f"{count} events: {self.receiver.texts()}\n{self.process.log()}",
         )
@@ -115,7 +119,7 @@ def test_a_full_queue(example):
     with example.served("queue.ini"):
         with ThreadPoolExecutor(9) as clients:
             assert [b"all is well\n"] * 9 == list(clients.map(lambda n: example.get("/sleep?1"), range(9)))
-        wait_until(lambda: example.receiver.events, lambda: f"a report of the queue: {example.process.log()}")
+        wait_for(lambda: example.receiver.events, lambda: f"a report of the queue: {example.process.log()}")
         full_queue = example.receiver.events[0]
         assert ("uwsgi.queue", "warning", {"part": "listen-queue"}) == tuple(
             full_queue[key] for key in ("logger", "level", "tags")
@@ -138,7 +142,7 @@ def test_options_of_the_server(example):
                 found = json.loads(reader.makefile().read())["metrics"]
             return [found[f"sentry.{name}"]["value"] for name in ("captured", "delivered", "pending")]
 
-        wait_until(lambda: metrics() == [1, 1, 0], lambda: str(metrics()))
+        wait_for(lambda: metrics() == [1, 1, 0], lambda: str(metrics()))
         status = command("status", "--json", "--spool", str(example.folder / "spool"))
         done = subprocess.run(status, env=environment(example.spool), capture_output=True, text=True, timeout=60)
         assert 1 == json.loads(done.stdout)["ledger"]["delivered"]
@@ -150,7 +154,7 @@ def test_hooks(example):
         [started] = example.events(1)
         assert "the server takes requests, worker 1 first" == text_of(started)
     with example.served("prefork.ini"):
-        wait_until(lambda: "the server stops" in example.receiver.texts(), lambda: example.receiver.texts())
+        wait_for(lambda: "the server stops" in example.receiver.texts(), lambda: example.receiver.texts())
 
 
 def test_routes(example):

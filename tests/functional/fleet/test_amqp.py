@@ -8,7 +8,11 @@ import time
 
 import pika
 import pytest
-from fleet_support import (
+
+from heka_raven.formats.envelope import parse_envelope
+from heka_raven.sender.lock import SenderLock
+from heka_raven.spool.ledger import read_snapshot
+from support.fleet import (
     COMMAND,
     DSN,
     broker_state,
@@ -22,13 +26,9 @@ from fleet_support import (
     start_publisher,
     start_relay,
     stop,
-    wait_for,
 )
-from rabbit_support import needs_rabbit, running_cluster
-
-from heka_raven.formats.envelope import parse_envelope
-from heka_raven.sender.lock import SenderLock
-from heka_raven.spool.ledger import read_snapshot
+from support.rabbit import needs_rabbit, running_cluster
+from support.waiting import wait_for
 
 pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(600)]
 
@@ -163,10 +163,10 @@ def test_a_full_relay_is_cut_off_by_the_broker(tmp_path, node, queue):
     try:
         options = ("--dsn", RULE, "--max-count", "10", "--prefetch", "20")
         with from_broker(tmp_path / "small", node, queue, *options) as small:
-            wait_for(lambda: small.counts().get("redelivered", 0) >= 60, 60, "the third time")
+            wait_for(lambda: small.counts().get("redelivered", 0) >= 60, "the third time")
             assert 10 == len(small.names())
             with from_broker(tmp_path / "large", node, queue, "--dsn", RULE) as large:
-                wait_for(lambda: len(large.names()) == 30, 60)
+                wait_for(lambda: len(large.names()) == 30)
     finally:
         node.ctl("eval", settings.format(60_000, 1_800_000))
     assert 40 == len({*spool_ids(tmp_path / "small"), *spool_ids(tmp_path / "large")})
@@ -273,7 +273,7 @@ def test_a_full_queue_leaves_events_with_the_publisher(tmp_path, node, queue):
         wait_for(lambda: node.depth(queue) >= 20)
         wait_for(refused)
         with from_broker(tmp_path / "relay", node, queue, "--dsn", RULE) as relay:
-            wait_for(lambda: len(relay.names()) >= count, 60)
+            wait_for(lambda: len(relay.names()) >= count)
             wait_for(lambda: not spool_names(path))
     finally:
         stop(publisher)
@@ -291,7 +291,7 @@ def test_a_queue_that_is_deleted_comes_back(tmp_path, node, queue):
             with node.channel() as channel:
                 channel.queue_delete(queue)
             fill(path, 10, first=1)
-            wait_for(lambda: len(set(spool_ids(relay.spool))) == 11, 60)
+            wait_for(lambda: len(set(spool_ids(relay.spool))) == 11)
     finally:
         stop(publisher)
 

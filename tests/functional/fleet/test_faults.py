@@ -9,13 +9,14 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from fleet_support import COMMAND, broker_state, event_json, spool_ids, spool_names, start_relay, stop, wait_for
-from rabbit_support import Cluster, needs_rabbit, running_cluster
 
 from heka_raven.fleet.publisher import WINDOW
 from heka_raven.formats.envelope import encode_spool_envelope
 from heka_raven.spool.ledger import read_snapshot
 from heka_raven.spool.spool import Spool
+from support.fleet import COMMAND, broker_state, event_json, spool_ids, spool_names, start_relay, stop
+from support.rabbit import Cluster, needs_rabbit, running_cluster
+from support.waiting import wait_for
 
 pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(900)]
 
@@ -80,8 +81,8 @@ class Fleet:
         return [event_id for path in self.relay_paths if os.path.isdir(path) for event_id in spool_ids(path)]
 
     def wait_done(self):
-        wait_for(lambda: not spool_names(self.host), DONE_S, "the last confirmation")
-        wait_for(lambda: len(set(self.taken())) == EVENTS, DONE_S, "the last event")
+        wait_for(lambda: not spool_names(self.host), "the last confirmation", DONE_S)
+        wait_for(lambda: len(set(self.taken())) == EVENTS, "the last event", DONE_S)
 
     def stop(self):
         for process in [self.publisher, *(relay.process for relay in self.relays)]:
@@ -127,7 +128,7 @@ def test_the_publisher_is_killed(tmp_path, single):
         for _ in range(5):
             before = fleet.published()
             fleet.start_publisher()
-            wait_for(lambda: fleet.published() > min(before + 100, EVENTS - 1), DONE_S)
+            wait_for(lambda: fleet.published() > min(before + 100, EVENTS - 1), limit_s=DONE_S)
             time.sleep(dice.random() * 0.3)
             stop(fleet.publisher, signal.SIGKILL)
             fleet.publisher_kills += 1
@@ -147,7 +148,7 @@ def test_a_relay_is_killed(tmp_path, single):
             victim = fleet.start_relay(1)
             wait_for(
                 lambda: len(spool_names(fleet.relay_paths[1])) > before + 50 or len(set(fleet.taken())) == EVENTS,
-                DONE_S,
+                limit_s=DONE_S,
             )
             time.sleep(dice.random() * 0.3)
             stop(victim.process, signal.SIGKILL)
@@ -162,7 +163,7 @@ def test_the_only_node_is_killed(tmp_path, single):
     with running_fleet(tmp_path, [node.url], "node") as fleet:
         fleet.start_publisher()
         fleet.start_relay(0)
-        wait_for(lambda: fleet.published() > 2000, DONE_S)
+        wait_for(lambda: fleet.published() > 2000, "what the publisher publishes", DONE_S)
         node.kill()
         fleet.cuts += 1
         time.sleep(1)
@@ -179,7 +180,7 @@ def test_the_disk_of_the_broker_is_full(tmp_path, single):
         node.ctl("set_disk_free_limit", "100000000000000")
         try:
             fleet.start_publisher()
-            wait_for(lambda: "blocked" in broker_state(fleet.host, "send").get("state", ""), 60)
+            wait_for(lambda: "blocked" in broker_state(fleet.host, "send").get("state", ""))
             waiting = len(spool_names(fleet.host))
             time.sleep(1)
             assert waiting == len(spool_names(fleet.host)) > EVENTS - 2 * WINDOW
@@ -223,10 +224,10 @@ def test_the_network_is_cut(tmp_path):
             fleet.start_relay(0, [node.url])
             fleet.start_publisher()
             for enough in (1000, 5000):
-                wait_for(lambda: fleet.published() > enough, DONE_S)
+                wait_for(lambda: fleet.published() > enough, "what the publisher publishes", DONE_S)
                 subprocess.run([*ip, "link", "set", f"{tag}b", "down"], check=True)
                 fleet.cuts += 1
-                wait_for(lambda: broker_state(fleet.host, "send").get("state") in ("not connected", "connecting"), 60)
+                wait_for(lambda: broker_state(fleet.host, "send").get("state") in ("not connected", "connecting"))
                 subprocess.run([*ip, "link", "set", f"{tag}b", "up"], check=True)
             fleet.wait_done()
             fleet.check(node)
@@ -250,7 +251,7 @@ def test_a_node_of_three_is_killed(tmp_path, triple, victim):
         fleet.start_publisher()
         fleet.start_relay(0)
         fleet.start_relay(1, urls[::-1])
-        wait_for(lambda: fleet.published() > 1500, DONE_S)
+        wait_for(lambda: fleet.published() > 1500, "what the publisher publishes", DONE_S)
         number = leader(triple, fleet.queue)
         killed = triple.nodes[number if victim == "leader" else (number + 1) % 3]
         killed.kill()

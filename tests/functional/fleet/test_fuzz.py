@@ -3,10 +3,11 @@
 import random
 
 import pytest
-from fleet_support import KEY, encode, event_json, readdress, running_relay, spool_ids, wait_for
-from heka_support import GOLDEN, record_bytes
 
 from heka.wire import RecordReader
+from support.fleet import KEY, encode, event_json, readdress, running_relay, spool_ids
+from support.golden import GOLDEN, record_bytes
+from support.waiting import wait_for
 
 DSN = "http://key@sentry.example.com/1"
 GOLDEN_RECORDS = [
@@ -100,7 +101,7 @@ def test_fuzz_the_socket(tmp_path, rounds):
             behind.add(f"{10 * batch + 1:032x}")
             if batch == batches // 2:
                 growing_from = relay.rss_bytes()
-        wait_for(lambda: must <= set(spool_ids(relay.spool)), 60, "the valid events")
+        wait_for(lambda: must <= set(spool_ids(relay.spool)), "the valid events")
         assert relay.process.poll() is None
         assert relay.rss_bytes() - growing_from < 16 * 2**20
         relay.send_tcp(encode(event_json(10**8), "http://valid@v.example.com/1"))

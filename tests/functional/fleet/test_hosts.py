@@ -7,7 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fleet_support import (
+
+from heka_raven.spool.ledger import read_snapshot
+from support.fleet import (
     COMMAND,
     KEY,
     broker_state,
@@ -21,13 +23,11 @@ from fleet_support import (
     spool_names,
     start_publisher,
     stop,
-    wait_for,
 )
-from ports import free_port
-from rabbit_support import Cluster, needs_rabbit, running_cluster
-from uwsgi_support import Server, find_uwsgi, shared_plugin
-
-from heka_raven.spool.ledger import read_snapshot
+from support.ports import free_port
+from support.rabbit import Cluster, needs_rabbit, running_cluster
+from support.uwsgi import Server, find_uwsgi, shared_plugin
+from support.waiting import wait_for
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "fleet"
 UWSGI = find_uwsgi()
@@ -52,7 +52,7 @@ def test_a_host_with_uwsgi(tmp_path, node):
             server.wait_ready()
             options = ("--from", node.url, "--queue", "uwsgi", "--dsn", f"http://*@127.0.0.1:{kent.port}/2")
             with running_relay(tmp_path / "relay", *options, listen=(), sender="thread"):
-                wait_for(lambda: kent.count() == 1, 60)
+                wait_for(lambda: kent.count() == 1, "the events at kent")
         finally:
             stop(publisher)
             server.stop()
@@ -105,7 +105,7 @@ def test_the_example_files(tmp_path, node):
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.connect(str(tmp_path / "relay.sock"))
                 sock.sendall(encode(event_json(99), kent.dsn(2), hmac=KEY) + encode(event_json(98), kent.dsn(2)))
-            wait_for(lambda: kent.count() == 21, 60)
+            wait_for(lambda: kent.count() == 21, "the events at kent")
         finally:
             codes = [stop(process) for process in processes]
         assert {f"n{number}" for number in (*range(20), 99)} == {b["logentry"]["formatted"] for b in kent.bodies()}
@@ -151,7 +151,7 @@ def test_queues_of_somebody_else(tmp_path, node):
                 wait_for(lambda s=spool, r=role: "theirs" in str(broker_state(s, r).get("error")))
             with node.channel() as channel:
                 channel.queue_declare("theirs", durable=True, arguments={"x-queue-type": "quorum"})
-            wait_for(lambda: len(relay.names()) == 3, 60)
+            wait_for(lambda: len(relay.names()) == 3)
     finally:
         assert 0 == stop(publisher)
 

@@ -12,20 +12,6 @@ import time
 import zlib
 
 import pytest
-from fleet_support import (
-    COMMAND,
-    KEY,
-    encode,
-    event_json,
-    readdress,
-    running_kent,
-    running_relay,
-    spool_ids,
-    start_relay,
-    stop,
-    wait_for,
-)
-from heka_support import GOLDEN, record_bytes
 
 from heka.client import HekaClient
 from heka.streams import TcpStream
@@ -37,6 +23,20 @@ from heka_raven.fleet.intake import Intake
 from heka_raven.fleet.signers import Signers
 from heka_raven.formats.envelope import parse_envelope
 from heka_raven.spool.spool import Spool
+from support.fleet import (
+    COMMAND,
+    KEY,
+    encode,
+    event_json,
+    readdress,
+    running_kent,
+    running_relay,
+    spool_ids,
+    start_relay,
+    stop,
+)
+from support.golden import GOLDEN, record_bytes
+from support.waiting import wait_for
 
 DSN = "http://key@sentry.example.com/1"
 RULE = "http://*@sentry.example.com/*"

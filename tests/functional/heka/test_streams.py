@@ -12,7 +12,6 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from ports import free_port
 
 import heka.streams.addresses
 import heka.streams.tcp
@@ -23,6 +22,7 @@ from heka.streams import DebugCaptureStream, FileStream, StdOutStream, TcpStream
 from heka.streams.destinations import parse_destinations
 from heka.testing import decode_message
 from heka.wire import RecordReader
+from support.ports import free_port
 
 LIMIT_S = 10  # for anything that should take milliseconds
 

@@ -9,7 +9,8 @@ import subprocess
 import zlib
 
 import pytest
-from inbox_support import AUTH, COMMAND, envelope, running_inbox
+
+from support.inbox import AUTH, COMMAND, envelope, running_inbox
 
 EVENT = {"event_id": "d" * 32, "message": "hello"}
 BODY = json.dumps(EVENT).encode()

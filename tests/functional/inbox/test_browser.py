@@ -4,8 +4,9 @@ import json
 import time
 
 import pytest
-from inbox_browser import chromium, shoot, violations
-from inbox_support import AUTH, running_inbox
+
+from support.browser import chromium, shoot, violations
+from support.inbox import AUTH, running_inbox
 
 pytestmark = pytest.mark.full
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import sentry_sdk
-from inbox_support import AUTH, envelope, running_inbox
+
+from support.inbox import AUTH, envelope, running_inbox
 
 EVENT = {
     "event_id": "c" * 32,

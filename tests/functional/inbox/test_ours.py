@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from inbox_support import running_inbox
+
+from support.inbox import running_inbox
 
 REPORT = """
 import sys, time

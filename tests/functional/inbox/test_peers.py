@@ -9,8 +9,9 @@ import time
 import urllib.request
 
 import pytest
-from inbox_browser import node_modules
-from inbox_support import AUTH, envelope, running_inbox
+
+from support.browser import node_modules
+from support.inbox import AUTH, envelope, running_inbox
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 

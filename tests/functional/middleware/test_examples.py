@@ -5,8 +5,13 @@ import subprocess
 import sys
 
 import pytest
-from middleware_support import ROOT, find_uwsgi, get, server, spooled, wait_for
-from ports import free_port
+
+from support.middleware import get, server
+from support.paths import ROOT
+from support.ports import free_port
+from support.spools import spooled
+from support.uwsgi import find_uwsgi
+from support.waiting import wait_for
 
 EXAMPLES = ROOT / "examples"
 PSERVE = (
@@ -87,7 +92,7 @@ from gevent import monkey
 monkey.patch_all()
 import gevent, random, sys
 sys.path.insert(0, sys.argv[1])
-from middleware_support import RecordingClient, make_environ, run
+from support.middleware import RecordingClient, make_environ, run
 from heka_raven.middleware import RavenMiddleware
 from heka_raven.scope import current_environ
 

@@ -6,10 +6,11 @@ import logging
 import sys
 
 import pytest
-from middleware_support import load_example, make_environ, run, spooled
 
 from heka_raven.middleware import RavenMiddleware
 from heka_raven.raven_plugin import build_client
+from support.middleware import load_example, make_environ, run
+from support.spools import spooled
 
 DSN = "http://key@127.0.0.1:9/1"
 

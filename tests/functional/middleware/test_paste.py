@@ -3,10 +3,12 @@
 import sys
 
 import pytest
-from middleware_support import ROOT, make_environ, run, spooled
 
 from heka_raven.middleware import RavenMiddleware
 from heka_raven.spool.ledger import read_snapshot
+from support.middleware import make_environ, run
+from support.paths import ROOT
+from support.spools import spooled
 
 deploy = pytest.importorskip("paste.deploy")
 

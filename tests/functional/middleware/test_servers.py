@@ -8,9 +8,13 @@ import sys
 import threading
 
 import pytest
-from middleware_apps import APPS, HOSTILE_TO_SERVERS
-from middleware_support import TESTS, exchange, find_uwsgi, get, server, wait_for
-from ports import free_port
+
+from support.apps import APPS, HOSTILE_TO_SERVERS
+from support.middleware import exchange, get, server
+from support.paths import TESTS
+from support.ports import free_port
+from support.uwsgi import find_uwsgi
+from support.waiting import wait_for
 
 NAMES = [name for name in APPS if name not in HOSTILE_TO_SERVERS]
 
@@ -18,7 +22,7 @@ NAMES = [name for name in APPS if name not in HOSTILE_TO_SERVERS]
 SERVED = """
 import json, sys
 sys.path.insert(0, {tests!r})
-from middleware_apps import APPS, CountingClient, application as fixtures
+from support.apps import APPS, CountingClient, application as fixtures
 from heka_raven.middleware import RavenMiddleware
 
 client = CountingClient()

@@ -6,10 +6,11 @@ import sys
 import textwrap
 
 import pytest
-from events_support import last_event, router_client, sent_events, spooled
 
 from heka.testing import sent_messages
 from heka_raven.raven_plugin import RavenClient
+from support.events import last_event, router_client, sent_events
+from support.spools import spooled_items
 
 flask = pytest.importorskip("flask")
 
@@ -116,7 +117,7 @@ def test_django(name, tmp_path):
         timeout=60,
     )
     assert 0 == done.returncode, done.stderr
-    ((_, _, event),) = spooled(tmp_path / "spool")
+    ((_, _, event),) = spooled_items(tmp_path / "spool")
     assert ("ValueError", "x") == tuple(event["exception"]["values"][0][key] for key in ("type", "value"))
     assert "r1" == event["release"]
     assert "hidden" not in str(event)

@@ -7,11 +7,9 @@ import socket
 import time
 
 import pytest
-from delivery_support import (
-    DATA,
+
+from support.delivery import (
     STREAM,
-    Reply,
-    Server,
     app,
     assert_exact,
     assert_once,
@@ -21,13 +19,14 @@ from delivery_support import (
     in_words,
     run_app,
     run_command,
-    script,
     send_once,
-    wait_for,
     wait_until_delivered,
     waiting,
 )
-from ports import free_port
+from support.paths import DATA
+from support.ports import free_port
+from support.sentry_server import Reply, Server, script
+from support.waiting import wait_for
 
 
 def test_refused_then_up(spool):

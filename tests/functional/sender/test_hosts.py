@@ -9,15 +9,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from delivery_support import Server, assert_exact, end, run_command, wait_for, wait_until_delivered, waiting
-from ports import free_port
 
-
-def uwsgi():
-    beside = Path(sys.executable).parent / "uwsgi"
-    # Not any uwsgi of the system: that may be without Python, or for another one.
-    return str(beside) if beside.exists() else pytest.skip("uwsgi is not installed beside this Python")
-
+from support.delivery import assert_exact, end, run_command, wait_until_delivered, waiting
+from support.ports import free_port
+from support.sentry_server import Server
+from support.uwsgi import find_uwsgi
+from support.waiting import wait_for
 
 UWSGI_APP = """
 import sys, threading
@@ -36,7 +33,7 @@ def serving(tmp_path, spool, dsn, *options):
     """A real uWSGI with UWSGI_APP; gives what GET answers, and the log."""
     (tmp_path / "wsgi_app.py").write_text(UWSGI_APP.format(spool=str(spool), dsn=dsn))
     port = free_port()
-    arguments = [uwsgi(), "--http-socket", f"127.0.0.1:{port}", "--master", "--workers", "1", "--die-on-term"]
+    arguments = [find_uwsgi(), "--http-socket", f"127.0.0.1:{port}", "--master", "--workers", "1", "--die-on-term"]
     arguments += ["--wsgi-file", str(tmp_path / "wsgi_app.py"), "--need-app", *options]
     arguments += ["--virtualenv", sys.prefix, "--pythonpath", str(Path(__file__).parent.parent.parent.parent)]
 
@@ -76,7 +73,7 @@ def test_uwsgi_with_the_plugin(spool, tmp_path):
     """With the plugin no thread starts: its process delivers, and C and Python share one exact ledger."""
     if not shutil.which("gcc"):
         pytest.skip("needs a C compiler")
-    built = run_command("build-plugin", "--uwsgi", uwsgi(), "--output", tmp_path)
+    built = run_command("build-plugin", "--uwsgi", find_uwsgi(), "--output", tmp_path)
     assert 0 == built[0], built
     options = ["--enable-threads", "--plugins-dir", str(tmp_path), "--plugin", "sentry", "--sentry-spool", str(spool)]
     with Server() as server:
@@ -151,7 +148,7 @@ def test_a_disk_that_takes_no_more(tmp_path, kind):
 
 DRAIN = """
 import sys
-from delivery_support import fill
+from support.delivery import fill
 fill(sys.argv[1] + "/spool", sys.argv[2], 20)
 with open(sys.argv[1] + "/ballast", "wb", buffering=0) as file:
     try:

@@ -7,11 +7,10 @@ import threading
 import time
 
 import pytest
-from delivery_support import (
-    LIMIT_S,
+
+from heka_raven.spool.ledger import read_snapshot
+from support.delivery import (
     STREAM,
-    Reply,
-    Server,
     app,
     assert_exact,
     assert_once,
@@ -20,15 +19,13 @@ from delivery_support import (
     fill,
     in_words,
     run_app,
-    script,
     send_once,
-    wait_for,
     wait_until_delivered,
     waiting,
 )
-from ports import free_port
-
-from heka_raven.spool.ledger import read_snapshot
+from support.ports import free_port
+from support.sentry_server import Reply, Server, script
+from support.waiting import WAIT_S, wait_for
 
 
 def test_normal_exit(spool):
@@ -214,7 +211,7 @@ def test_two_senders(spool):
 def test_sigterm_finishes_what_is_in_flight(spool):
     """SIGTERM in the middle of a request: its answer is still taken, nothing new is begun, exit code 0."""
     may_answer = threading.Event()
-    with Server(lambda request: may_answer.wait(LIMIT_S) and Reply()) as server:
+    with Server(lambda request: may_answer.wait(WAIT_S) and Reply()) as server:
         fill(spool, server.dsn, 5)
         sender = command("send", "--spool", spool, "--connections", "1", "--timeout", "60")
         wait_for(lambda: server.requests)

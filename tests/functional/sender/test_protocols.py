@@ -16,25 +16,13 @@ import zlib
 from pathlib import Path
 
 import pytest
-from delivery_support import (
-    DATA,
-    Reply,
-    Server,
-    app,
-    assert_exact,
-    command,
-    end,
-    fill,
-    run_app,
-    run_command,
-    script,
-    send_once,
-    wait_for,
-    waiting,
-)
-from ports import free_port
 
 from heka_raven import CLIENT_NAME
+from support.delivery import app, assert_exact, command, end, fill, run_app, run_command, send_once, waiting
+from support.paths import DATA
+from support.ports import free_port
+from support.sentry_server import Reply, Server, script
+from support.waiting import wait_for
 
 EVENT = {"event_id": "0123456789abcdef" * 2, "platform": "python", "logentry": {"formatted": "grüße € \n end"}}
 PAYLOAD = json.dumps(EVENT, ensure_ascii=False).encode()

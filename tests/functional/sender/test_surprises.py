@@ -8,27 +8,15 @@ import threading
 import time
 
 import pytest
-from delivery_support import (
-    STREAM,
-    Reply,
-    Server,
-    app,
-    assert_exact,
-    assert_once,
-    command,
-    end,
-    fill,
-    run_app,
-    send_once,
-    wait_for,
-    waiting,
-)
 
 from heka_raven.sender.lock import SenderLock
 from heka_raven.sender.loop import Sender
 from heka_raven.sender.options import SenderOptions
 from heka_raven.spool import spool as spool_module
 from heka_raven.spool.spool import Spool
+from support.delivery import STREAM, app, assert_exact, assert_once, command, end, fill, run_app, send_once, waiting
+from support.sentry_server import Reply, Server
+from support.waiting import wait_for
 
 
 def run_sender(spool, until):

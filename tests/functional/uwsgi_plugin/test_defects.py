@@ -9,7 +9,10 @@ import time
 import zlib
 
 import pytest
-from uwsgi_support import Receiver, find_uwsgi, ledger, ledger_at_rest, text_of, wait_for
+
+from support.receiver import Receiver, text_of
+from support.uwsgi import find_uwsgi, ledger, ledger_at_rest
+from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [

@@ -10,7 +10,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from uwsgi_support import DEBIAN, DEBIAN_PLUGINS, find_uwsgi, ledger_at_rest, text_of, wait_for
+
+from support.receiver import text_of
+from support.uwsgi import DEBIAN, DEBIAN_PLUGINS, find_uwsgi, ledger_at_rest
+from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [

@@ -12,8 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from ports import free_port
-from uwsgi_support import find_uwsgi, ledger, ledger_at_rest, wait_for
+
+from support.ports import free_port
+from support.uwsgi import find_uwsgi, ledger, ledger_at_rest
+from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [

@@ -14,16 +14,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ports import free_port
-from uwsgi_support import (
-    DEBIAN,
-    ROOT,
-    build_plugin,
-    find_uwsgi,
-    ledger,
-    shared_plugin,
-    wait_for,
-)
+
+from support.paths import ROOT
+from support.ports import free_port
+from support.uwsgi import DEBIAN, build_plugin, find_uwsgi, ledger, shared_plugin
+from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = [

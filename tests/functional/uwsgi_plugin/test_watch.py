@@ -17,8 +17,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from uwsgi_support import find_uwsgi, wait_for
-from watch_support import (
+
+from heka_raven.inbox.event.shape import read_event
+from heka_raven.inbox.event.summary import summarise
+from support.uwsgi import find_uwsgi
+from support.waiting import wait_for
+from support.watch import (
     APP,
     GEVENT,
     MODES,
@@ -34,9 +38,6 @@ from watch_support import (
     suspect,
     told_in_time,
 )
-
-from heka_raven.inbox.event.shape import read_event
-from heka_raven.inbox.event.summary import summarise
 
 UWSGI = find_uwsgi()
 SCHEMA = Path(__file__).parent.parent.parent / "data" / "sentry_event.schema.json"

@@ -7,9 +7,9 @@ import time
 import zipfile
 
 import pytest
-from events_support import make_capturer, make_walker, raised
 
 from heka_raven.capture.exceptions import MAX_MESSAGE, short_filename
+from support.events import make_capturer, make_walker, raised
 
 GENERIC = {"type": "generic", "handled": True}
 

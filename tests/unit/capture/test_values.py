@@ -19,12 +19,12 @@ import uuid
 import attrs
 import orjson
 import pytest
-from events_support import make_walker
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heka_raven.capture.values import CUT, MAX_CHARACTERS, MAX_ITEMS
 from heka_raven.scrub.scrubber import Scrubber
+from support.events import make_walker
 
 M = __name__
 

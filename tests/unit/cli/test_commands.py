@@ -12,11 +12,12 @@ import zlib
 from pathlib import Path
 
 import pytest
-from delivery_support import Reply, Server, fill, run_command, script, waiting
-from ports import free_port
 
 from heka_raven.cli.main import COMMANDS, main
 from heka_raven.spool.ledger import Ledger
+from support.delivery import fill, run_command, waiting
+from support.ports import free_port
+from support.sentry_server import Reply, Server, script
 
 GOLDEN_RECORD = bytes.fromhex(
     "1e0208591f0a101f781a91b5fd5dad9bad99ee6b9ef0321080b2b595f6f0bb9d131a0874657374747970652206676f6c64656e2806320b6865"

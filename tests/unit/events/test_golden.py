@@ -7,13 +7,15 @@ import sys
 
 import jsonschema
 import pytest
-from events_support import DATA, frames_of, last_event, raised, router_client, spool_client, spooled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heka.testing import sent_messages
 from heka_raven import scope
 from heka_raven.events.encode import decode_raven
+from support.events import frames_of, last_event, raised, router_client, spool_client
+from support.paths import DATA
+from support.spools import spooled_items
 
 SCHEMA = json.loads((DATA / "sentry_event.schema.json").read_text())
 GOLDEN_V3 = {entry["name"]: entry for entry in json.loads((DATA / "raven_payloads.json").read_text())["payloads"]}
@@ -113,7 +115,7 @@ def test_every_kind_satisfies_sentrys_schema(kind, request_, tmp_path):
     client = spool_client(tmp_path / "spool", release="r@1", environment="prod", tags={"a": "b"})
     own = {"tags": {"x": None, "y": 1.5, "": "e"}, "extra": {"o": object()}, "user": "bob", "contexts": {"c": {"n": 1}}}
     report_kind(client, kind, request=request_, own_field=(1, 2), **own)
-    ((_, _, event),) = spooled(tmp_path / "spool")
+    ((_, _, event),) = spooled_items(tmp_path / "spool")
     VALIDATOR.validate(event)
 
 
@@ -142,7 +144,7 @@ def test_messages_satisfy_the_schema(tmp_path):
     assert raven.captureMessage("hello %s", params=("you",), stack=True)
     assert raven.captureMessage("")
     assert raven.captureMessage("bad")
-    for _, _, event in spooled(tmp_path / "spool"):
+    for _, _, event in spooled_items(tmp_path / "spool"):
         VALIDATOR.validate(event)
 
 
@@ -172,7 +174,7 @@ def test_golden_event(tmp_path):
         tmp_path / "spool", release="r@1", environment="prod", server_name="web1", tags={"a": "b"}, logger="app"
     )
     report_kind(client, "chained", request=True, level="warning", own="field")
-    ((header, item, event),) = spooled(tmp_path / "spool")
+    ((header, item, event),) = spooled_items(tmp_path / "spool")
     module = __name__
     chain = {"handled": True, "exception_id": 1, "parent_id": 0, "source": "__cause__", "type": "chained"}
     assert {
@@ -238,7 +240,7 @@ def test_golden_event(tmp_path):
                         "frames": [
                             {
                                 "function": "raised",
-                                "module": "events_support",
+                                "module": "support.events",
                                 "in_app": True,
                                 "context_line": "        function(*args)",
                                 "vars": {"function": f"<function {module}.chained>", "args": []},
@@ -381,7 +383,7 @@ def test_v3_to_the_spool(tmp_path):
     """In the spool a version 3 event is an item of type ``raven``, which is what goes on the wire."""
     client = spool_client(tmp_path / "spool", protocol="3")
     report_kind(client, "plain")
-    ((header, item, event),) = spooled(tmp_path / "spool")
+    ((header, item, event),) = spooled_items(tmp_path / "spool")
     assert "raven" == item["type"]
     assert header["event_id"] == event["event_id"]
     assert os.path.basename(sys.argv[0]) in event["extra"]["sys.argv"][0]

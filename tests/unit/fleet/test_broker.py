@@ -10,7 +10,6 @@ import zlib
 
 import orjson
 import pytest
-from fleet_support import COMMAND
 
 from heka.exceptions import ConfigError
 from heka_raven.cli.send import main as send
@@ -25,6 +24,7 @@ from heka_raven.formats.envelope import EnvelopeError, encode_spool_envelope, pa
 from heka_raven.sender.request import build_request
 from heka_raven.spool.ledger import read_snapshot
 from heka_raven.spool.spool import Spool
+from support.fleet import COMMAND
 
 
 @pytest.mark.parametrize(

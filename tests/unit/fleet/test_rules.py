@@ -6,7 +6,6 @@ import os
 import zlib
 
 import pytest
-from fleet_support import KEY, encode, event_json
 
 from heka import wire
 from heka.exceptions import ConfigError
@@ -19,6 +18,7 @@ from heka_raven.fleet.records import MAX_EVENT_SIZE, Refused, read_envelope, rea
 from heka_raven.fleet.signers import Signers, parse_signers, read_signer_file
 from heka_raven.fleet.state import FleetState, read_states, rows
 from heka_raven.formats.envelope import encode_spool_envelope
+from support.fleet import KEY, encode, event_json
 
 ANY = AllowList(["http://*@sentry.example.com/*"])
 DSN = "http://key@sentry.example.com/1"

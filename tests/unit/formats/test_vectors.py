@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from delivery_support import DATA, read_vectors
 
 from heka_raven import CLIENT_NAME
 from heka_raven.formats.dsn import DsnError, parse_dsn
@@ -12,6 +11,7 @@ from heka_raven.sender.policy import Reply, decide, parse_pauses
 from heka_raven.sender.request import build_request
 from heka_raven.spool.ledger import MAGIC, OFFSETS, SIZE
 from heka_raven.spool.spool import parse_name
+from support.paths import DATA, read_vectors
 
 NOW = 1700000000.0
 

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import pytest
-from heka_support import GOLDEN, NOW, by_name, from_golden, golden_client, message_of, record_bytes
 
 import heka.client
 from heka import wire
@@ -18,6 +17,7 @@ from heka.message import Header, InvalidMessage, field_values
 from heka.streams import DebugCaptureStream
 from heka.testing import decode_message, fields_of, sent_messages
 from heka_raven.raven_plugin import capture_stack, config_plugin
+from support.golden import GOLDEN, NOW, by_name, from_golden, golden_client, message_of, record_bytes
 
 MESSAGES = by_name("messages")
 ERRORS = by_name("errors")

@@ -4,7 +4,6 @@ import datetime
 import re
 
 import pytest
-from heka_support import GOLDEN, record_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from heka.message import MAX_HEADER_SIZE, MAX_MESSAGE_SIZE, Header, InvalidMessa
 from heka.signing import verify
 from heka.testing import capture_client, sent_messages
 from heka.wire import MAX_RESCUES, RecordReader, frame, frame_unsigned, parse_header, parse_message, split
+from support.golden import GOLDEN, record_bytes
 
 HMAC = {"signer": "s", "key": "key", "key_version": 1, "hash_function": "SHA1"}
 

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from middleware_apps import APPS
-from middleware_support import RecordingClient, make_environ, run
 
 from heka_raven.middleware import RavenMiddleware
 from heka_raven.raven_plugin import build_client
+from support.apps import APPS
+from support.middleware import RecordingClient, make_environ, run
 
 EVENT_ID = "0" * 32
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from middleware_support import RecordingClient, make_environ, run
 
 from heka_raven.middleware import RavenMiddleware
 from heka_raven.middleware.culprit import transaction
 from heka_raven.middleware.request import client_address, describe
 from heka_raven.middleware.tee import InputTee
 from heka_raven.middleware.trace import parse_trace
+from support.middleware import RecordingClient, make_environ, run
 
 
 class FailingUser(Mapping):

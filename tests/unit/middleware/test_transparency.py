@@ -6,11 +6,11 @@ import wsgiref.util
 import wsgiref.validate
 
 import pytest
-from middleware_apps import APPS, SUCCEEDS, CountingClient
 from webtest import lint
 
 from heka_raven.middleware import RavenMiddleware
 from heka_raven.scope import CURRENT, current_environ
+from support.apps import APPS, SUCCEEDS, CountingClient
 
 
 class FunctionWrapper:

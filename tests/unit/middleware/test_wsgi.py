@@ -12,8 +12,6 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from middleware_apps import APPS
-from middleware_support import RecordingClient, make_environ, run
 
 from heka.client import HekaClient
 from heka.config import client_from_dict_config
@@ -21,6 +19,8 @@ from heka.exceptions import ConfigError
 from heka_raven.middleware import RavenMiddleware
 from heka_raven.raven_plugin import build_client
 from heka_raven.scope import current_environ, describe_current
+from support.apps import APPS
+from support.middleware import RecordingClient, make_environ, run
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_traceback_is_the_applications(client):
     for name in ("fails_in_call", "generator_fails_later", "iterator_fails_later", "fails_at_close", "fails_at_iter"):
         error = fail(APPS[name], client)
         reported = traceback.extract_tb(client.reports[-1].exc_info[2])
-        assert "middleware_apps.py" in reported[0].filename
+        assert "tests/support/apps_" in reported[0].filename
         files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
         assert sum("/middleware/" in file and "/tests/" not in file for file in files) in (1, 2), name
         assert error.__context__ is None
@@ -140,7 +140,7 @@ def test_no_frame_of_ours_is_in_an_event(body, tmp_path):
     with pytest.raises(ValueError):
         RavenMiddleware(APPS["fails_in_call"], client, body=body)(make_environ(**{"wsgi.input": io.BytesIO()}), print)
     frames = events[0]["exception"]["values"][0]["stacktrace"]["frames"]
-    assert ["middleware_apps"] * len(frames) == [frame["module"] for frame in frames]
+    assert ["support.apps_failing"] * len(frames) == [frame["module"] for frame in frames]
 
 
 def test_no_reference_cycle(client):

@@ -3,7 +3,6 @@
 import logging
 
 import pytest
-from events_support import last_event, router_client, sent_events
 
 from heka.exceptions import ConfigError
 from heka.holder import CLIENT_HOLDER
@@ -11,6 +10,7 @@ from heka.testing import sent_messages
 from heka_raven import scope
 from heka_raven.logging import RavenHandler
 from heka_raven.raven_plugin import RavenClient
+from support.events import last_event, router_client, sent_events
 
 
 @pytest.fixture

@@ -16,18 +16,6 @@ import time
 from pathlib import Path
 
 import pytest
-from events_support import (
-    DSN,
-    frames_of,
-    last_event,
-    last_fields,
-    raised,
-    router_client,
-    sent_events,
-    spool_client,
-    spooled,
-    vars_of,
-)
 
 from heka import limited_log
 from heka.client import HekaClient
@@ -39,6 +27,18 @@ from heka_raven import scope
 from heka_raven.raven_plugin import InvalidArgumentError, build_client, capture_stack, config_plugin
 from heka_raven.reporting import reporter
 from heka_raven.spool.ledger import read_snapshot
+from support.events import (
+    DSN,
+    frames_of,
+    last_event,
+    last_fields,
+    raised,
+    router_client,
+    sent_events,
+    spool_client,
+    vars_of,
+)
+from support.spools import spooled_items
 
 
 @pytest.fixture
@@ -408,14 +408,14 @@ def test_a_singleton_raised_again_at_the_bottom_of_the_stack(tmp_path):
     """The outermost frame, which nobody called, may catch and raise as any other."""
     script = tmp_path / "loop.py"
     script.write_text(
-        "import events_support\n"
-        "client = events_support.router_client()\n"
+        "from support import events\n"
+        "client = events.router_client()\n"
         "singleton = ValueError('one for all')\n"
         "def fail():\n    raise singleton\n"
         "for _ in range(3):\n"
         "    try:\n        fail()\n"
         "    except ValueError:\n        client.raven()\n"
-        "print(len(events_support.sent_messages(client)))\n"
+        "print(len(events.sent_messages(client)))\n"
     )
     paths = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3])]
     ran = subprocess.run(
@@ -461,7 +461,7 @@ def test_before_send_changes_and_drops(tmp_path):
     assert report(client, "keep")
     assert report(client, "drop this") is None
     assert [ZeroDivisionError] * 2 == seen
-    ((_, _, event),) = spooled(tmp_path / "spool")
+    ((_, _, event),) = spooled_items(tmp_path / "spool")
     assert "yes" == event["tags"]["added"]
     snapshot = read_snapshot(str(tmp_path / "spool"))
     assert (2, 1) == (snapshot["captured"], snapshot["discarded.before_send"])
@@ -489,7 +489,7 @@ def test_before_send_changes_its_own_event_only(tmp_path):
     client = spool_client(tmp_path, before_send=change)
     for _ in range(2):
         client.raven(exc_info=raised(outer))
-    first, second = (event for _, _, event in spooled(tmp_path))
+    first, second = (event for _, _, event in spooled_items(tmp_path))
     assert "changed" == vars_of(first)["shared"]["a"]
     assert {"a": 1} == frames_of(first)[-2]["vars"]["shared"]
     assert "changed" != frames_of(second)[-1]["pre_context"][0]
@@ -511,7 +511,7 @@ def test_before_send_that_fails(tmp_path, failure):
 
     client = spool_client(tmp_path / "spool", before_send=before_send)
     assert report(client, "the-msg", tags={"a": "the-tag"})
-    ((_, _, event),) = spooled(tmp_path / "spool")
+    ((_, _, event),) = spooled_items(tmp_path / "spool")
     check_skeleton(event)
     assert 1 == read_snapshot(str(tmp_path / "spool"))["scrub_failed"]
 
@@ -540,7 +540,7 @@ def test_scrubbing_that_fails(tmp_path, method, monkeypatch, caplog):
     monkeypatch.setattr(client.raven.reporter, "scrubber", cls())
     with caplog.at_level(logging.CRITICAL):
         assert report(client, "the-msg", tags={"a": "the-tag"}, extra={"u": "a=b"})
-    ((_, _, event),) = spooled(tmp_path / "spool")
+    ((_, _, event),) = spooled_items(tmp_path / "spool")
     value = event["exception"]["values"][-1]
     assert ("ZeroDivisionError", "") == (value["type"], value["value"])
     assert "vars" not in value["stacktrace"]["frames"][-1]
@@ -555,7 +555,7 @@ def test_send_secret(tmp_path):
     assert DSN == last_fields(client)["dsn"]
     client = spool_client(tmp_path / "spool")
     report(client)
-    ((header, _, event),) = spooled(tmp_path / "spool")
+    ((header, _, event),) = spooled_items(tmp_path / "spool")
     assert DSN == header["dsn"]
     assert "topsecret" not in str(event)
 
@@ -619,7 +619,7 @@ def test_a_signal_while_an_error_is_reported(tmp_path):
     assert client.raven(exc_info=raised(int, "x"))
     snapshot = read_snapshot(str(tmp_path / "spool"))
     assert (2, 1) == (snapshot["captured"], snapshot["discarded.internal_sdk_error"])
-    assert 1 == len(spooled(tmp_path / "spool"))
+    assert 1 == len(spooled_items(tmp_path / "spool"))
 
 
 def test_options_reach_the_event():
@@ -667,7 +667,7 @@ def test_max_per_fingerprint(tmp_path, monkeypatch):
     monkeypatch.setattr(reporter.time, "monotonic", lambda: began + 3600)
     assert report(client)
     monkeypatch.undo()
-    events = [event for _, _, event in spooled(tmp_path / "spool")]
+    events = [event for _, _, event in spooled_items(tmp_path / "spool")]
     assert 3 == len(events)
     assert 3 == events[-1]["extra"]["held_back"]
 
@@ -702,7 +702,7 @@ def test_filters_apply(tmp_path):
     client.filters = [severity_max_provider(severity=2)]
     assert report(client) is None
     assert report(client, severity=2)
-    assert 1 == len(spooled(tmp_path / "spool"))
+    assert 1 == len(spooled_items(tmp_path / "spool"))
     assert 1 == read_snapshot(str(tmp_path / "spool"))["discarded.event_processor"]
 
 
@@ -714,7 +714,7 @@ def test_payloads_to_the_spool(tmp_path, caplog):
     assert "a" * 32 == client.raven(payload='{"event_id": "%s"}' % ("a" * 32))
     assert "b" * 32 == client.raven(payload=RavenClient().encode({"event_id": "b" * 32}))
     assert client.raven(payload="some payload data") is None
-    assert ["event", "raven"] == [item["type"] for _, item, _ in spooled(tmp_path / "spool")]
+    assert ["event", "raven"] == [item["type"] for _, item, _ in spooled_items(tmp_path / "spool")]
     snapshot = read_snapshot(str(tmp_path / "spool"))
     assert (3, 1) == (snapshot["captured"], snapshot["discarded.internal_sdk_error"])
 
@@ -723,7 +723,7 @@ def test_build_client(tmp_path):
     """``build_client`` makes a client of its own that reports through the spool."""
     client = build_client(DSN, stream_path=str(tmp_path / "spool"), stream_sender="off", environment="test")
     assert report(client)
-    assert "test" == spooled(tmp_path / "spool")[0][2]["environment"]
+    assert "test" == spooled_items(tmp_path / "spool")[0][2]["environment"]
 
 
 def test_configured_twice():
@@ -935,7 +935,7 @@ def test_hostile_sizes_are_bounded(tmp_path):
     started = time.process_time()
     assert client.raven(exc_info=exc)
     assert time.process_time() - started < 2
-    ((_, item, event),) = spooled(tmp_path / "spool")
+    ((_, item, event),) = spooled_items(tmp_path / "spool")
     assert item["length"] < 1024 * 1024
     assert 250 == len(frames_of(event))
 
@@ -966,7 +966,7 @@ def test_event_over_1_mib_is_trimmed(tmp_path):
     client = spool_client(tmp_path / "spool")
     # Control characters take six bytes each in JSON.
     client.raven(exc_info=raised(lambda: fail(200, **{f"v{n}": "\x01" * 399 for n in range(40)})))
-    ((_, item, event),) = spooled(tmp_path / "spool")
+    ((_, item, event),) = spooled_items(tmp_path / "spool")
     assert item["length"] <= 1024 * 1024
     assert "v0" in vars_of(event)["values"]
     assert "v0" not in str(frames_of(event)[1].get("vars"))

@@ -7,11 +7,12 @@ import sys
 import zlib
 
 import pytest
-from events_support import DSN, frames_of, last_event, router_client, sent_events, spool_client, spooled
 
 from heka.holder import CLIENT_HOLDER
 from heka.testing import sent_messages
 from heka_raven.raven_plugin import RavenClient
+from support.events import DSN, frames_of, last_event, router_client, sent_events, spool_client
+from support.spools import spooled_items
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_finds_the_client(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HEKA_RAVEN_SPOOL", str(tmp_path / "spool"))
     monkeypatch.setenv("HEKA_RAVEN_SENDER", "off")
     assert RavenClient(DSN).captureMessage("own")
-    assert "own" == spooled(tmp_path / "spool")[0][2]["logentry"]["formatted"]
+    assert "own" == spooled_items(tmp_path / "spool")[0][2]["logentry"]["formatted"]
     assert RavenClient(client_name="no such client").captureMessage("m") is None
     assert not RavenClient(client_name="no such client").is_enabled()
 
@@ -175,7 +176,7 @@ def test_send_and_send_encoded(tmp_path):
     extra = {"password": "x", "when": datetime.date(2013, 1, 1)}
     assert "a" * 32 == client.send(event_id="a" * 32, message="m", extra=extra)
     assert "b" * 32 == client.send_encoded(client.encode({"event_id": "b" * 32}))
-    events = [event for _, _, event in spooled(tmp_path / "spool")]
+    events = [event for _, _, event in spooled_items(tmp_path / "spool")]
     assert "[Filtered]" == events[0]["extra"]["password"]
     assert {"event_id": "b" * 32} == events[1]
 

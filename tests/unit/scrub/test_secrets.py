@@ -11,12 +11,12 @@ from http.cookies import SimpleCookie
 from urllib.parse import quote
 
 import pytest
-from events_support import raised, router_client, spool_client
 
 from heka.testing import sent_messages
 from heka_raven import scope
 from heka_raven.events.encode import decode_raven
 from heka_raven.logging import RavenHandler
+from support.events import raised, router_client, spool_client
 
 COUNT = 80
 

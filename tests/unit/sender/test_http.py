@@ -4,9 +4,10 @@ import socket
 import threading
 
 import pytest
-from delivery_support import Reply, Server, wait_for
 
 from heka_raven.sender.http import HttpTransport
+from support.sentry_server import Reply, Server
+from support.waiting import wait_for
 
 
 @pytest.fixture

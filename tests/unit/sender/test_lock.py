@@ -9,10 +9,11 @@ import threading
 import time
 
 import pytest
-from delivery_support import app, end, wait_for
 
 from heka_raven.sender.lock import SenderLock, holder_pid
 from heka_raven.spool.directory import make_spool
+from support.delivery import app, end
+from support.waiting import wait_for
 
 TAKE = "from heka_raven.sender.lock import SenderLock\nlock = SenderLock(path)\nassert lock.acquire()\n"
 

@@ -9,12 +9,13 @@ import threading
 import time
 
 import pytest
-from delivery_support import run_app, wait_for
 
 from heka_raven.sender.lock import SenderLock
 from heka_raven.spool import ledger
 from heka_raven.spool.directory import make_spool
 from heka_raven.spool.ledger import MAGIC, OFFSETS, SIZE, Ledger, fold, read_snapshot
+from support.delivery import run_app
+from support.waiting import wait_for
 
 
 @pytest.fixture

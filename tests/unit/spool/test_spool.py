@@ -8,7 +8,6 @@ import threading
 import time
 
 import pytest
-from delivery_support import assert_exact, fill, run_app, wait_for, waiting
 
 from heka.config import client_from_dict_config
 from heka.exceptions import ConfigError
@@ -18,6 +17,8 @@ from heka_raven.spool.directory import SpoolError, resolve_spool_path
 from heka_raven.spool.ledger import read_snapshot
 from heka_raven.spool.spool import Spool, parse_name
 from heka_raven.streams import SpoolStream
+from support.delivery import assert_exact, fill, run_app, waiting
+from support.waiting import wait_for
 
 ID = "0123456789abcdef" * 2
 ROOT = os.geteuid() == 0

@@ -1,43 +1,15 @@
-"""A Sentry-like server that misbehaves on demand, and processes that capture: what the delivery tests share."""
+"""A Sentry-like server that misbehaves on demand."""
 
 import contextlib
 import gzip
-import os
-import random
-import signal
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import orjson
 
 from heka_raven.formats.envelope import parse_envelope
-from heka_raven.spool.ledger import read_snapshot
-
-DATA = Path(__file__).parent / "data"
-LIMIT_S = 45.0  # for anything a test waits for
-
-
-def read_vectors(name):
-    """The rows of a table in tests/data, as lists of cells; comments left out."""
-    lines = (DATA / name).read_text(encoding="utf-8").split("\n")
-    return [line.split("\t") for line in lines if line and not line.startswith("#")]
-
-
-def wait_for(condition, limit_s=LIMIT_S):
-    """Wait until *condition* is true; what it returned."""
-    until = time.monotonic() + limit_s
-    while not (found := condition()):
-        if time.monotonic() > until:
-            raise AssertionError(f"not within {limit_s:g} s: {condition}")
-        time.sleep(0.02)
-    return found
+from support.paths import DATA
 
 
 @dataclass
@@ -221,116 +193,3 @@ def script(*replies, then=None):
             return left.pop(0) if left else (then or Reply())
 
     return behave
-
-
-PROLOGUE = """
-import os, signal, sys, threading, time, uuid
-from heka_raven.streams import SpoolStream
-path, dsn = sys.argv[1], sys.argv[2]
-def capture(stream, n=1, size=200):
-    for _ in range(n):
-        stream.ledger.add("captured")
-        event_id = uuid.uuid4().hex
-        payload = b'{"event_id":"%s","platform":"python",' % event_id.encode()
-        payload += b'"logentry":{"formatted":"%s"}}' % (b"x" * size)
-        if stream.write_event(event_id, dsn, payload):
-            os.write(1, event_id.encode() + b"\\n")
-"""
-STREAM = "stream = SpoolStream(path=path)\n"  # what most of these begin with
-
-
-def app(path, dsn, code, **options):
-    """Start a process that runs *code* after PROLOGUE; it prints the id of each event whose capture returned."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HEKA_RAVEN")}
-    return subprocess.Popen(
-        [sys.executable, "-c", PROLOGUE + code, str(path), dsn],
-        stdout=subprocess.PIPE,
-        stderr=options.pop("stderr", None),
-        env={**environment, **options.pop("env", {})},
-        **options,
-    )
-
-
-def run_app(path, dsn, code, **options):
-    """Run such a process to its end; (its exit code, the ids it printed)."""
-    process = app(path, dsn, code, **options)
-    out, _ = process.communicate(timeout=60)
-    return process.returncode, out.decode().split()
-
-
-def command(*arguments, **options):
-    """Start ``heka-raven`` in a process of its own."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HEKA_RAVEN")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "heka_raven.cli.main", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**environment, **options.pop("env", {})},
-        text=True,
-        **options,
-    )
-
-
-def run_command(*arguments, **options):
-    """Run it to its end; (exit code, stdout, stderr)."""
-    given = options.pop("input", None)
-    if given is not None:
-        options["stdin"] = subprocess.PIPE
-    process = command(*arguments, **options)
-    out, err = process.communicate(given, timeout=60)
-    return process.returncode, out, err
-
-
-def in_words(result):
-    """Such an end, for an assertion's message."""
-    return f"exit {result[0]}\n{result[1]}{result[2]}"
-
-
-def send_once(path, *arguments):
-    return run_command("send", "--once", "--spool", path, *arguments)
-
-
-def end(process, number=signal.SIGTERM):
-    """End a process of ours and reap it; its exit code."""
-    if process.poll() is None:
-        process.send_signal(number)
-    process.communicate(timeout=LIMIT_S)
-    return process.returncode
-
-
-def waiting(path):
-    return sorted(os.listdir(Path(path) / "new"))
-
-
-def fill(path, dsn, n, **options):
-    """Capture *n* events here, without a sender; their ids."""
-    from heka_raven.streams import SpoolStream
-
-    stream = SpoolStream(path=str(path), sender="off", **options)
-    ids = [f"{random.getrandbits(128):032x}" for _ in range(n)]
-    for event_id in ids:
-        stream.ledger.add("captured")
-        payload = orjson.dumps({"event_id": event_id, "platform": "python", "logentry": {"formatted": "filled"}})
-        assert stream.write_event(event_id, dsn, payload)
-    stream.ledger.close()
-    return ids
-
-
-def wait_until_delivered(path, n):
-    """Wait until the ledger says so, which is a moment after the last file went."""
-    wait_for(lambda: read_snapshot(str(path))["delivered"] == n)
-
-
-def assert_exact(path, off_by=0, **expected):
-    """captured = delivered + pending + Σ discarded, pending is what lies in new/, and these counters are these."""
-    snapshot = read_snapshot(str(path))
-    counts = {name.rpartition(".")[2]: value for name, value in snapshot.counts.items()}
-    assert expected == {name: counts[name] for name in expected}
-    assert abs(snapshot.missing) <= off_by, snapshot.counts
-    if not off_by:
-        assert len(waiting(path)) == snapshot.pending
-
-
-def assert_once(ids, server):
-    """Every one of *ids* arrived, each once, and nothing else."""
-    assert Counter(ids) == Counter(server.event_ids)

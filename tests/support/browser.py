@@ -4,11 +4,11 @@ import json
 import shutil
 import subprocess
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from support.paths import ROOT
+
 ARTIFACTS = ROOT / "tests" / "artifacts"  # screenshots, to be looked at
 NODE_MODULES = ROOT / "build" / "inbox-npm"
 PACKAGES = {"axe-core": "4", "@sentry/node": "10"}

@@ -10,15 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
-from ports import free_port
-from uwsgi_support import WAIT_S
-
-ROOT = Path(__file__).resolve().parents[1]
-EXAMPLES = ROOT / "examples"
+from support.paths import EXAMPLES, ROOT
+from support.ports import free_port
+from support.waiting import WAIT_S, wait_for
 
 
 def copy_out(name: str, folder: Path, changes: dict[str, str]) -> Path:
@@ -43,18 +40,6 @@ def environment(spool: Path, **more: str) -> dict[str, str]:
     """Nothing of this project but the package itself and a spool."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HEKA_RAVEN", "SENTRY"))}
     return {**kept, "HEKA_RAVEN_SPOOL": str(spool), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", **more}
-
-
-def wait_until(probe, what, process=None):
-    """The first true value of probe(); *what* may be a function, called when there is none in time."""
-    until = time.monotonic() + WAIT_S
-    while True:
-        value = probe()
-        if value:
-            return value
-        if time.monotonic() > until or (process is not None and process.poll() is not None and not probe()):
-            raise AssertionError(f"waited {WAIT_S:g} s for {what() if callable(what) else what}")
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager
@@ -91,7 +76,7 @@ class Inbox:
     """A running `heka-raven inbox` with a database of its own."""
 
     def __init__(self, process: subprocess.Popen) -> None:
-        found = wait_until(lambda: re.search(r"inbox: (http://\S+)/", process.log()), process.log, process)
+        found = wait_for(lambda: re.search(r"inbox: (http://\S+)/", process.log()), process.log, process=process)
         self.url = found.group(1)
         self.port = int(self.url.rpartition(":")[2])
         self.dsn = f"http://key@127.0.0.1:{self.port}/1"
@@ -101,7 +86,7 @@ class Inbox:
         return [self._get(f"/api/events/{row['event_id']}")["event"] for row in self._get("/api/events")]
 
     def one(self) -> dict:
-        [event] = wait_until(self.events, "an event in the inbox")
+        [event] = wait_for(self.events, "an event in the inbox")
         return event
 
     def _get(self, path: str):

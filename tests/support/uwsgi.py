@@ -1,4 +1,4 @@
-"""Real uWSGI servers with the plugin, and a real HTTP server that takes their events and misbehaves on demand."""
+"""Real uWSGI servers with the plugin, each stopped with everything that it started."""
 
 from __future__ import annotations
 
@@ -6,25 +6,20 @@ import atexit
 import contextlib
 import functools
 import http.client
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from ports import free_port
+from support.paths import ROOT
+from support.ports import free_port
+from support.waiting import WAIT_S, wait_for
 
-ROOT = Path(__file__).resolve().parents[1]
 DEBIAN = "/usr/bin/uwsgi-core"
 DEBIAN_PLUGINS = "/usr/lib/uwsgi/plugins"
-WAIT_S = 45.0  # a limit, not a pace: tests go on as soon as what they wait for is there
 BUILD_S = 300
 
 APP = """
@@ -116,87 +111,6 @@ def shared_plugin(uwsgi: str) -> Path:
     # A child that a test forked runs this, too.
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(where, ignore_errors=True))
     return build_plugin(uwsgi, Path(where))
-
-
-def wait_for(probe, what: str | Callable[[], str], limit_s: float = WAIT_S):
-    """The first true value of probe(); fails loudly when there is none in time, with what a callable says then."""
-    until = time.monotonic() + limit_s
-    while True:
-        value = probe()
-        if value:
-            return value
-        assert time.monotonic() < until, f"waited {limit_s:g} s for {what() if callable(what) else what}"
-        time.sleep(0.02)
-
-
-class Receiver:
-    """An HTTP server on loopback that keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str], bytes]] = []
-        self.status = 200
-        self.delay_s = 0.0
-        self.reply_headers: dict[str, str] = {}
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if receiver.delay_s:
-                    time.sleep(receiver.delay_s)
-                status = receiver.status
-                if 200 <= status < 300:
-                    receiver.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-                self.send_response(status)
-                for key, value in receiver.reply_headers.items():
-                    self.send_header(key, value)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-            def handle(self) -> None:
-                with contextlib.suppress(OSError):
-                    super().handle()
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
-
-    @property
-    def dsn(self) -> str:
-        return f"http://publickey:secretkey@127.0.0.1:{self.port}/1"
-
-    @property
-    def events(self) -> list[dict]:
-        """The events of every envelope, oldest first; client reports are left out."""
-        found = []
-        for path, _, body in list(self.requests):
-            if "/envelope/" in path:
-                _, item, payload = body.split(b"\n", 2)
-                if json.loads(item)["type"] == "event":
-                    found.append(json.loads(payload))
-            else:
-                found.append(json.loads(body))
-        return found
-
-    def texts(self) -> list[str]:
-        return [text_of(event) for event in self.events]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-def text_of(event: dict) -> str:
-    return event.get("logentry", {}).get("formatted", "")
 
 
 class Server:

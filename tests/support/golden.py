@@ -3,14 +3,14 @@
 import base64
 import datetime
 import json
-from pathlib import Path
 from typing import Any
 
 from heka.client import HekaClient
 from heka.message import Field, Message
 from heka.streams import DebugCaptureStream
+from support.paths import DATA
 
-GOLDEN = json.loads((Path(__file__).parent / "data" / "heka_messages.json").read_text(encoding="utf-8"))
+GOLDEN = json.loads((DATA / "heka_messages.json").read_text(encoding="utf-8"))
 NOW = 1385683200.125  # seconds; what time.time() gave when the golden messages were made
 
 

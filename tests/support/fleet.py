@@ -13,8 +13,6 @@ import time
 import urllib.request
 from contextlib import contextmanager
 
-from ports import free_port
-
 from heka.client import HekaClient
 from heka.encoders import ProtobufEncoder
 from heka.fields import add_fields
@@ -23,23 +21,13 @@ from heka.streams import DebugCaptureStream
 from heka_raven.formats.envelope import encode_spool_envelope
 from heka_raven.spool.ledger import read_snapshot
 from heka_raven.spool.spool import Spool, parse_name
+from support.ports import free_port
+from support.waiting import wait_for
 
 COMMAND = [sys.executable, "-m", "heka_raven.cli.main"]
 START_LIMIT_S = 30
 DSN = "http://key:private@sentry.example.com/1"
 KEY = {"signer": "ops", "key_version": 1, "hash_function": "SHA1", "key": "fleet-secret"}
-
-
-def wait_for(condition, limit_s=60.0, what="the thing waited for"):
-    """Wait until *condition* gives something true; returns it."""
-    until = time.monotonic() + limit_s
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > until:
-            raise AssertionError(f"{what} did not come within {limit_s:g} s")
-        time.sleep(0.02)
 
 
 def stop(process, number=signal.SIGTERM, limit_s=20):

@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from uwsgi_support import WAIT_S, Receiver, Server, wait_for
+
+from support.receiver import Receiver
+from support.uwsgi import Server
+from support.waiting import WAIT_S, wait_for
 
 full = pytest.mark.full
 PREFORK = "processes = 4\n"

@@ -1,9 +1,6 @@
 """For the tests of events: clients that keep what they send, readers of it, and errors of many kinds."""
 
-import json
-import os
 import time
-from pathlib import Path
 
 from heka.config import client_from_dict_config
 from heka.testing import fields_of, sent_messages
@@ -13,7 +10,6 @@ from heka_raven.events.encode import decode_raven
 from heka_raven.reporting.source import SourceReader, make_in_app, make_is_library
 from heka_raven.scrub.scrubber import Scrubber
 
-DATA = Path(__file__).parent / "data"
 DSN = "https://public:topsecret@sentry.example.com/2"
 
 
@@ -48,18 +44,6 @@ def spool_client(path, dsn=DSN, **options):
             "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": dsn, **options})},
         }
     )
-
-
-def spooled(path):
-    """The events in a spool, oldest first: ``(envelope header, item header, event)``."""
-    found = []
-    for name in sorted(os.listdir(Path(path) / "new")):
-        header, item, payload = (Path(path) / "new" / name).read_bytes().split(b"\n", 2)
-        payload = payload.rstrip(b"\n")
-        kind = json.loads(item)
-        event = json.loads(payload) if kind["type"] == "event" else decode_raven(payload)
-        found.append((json.loads(header), kind, event))
-    return found
 
 
 def sent_events(client):

@@ -16,8 +16,10 @@ from contextlib import contextmanager
 
 import pika
 import pytest
-from fleet_support import stop, wait_for
-from ports import free_port
+
+from support.fleet import stop
+from support.ports import free_port
+from support.waiting import wait_for
 
 HOMES = sorted(glob.glob("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin"))
 START_LIMIT_S = 240  # a node alone takes 5, and a minute where ten other things run
@@ -101,7 +103,7 @@ class Node:
             except (pika.exceptions.AMQPError, OSError):
                 return False
 
-        wait_for(answers, START_LIMIT_S, "the RabbitMQ node")
+        wait_for(answers, "the RabbitMQ node", START_LIMIT_S)
         return self
 
     def kill(self):
@@ -156,7 +158,7 @@ class Cluster:
             with socket.socket() as sock:
                 return sock.connect_ex(("127.0.0.1", self.epmd_port)) == 0
 
-        wait_for(epmd_answers, 10, "epmd")
+        wait_for(epmd_answers, "epmd")
         if len(self.nodes) > 1:
             names = [f"cluster_formation.classic_config.nodes.{i} = {n.name}" for i, n in enumerate(self.nodes, 1)]
             for node in self.nodes:
@@ -165,7 +167,7 @@ class Cluster:
             node.start().wait_ready()
         if len(self.nodes) > 1:
             # A quorum queue's replicas go to the nodes that are members when it is declared.
-            wait_for(lambda: self.running() == len(self.nodes), START_LIMIT_S, "the cluster")
+            wait_for(lambda: self.running() == len(self.nodes), "the cluster", START_LIMIT_S)
         return self
 
     def running(self):

@@ -2,22 +2,16 @@
 
 import contextlib
 import importlib.util
-import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import time
-from pathlib import Path
 
 import heka_raven.middleware  # noqa: F401  - first: it imports WebOb without its DeprecationWarning
-from heka_raven.formats.envelope import parse_envelope
 from heka_raven.scope import current_environ, describe_current
-
-TESTS = Path(__file__).parent
-ROOT = TESTS.parent
+from support.paths import ROOT
+from support.waiting import wait_for
 
 
 class RecordingClient:
@@ -80,17 +74,6 @@ def run(app, environ, start_response=None):
             body.close()
 
 
-def wait_for(condition, seconds=60.0):
-    """The first true result of *condition*; fails if there is none for *seconds*."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        result = condition()
-        if result:
-            return result
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds:g} s")
-
-
 def answers(port):
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
@@ -120,12 +103,6 @@ def said(output):
     return output.read().decode("utf-8", "replace")
 
 
-def find_uwsgi():
-    """uWSGI of this Python's environment, or the first on the path."""
-    beside = Path(sys.executable).parent / "uwsgi"
-    return str(beside) if beside.exists() else shutil.which("uwsgi")
-
-
 def exchange(port, request):
     """The raw bytes that a server answers to *request* until it closes the connection, without its clock."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
@@ -139,15 +116,6 @@ def exchange(port, request):
 
 def get(port, path, headers=""):
     return exchange(port, f"GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n".encode("latin-1"))
-
-
-def spooled(path):
-    """The events that wait in the spool at *path*, oldest first."""
-    events = []
-    for name in sorted(Path(path, "new").glob("*.env")):
-        _, items = parse_envelope(name.read_bytes())
-        events += [json.loads(item.payload) for item in items]
-    return events
 
 
 def load_example(name):
