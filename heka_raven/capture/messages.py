@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from heka_raven.capture.classes import instance_dict, is_one_of, plan_of
+from heka_raven.capture.classes import instance_dict, is_one_of
+from heka_raven.capture.plans import plan_of
 from heka_raven.formats.text import clean
 
 MAX_TEXT = 16384  # characters looked at; events keep 8,192

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 import orjson
 
-from heka_raven.capture.classes import DICT, EXCEPTION, FIELDS, ITEMS, OPAQUE, TEXT, Plan, plan_of, type_name
+from heka_raven.capture.classes import type_name
 from heka_raven.capture.messages import exception_text
+from heka_raven.capture.plans import DICT, EXCEPTION, FIELDS, ITEMS, OPAQUE, TEXT, Plan, plan_of
 from heka_raven.formats.text import ELLIPSIS, clean, cut
 
 MAX_ITEMS = 50  # of one container

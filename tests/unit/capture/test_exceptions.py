@@ -8,7 +8,8 @@ import zipfile
 
 import pytest
 
-from heka_raven.capture.exceptions import MAX_MESSAGE, short_filename
+from heka_raven.capture.exceptions import MAX_MESSAGE
+from heka_raven.capture.frames import short_filename
 from support.events import make_capturer, make_walker, raised
 
 GENERIC = {"type": "generic", "handled": True}
