@@ -18,7 +18,6 @@ from heka.encoders import ProtobufEncoder
 from heka.exceptions import ConfigError, MethodNameTakenError
 from heka.fields import add_fields, as_severity, as_timestamp_ns
 from heka.losses import Losses
-from heka.losses import log as log_warning
 from heka.message import MAX_MESSAGE_SIZE, Message
 from heka.path import resolve_name
 from heka.severity import SEVERITY
@@ -180,7 +179,7 @@ class HekaClient:
                 self.losses.count("filter_failed")
                 if id(filter_fn) not in self._failed_filters:
                     self._failed_filters.add(id(filter_fn))
-                    log_warning("filter %r fails, what it fails on passes: %r", filter_fn, exc)
+                    self.losses.log("filter %r fails, what it fails on passes: %r", filter_fn, exc)
         return True
 
     def send_message(self, msg: Message, shrink: Shrink | None = None) -> bool:

@@ -30,6 +30,10 @@ class HekaClientHolder:
                     self._add(name, client)
         return client
 
+    def find_client(self, name: str) -> HekaClient | None:
+        """The client called *name*, if there is one; none is made."""
+        return self._clients.get(name)
+
     def set_client(self, name: str, client: HekaClient) -> None:
         """Put in a client made elsewhere."""
         with self._locks.current():

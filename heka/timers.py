@@ -6,12 +6,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from heka.client import HekaClient
+from heka.losses import Losses
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class TimerClient(Protocol):
+    """What a timer needs of a client: to send, and to count what it could not."""
+
+    losses: Losses
+
+    @property
+    def timer_send(self) -> Callable[..., bool]:
+        """``timer_send(name, elapsed_ms, logger=..., severity=..., fields=..., rate=...)``."""
 
 
 class AnyTimer(Protocol):
@@ -56,7 +65,7 @@ class Timer(threading.local):
     same arguments, so a decorated function works in any thread. Nested use of one object is a stack of starts.
     """
 
-    def __init__(self, client: "HekaClient", name: str, msg_data: Mapping[str, Any]) -> None:
+    def __init__(self, client: TimerClient, name: str, msg_data: Mapping[str, Any]) -> None:
         self.client = client
         self.name = name
         self.msg_data = msg_data

@@ -7,16 +7,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from heka.client import HekaClient
 from heka.exceptions import ConfigError
-from heka.holder import CLIENT_HOLDER
 from heka_raven.capture.values import Walker
 from heka_raven.events.event import format_message
 from heka_raven.formats.text import clean, cut
-from heka_raven.reporting.handover import Report
-from heka_raven.reporting.reporter import resolve_exc_info
+from heka_raven.reporting.clients import find_client, reporter_of
+from heka_raven.reporting.report import Report, resolve_exc_info
 from heka_raven.scope import breadcrumbs, current_environ
 from heka_raven.scrub.scrubber import Scrubber
 
@@ -70,11 +68,8 @@ class RavenHandler(logging.Handler):
             return
 
     def _report(self, record: logging.LogRecord) -> None:
-        client: Any = self._client
-        if client is None:
-            name = self._client_name
-            client = CLIENT_HOLDER._clients.get(name) if name else CLIENT_HOLDER.default_client
-        reporter = getattr(getattr(client, "raven", None), "reporter", None)
+        client = find_client(self._client, self._client_name)
+        reporter = reporter_of(client)
         if reporter is None:
             return
         report = Report(

@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from heka.client import HekaClient
-from heka.holder import CLIENT_HOLDER
 from heka.limited_log import TROUBLES
 from heka_raven.capture.classes import plain_dict
-from heka_raven.events.encode import decode_raven
 from heka_raven.formats.dsn import parse_dsn
-from heka_raven.reporting.handover import Report
+from heka_raven.formats.raven_payload import decode_raven, encode_raven
+from heka_raven.reporting.clients import build_client, find_client, reporter_of
 from heka_raven.reporting.options import parse_options
-from heka_raven.reporting.reporter import Reporter, resolve_exc_info
+from heka_raven.reporting.report import Report, resolve_exc_info
+from heka_raven.reporting.reporter import Reporter
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what a library of 2018 says on today's Python is no news to the app
@@ -102,23 +102,17 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
         return self._dsn is not None or self._reporter_of(self._find_client()) is not None
 
     def _find_client(self) -> HekaClient | None:
-        if self._heka_client is not None:
-            return self._heka_client
-        if self._client_name:
-            return CLIENT_HOLDER._clients.get(self._client_name)
-        if self._dsn is not None:
-            if self._own_client is None:
-                from heka_raven.raven_plugin import build_client
-
-                self._own_client = build_client(self._dsn.with_secret())
-            return self._own_client
-        return CLIENT_HOLDER.default_client
+        if self._dsn is None or self._heka_client is not None or self._client_name:
+            return find_client(self._heka_client, self._client_name)
+        if self._own_client is None:
+            self._own_client = build_client(self._dsn.with_secret())
+        return self._own_client
 
     def _reporter_of(self, client: HekaClient | None) -> Reporter | None:
         if client is None:
             return None
         if self._dsn is None:
-            return getattr(getattr(client, "raven", None), "reporter", None)
+            return reporter_of(client)
         if self._reporter is None:
             known = {"dsn": self._dsn, "release": self.release, "environment": self.environment}
             named = {"server_name": self.name, "tags": self.tags}
@@ -219,10 +213,7 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
 
     def encode(self, data: Mapping[str, Any]) -> bytes:
         """base64 of zlib of JSON, as heka-py-raven's; raven 6's own has no base64."""
-        import base64
-        import zlib
-
-        return base64.b64encode(zlib.compress(raven_json.dumps(data).encode("utf-8")))
+        return encode_raven(raven_json.dumps(data).encode("utf-8"))
 
     def decode(self, data: str | bytes) -> dict[str, Any]:
         """What :meth:`encode` made, from text or bytes."""

@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from heka.client import HekaClient
-from heka.holder import CLIENT_HOLDER
 from heka.limited_log import TROUBLES
 from heka_raven.capture.classes import is_one_of
 from heka_raven.capture.values import Walker
-from heka_raven.reporting.handover import Report
+from heka_raven.reporting.clients import build_client, find_client
 from heka_raven.reporting.options import InvalidArgumentError, parse_options
-from heka_raven.reporting.reporter import Reporter, resolve_exc_info
+from heka_raven.reporting.report import Report, resolve_exc_info
+from heka_raven.reporting.reporter import Reporter
 
 __all__ = [  # noqa: F822 - RavenClient comes through __getattr__
     "InvalidArgumentError",
@@ -104,26 +104,6 @@ def _as_text(value: Any, reporter: Reporter) -> str:
     if type(value) is str:
         return value
     return "" if value is None else Walker(lambda: 0.0, reporter.scrubber).text(value)
-
-
-def build_client(dsn: str | None = None, **options: Any) -> HekaClient:
-    """A client of its own that reports to *dsn* through the spool.
-
-    Args:
-        dsn: where to report to.
-        options: ``stream_*`` for :class:`heka_raven.streams.SpoolStream`, ``logger`` and the plugin's options.
-    """
-    from heka.config import client_from_dict_config
-
-    stream = {name: options.pop(name) for name in list(options) if name.startswith("stream_")}
-    return client_from_dict_config(
-        {
-            "logger": options.get("logger") or "",
-            "stream_class": "heka_raven.streams.SpoolStream",
-            **stream,
-            "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": dsn, **options})},
-        }
-    )
 
 
 # -- capture_stack -----------------------------------------------------------------------------------------------------
@@ -247,9 +227,7 @@ def _wrap(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[
 def _report_failure(client: HekaClient | None, client_name: str, report: dict[str, Any]) -> None:
     """Report the exception in flight; whatever is missing, the app's own exception is all that is seen."""
     try:
-        found: Any = client
-        if found is None:
-            found = CLIENT_HOLDER._clients.get(client_name) if client_name else CLIENT_HOLDER.default_client
+        found = find_client(client, client_name)
         raven = None if found is None else getattr(found, "raven", None)
         if raven is None:
             missing = "the raven plugin" if found is not None else "a client"

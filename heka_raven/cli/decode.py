@@ -7,10 +7,8 @@ envelope is read whole. Each gives lines of the same nine keys.
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import sys
-import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -21,9 +19,9 @@ from heka.wire import Record, RecordReader
 from heka_raven.cli.parser import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Parser
 from heka_raven.formats.dsn import DsnError, parse_dsn
 from heka_raven.formats.envelope import MAX_ENVELOPE_SIZE, EnvelopeError, parse_envelope
+from heka_raven.formats.raven_payload import MAX_DECODED_SIZE, TooLarge, UnpackError, unpack_raven
 
 CHUNK = 64 * 1024
-MAX_UNPACKED = 16 * 1024 * 1024  # bytes out of one zlib blob; an event is at most 1 MiB
 SEVERITY_OF_LEVEL = {"fatal": 2, "error": 3, "warning": 4, "info": 6, "debug": 7, 50: 2, 40: 3, 30: 4, 20: 6, 10: 7}
 HEKA_MARK = b"\x1e"  # JSON and base64 never hold it raw
 
@@ -192,18 +190,12 @@ def decode_envelope(data: bytes) -> Iterator[dict[str, Any]]:
 
 def unpack_event(blob: bytes) -> Any:
     """The event in a payload: JSON, or base64 of zlib of JSON."""
-    if blob.lstrip()[:1] == b"{":
-        data = blob
-    else:
-        try:
-            unpacker = zlib.decompressobj()
-            data = unpacker.decompress(base64.b64decode(blob, validate=True), MAX_UNPACKED)
-        except (binascii.Error, zlib.error):
-            raise DecodeError("no heka record, no envelope, and no base64 of zlib") from None
-        if not unpacker.eof:
-            raise DecodeError(f"the payload is cut off, or unpacks to more than {MAX_UNPACKED} bytes")
     try:
-        return orjson.loads(data)
+        return orjson.loads(unpack_raven(blob, MAX_DECODED_SIZE))
+    except TooLarge:
+        raise DecodeError(f"the payload unpacks to more than {MAX_DECODED_SIZE} bytes") from None
+    except UnpackError as error:
+        raise DecodeError(f"no heka record, no envelope, and no base64 of zlib: {error}") from None
     except orjson.JSONDecodeError:
         raise DecodeError("the payload holds no JSON") from None
 

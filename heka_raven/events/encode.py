@@ -6,10 +6,6 @@ breadcrumbs, modules, source context, the request's body, extra, the innermost l
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +14,6 @@ import orjson
 from heka_raven.formats.text import clean, cut
 
 MAX_EVENT_SIZE = 1024 * 1024  # bytes; Sentry refuses more with 413
-MAX_DECODED_SIZE = 16 * 1024 * 1024  # bytes; a payload that unpacks to more is no event
 
 _REQUESTS = ("request", "sentry.interfaces.Http")
 CUT_VARS = {"…": "<cut: the event was too big>"}
@@ -196,35 +191,3 @@ def _bare(event: dict[str, Any]) -> None:
         for name in ("vars", "pre_context", "context_line", "post_context"):
             frames[-1].pop(name, None)
     event.pop("extra", None)
-
-
-# -- the raven payload -------------------------------------------------------------------------------------------------
-
-
-def encode_raven(event: dict[str, Any]) -> bytes:
-    """base64 of zlib of JSON, as every version of raven before 6 sent it."""
-    return base64.b64encode(zlib.compress(encode_json(event)))
-
-
-def decode_raven(payload: str | bytes) -> dict[str, Any]:
-    """The event of a raven payload, with or without base64.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    data = payload.encode("ascii") if isinstance(payload, str) else bytes(payload)
-    try:
-        packed = base64.b64decode(data, validate=True)
-    except binascii.Error:
-        packed = data
-    try:
-        unpacker = zlib.decompressobj()
-        text = unpacker.decompress(packed, MAX_DECODED_SIZE)
-        if unpacker.unconsumed_tail:
-            raise ValueError(f"a raven payload of more than {MAX_DECODED_SIZE:,} bytes")
-        event = json.loads(text)
-    except (zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"not a raven payload: {error}") from None
-    if not isinstance(event, dict):
-        raise ValueError("not a raven payload: no JSON object")
-    return event

@@ -6,10 +6,7 @@ further, so that a zlib bomb costs what a large event costs.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +17,7 @@ from heka.message import Field, Message
 from heka_raven.fleet.allow import AllowList
 from heka_raven.formats.dsn import Dsn, DsnError
 from heka_raven.formats.envelope import EnvelopeError, parse_envelope
+from heka_raven.formats.raven_payload import TooLarge, UnpackError, encode_raven, unpack_raven
 
 EVENT_TYPE = "sentry"  # the Heka message type of an error event
 MAX_EVENT_SIZE = 1024 * 1024  # bytes of unpacked JSON; Sentry refuses more with 413
@@ -67,7 +65,7 @@ def read_message(message: Message, allowed: AllowList, legacy: str = "event") ->
     event_id = _event_id(event.get("event_id")) or message.uuid.hex()
     is_v3 = any(key.startswith(V3_PREFIX) for key in event)
     if is_v3 and (legacy == "raven" or dsn.scheme == "udp"):
-        blob = packed if packed is not unpacked else base64.b64encode(zlib.compress(unpacked))
+        blob = packed if packed is not unpacked else encode_raven(unpacked)
         return Incoming(event_id, dsn, "raven", blob)
     return Incoming(event_id, dsn, "event", unpacked)
 
@@ -102,16 +100,12 @@ def unpack(blob: bytes) -> bytes:
     Raises:
         Refused: when it is none, is cut off, or is larger.
     """
-    unpacker = zlib.decompressobj()
     try:
-        data = unpacker.decompress(base64.b64decode(blob, validate=True), MAX_EVENT_SIZE + 1)
-    except (binascii.Error, zlib.error, ValueError):
-        raise Refused("refused.payload", "neither JSON nor base64 of zlib") from None
-    if len(data) > MAX_EVENT_SIZE:
-        raise Refused("refused.too_large", f"it unpacks to more than {MAX_EVENT_SIZE} bytes")
-    if not unpacker.eof:
-        raise Refused("refused.payload", "the compressed payload is cut off")
-    return data
+        return unpack_raven(blob, MAX_EVENT_SIZE, strict=True)
+    except TooLarge:
+        raise Refused("refused.too_large", f"it unpacks to more than {MAX_EVENT_SIZE} bytes") from None
+    except UnpackError as error:
+        raise Refused("refused.payload", f"neither JSON nor base64 of zlib: {error}") from None
 
 
 def _dsn_text(message: Message) -> str:

@@ -17,22 +17,22 @@ import socket
 import sys
 import threading
 import time
-import types
 from typing import Any
 
 import orjson
 
 from heka.limited_log import SparseLog
 from heka_raven import __version__
-from heka_raven.capture.classes import bare_name, is_one_of, module_name, mro_of, plain_dict, type_name
-from heka_raven.capture.exceptions import Capturer, exception_tree, traceback_of
+from heka_raven.capture.classes import bare_name, module_name, mro_of, plain_dict, type_name
+from heka_raven.capture.exceptions import Capturer, exception_tree
 from heka_raven.capture.messages import plain_text
 from heka_raven.capture.values import Walker
 from heka_raven.events.encode import encode_json
 from heka_raven.events.event import build_event, level_name, logentry_of, skeleton, timestamp_text
 from heka_raven.reporting.dedupe import mark_reported, reported_as
-from heka_raven.reporting.handover import Count, ExcInfo, Report, hand_over, send_payload
+from heka_raven.reporting.handover import Handover, tell_bare
 from heka_raven.reporting.options import PluginOptions
+from heka_raven.reporting.report import Count, ExcInfo, Report
 from heka_raven.reporting.source import SourceReader, installed_modules, make_in_app, make_is_library
 from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
 from heka_raven.scrub.scrubber import Scrubber
@@ -41,21 +41,6 @@ NOT_SENT = "-"  # before the id of an event that was dropped, on the exception i
 LOCK_WAIT_S = 0.05
 LOCALS_BUDGET_S = 0.015
 REST_BUDGET_S = 0.005  # for what else an event shows of values: request, extra, user, breadcrumbs
-
-
-def resolve_exc_info(value: Any) -> ExcInfo | None:
-    """What *value* means: True: the exception in flight; an exception; a tuple as of ``sys.exc_info``; else nothing."""
-    if value is True:
-        value = sys.exc_info()
-    if is_one_of(value, tuple, list) and len(value) == 3:
-        exc, traceback = value[1], value[2]
-    else:
-        exc, traceback = value, None
-    if exc is None or not issubclass(type(exc), BaseException):
-        return None
-    if type(traceback) is not types.TracebackType:
-        traceback = traceback_of(exc)
-    return type(exc), exc, traceback
 
 
 class Reporter:
@@ -81,6 +66,7 @@ class Reporter:
         if options.tags:
             self.static["tags"] = options.tags
         self.troubles = SparseLog()
+        self._handover = Handover(options, self.scrubber, self.troubles)
         self._told_no_dsn = False
         self._busy = threading.local()
         self._throttle_lock = threading.Lock()
@@ -120,7 +106,7 @@ class Reporter:
                 self._tell_no_dsn()
                 return None
             count("captured")
-            return send_payload(self, client, payload, report, count)
+            return self._handover.send_payload(client, payload, report, count)
         except Exception as error:
             self._count_lost(count, error)
             return None
@@ -131,11 +117,6 @@ class Reporter:
         if not isinstance(error, RecursionError):
             text = "an event was lost: %s in the reporter"
             self.troubles.tell("lost", logging.WARNING, text, type(error).__name__, exc_info=True)
-
-    def tell_bare(self, why: str, error: BaseException, *, exc_info: bool = False) -> None:
-        """Log that an event goes out without values, and what went wrong."""
-        text = "an event goes out without values: %s (%s)"
-        self.troubles.tell(why, logging.WARNING, text, why, type(error).__name__, exc_info=exc_info)
 
     def _tell_no_dsn(self) -> None:
         if not self._told_no_dsn:
@@ -178,7 +159,7 @@ class Reporter:
             return None
         if final == "skeleton":
             count("scrub_failed")
-        if not hand_over(self, client, report, event, facts, count):
+        if not self._handover.hand_over(client, report, event, facts, count):
             return None
         self._mark(exc_info, event_id, environ)
         if environ is not None:
@@ -296,7 +277,7 @@ class Reporter:
         except RecursionError:
             raise
         except Exception as error:
-            self.tell_bare("capture failed", error, exc_info=True)
+            tell_bare(self.troubles, "capture failed", error, exc_info=True)
             bare: dict[str, Any] = {"event_id": event_id, "timestamp": timestamp_text(now)}
             bare.update(self.static, level=level_name(None, severity))
             if report.exc_info is not None:
@@ -308,7 +289,7 @@ class Reporter:
         try:
             self.scrubber.scrub_event(event)
         except Exception as error:
-            self.tell_bare("scrubbing failed", error)
+            tell_bare(self.troubles, "scrubbing failed", error)
             return skeleton(event, "scrubbing failed"), "skeleton"
         if self.options.before_send is None:
             return event, "whole"
@@ -324,7 +305,7 @@ class Reporter:
             encode_json(changed)
         except BaseException as error:
             # Whatever a privacy filter does, the event must not leave without it.
-            self.tell_bare("before_send failed", error)
+            tell_bare(self.troubles, "before_send failed", error)
             return bones, "skeleton"
         changed["event_id"] = bones["event_id"]
         return changed, "whole"

@@ -6,7 +6,7 @@ from heka.config import client_from_dict_config
 from heka.testing import fields_of, sent_messages
 from heka_raven.capture.exceptions import Capturer
 from heka_raven.capture.values import Walker
-from heka_raven.events.encode import decode_raven
+from heka_raven.formats.raven_payload import decode_raven
 from heka_raven.reporting.source import SourceReader, make_in_app, make_is_library
 from heka_raven.scrub.scrubber import Scrubber
 

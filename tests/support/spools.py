@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from heka_raven.events.encode import decode_raven
+from heka_raven.formats.raven_payload import decode_raven
 
 
 def spooled_items(path):

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from heka_raven.formats.envelope import EnvelopeError, Item, parse_envelope
+from heka_raven.formats.raven_payload import TooLarge, UnpackError, unpack_raven
 from heka_raven.inbox.event.shape import event_id_of, read_event
 from heka_raven.inbox.event.summary import summarise
 from heka_raven.inbox.intake.auth import SUPPORTED, key_of_dsn, read_auth_header, same
 from heka_raven.inbox.intake.document import DocumentError, parse_document
 from heka_raven.inbox.intake.quota import Quota
-from heka_raven.inbox.intake.unpack import TooLarge, UnpackError, unpack_blob, unpack_body
+from heka_raven.inbox.intake.unpack import unpack_body
 from heka_raven.inbox.store.store import Store
 
 log = logging.getLogger("heka_raven.inbox")
@@ -114,7 +115,7 @@ class Intake:
 
     def _blob(self, data: bytes) -> bytes:
         try:
-            return unpack_blob(data, self.limits.max_event)
+            return unpack_raven(data, self.limits.max_event)
         except TooLarge as error:
             raise Refusal(413, f"event {error}") from None
         except UnpackError:

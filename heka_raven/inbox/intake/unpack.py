@@ -1,60 +1,12 @@
-"""Bounded decompression of what a client sent.
+"""Undoes the content encodings of a request's body, within a limit.
 
-Rule: no function here ever holds more than its limit, whatever the bytes claim. A body of 10 KiB can unpack to 10 MiB
-in one call of zlib.decompress; here the limit is given to the decoder itself.
+Rule: no function here ever holds more than its limit, whatever the bytes claim, as in formats/raven_payload.py.
 """
 
-import base64
-import binascii
 import importlib
-import zlib
 from collections.abc import Callable
 
-GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib tells the two apart by their first bytes
-RAW_DEFLATE = -zlib.MAX_WBITS
-
-
-class UnpackError(ValueError):
-    """The bytes are not what their encoding says."""
-
-
-class TooLarge(ValueError):
-    """The bytes unpack to more than the limit."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"larger than {limit:,} bytes")
-        self.limit = limit
-
-
-def _inflate(data: bytes, wbits: int, limit: int) -> bytes:
-    decoder = zlib.decompressobj(wbits)
-    try:
-        out = decoder.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise UnpackError("the compressed body is damaged") from error
-    if len(out) > limit:
-        raise TooLarge(limit)
-    if not decoder.eof:
-        raise UnpackError("the compressed body is cut short")
-    return out
-
-
-def inflate(data: bytes, limit: int) -> bytes:
-    """Unpack ``deflate``, in both forms that clients send under this name.
-
-    RFC 9110 says zlib; some clients (and Bugsink's reader) mean raw deflate. The zlib header's check sum tells.
-    """
-    looks_zlib = len(data) >= 2 and data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
-    first, second = (GZIP_OR_ZLIB, RAW_DEFLATE) if looks_zlib else (RAW_DEFLATE, GZIP_OR_ZLIB)
-    try:
-        return _inflate(data, first, limit)
-    except UnpackError:
-        return _inflate(data, second, limit)
-
-
-def gunzip(data: bytes, limit: int) -> bytes:
-    """Unpack gzip."""
-    return _inflate(data, GZIP_OR_ZLIB, limit)
+from heka_raven.formats.raven_payload import TooLarge, UnpackError, gunzip, inflate
 
 
 def _unbrotli() -> Callable[[bytes, int], bytes] | None:
@@ -116,20 +68,3 @@ def unpack_body(data: bytes, content_encoding: str, limit: int) -> bytes:
     if len(data) > limit:
         raise TooLarge(limit)
     return data
-
-
-def unpack_blob(data: bytes, limit: int) -> bytes:
-    """Unpack what raven clients of protocol 2 to 6 send to ``/store/`` or by UDP: base64 of zlib of JSON.
-
-    Plain JSON and zlib without base64 are taken too, as Sentry does.
-    """
-    stripped = data.strip()
-    if stripped[:1] == b"{":
-        if len(stripped) > limit:
-            raise TooLarge(limit)
-        return stripped
-    try:
-        packed = base64.b64decode(stripped, validate=True)
-    except (binascii.Error, ValueError):
-        packed = data
-    return inflate(packed, limit)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from heka.testing import sent_messages
 from heka_raven import scope
-from heka_raven.events.encode import decode_raven
+from heka_raven.formats.raven_payload import decode_raven
 from support.events import frames_of, last_event, raised, router_client, spool_client
 from support.paths import DATA
 from support.spools import spooled_items

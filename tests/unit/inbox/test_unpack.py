@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heka_raven.inbox.intake.unpack import TooLarge, UnpackError, inflate, unpack_blob, unpack_body
+from heka_raven.formats.raven_payload import TooLarge, UnpackError, inflate, unpack_raven
+from heka_raven.inbox.intake.unpack import unpack_body
 
 LIMIT = 10_000
 
@@ -69,7 +70,7 @@ def test_damaged_bytes_give_one_of_two_errors(data):
         except (UnpackError, TooLarge):
             pass
     try:
-        assert LIMIT >= len(unpack_blob(data, LIMIT))
+        assert LIMIT >= len(unpack_raven(data, LIMIT))
     except (UnpackError, TooLarge):
         pass
 
@@ -79,9 +80,9 @@ def test_a_blob_is_json_or_zlib_with_or_without_base64():
     event = b'{"a": 1}'
     packed = zlib.compress(event)
     for blob in (event, b"  " + event + b"\n", packed, base64.b64encode(packed), base64.b64encode(packed) + b"\n"):
-        assert event == unpack_blob(blob, LIMIT)
+        assert event == unpack_raven(blob, LIMIT)
     with pytest.raises(TooLarge):
-        unpack_blob(base64.b64encode(zlib.compress(b" " * 50_000_000)), LIMIT)
+        unpack_raven(base64.b64encode(zlib.compress(b" " * 50_000_000)), LIMIT)
 
 
 def test_brotli_is_bounded():

@@ -14,7 +14,7 @@ import pytest
 
 from heka.testing import sent_messages
 from heka_raven import scope
-from heka_raven.events.encode import decode_raven
+from heka_raven.formats.raven_payload import decode_raven
 from heka_raven.logging import RavenHandler
 from support.events import raised, router_client, spool_client
 
