@@ -75,3 +75,19 @@ def raised(function, *args):
     except BaseException as exc:
         return exc
     raise AssertionError(f"{function} did not raise")
+
+
+def exception_call2(a, b, c):
+    return a + b + c / (a - b)
+
+
+def exception_call1(x, y):
+    return exception_call2(y, x, 42)
+
+
+def report(client, *args, **kwargs):
+    """Report a ZeroDivisionError two calls deep, with these arguments of client.raven()."""
+    try:
+        exception_call1(5, 5)
+    except ZeroDivisionError:
+        return client.raven(*args, **kwargs)

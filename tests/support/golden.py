@@ -8,6 +8,7 @@ from typing import Any
 from heka.client import HekaClient
 from heka.message import Field, Message
 from heka.streams import DebugCaptureStream
+from heka.testing import sent_messages
 from support.paths import DATA
 
 GOLDEN = json.loads((DATA / "heka_messages.json").read_text(encoding="utf-8"))
@@ -75,4 +76,10 @@ def message_of(content: dict[str, Any]) -> Message:
         if golden["representation"] is not None:
             field.representation = golden["representation"]
         getattr(field, f"value_{golden['value_type'].lower()}").extend(from_golden(golden["values"]))
+    return msg
+
+
+def only(client: HekaClient) -> Message:
+    """The one message that *client* sent."""
+    (msg,) = sent_messages(client)
     return msg

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tempfile
 
-import heka_raven.middleware  # noqa: F401  - first: it imports WebOb without its DeprecationWarning
+import pytest
+
+from heka_raven.middleware import RavenMiddleware
 from heka_raven.scope import current_environ, describe_current
 from support.paths import ROOT
 from support.waiting import wait_for
@@ -72,6 +74,14 @@ def run(app, environ, start_response=None):
     finally:
         if hasattr(body, "close"):
             body.close()
+
+
+def fail(app, client, error=ValueError, environ=None, **options):
+    """The error with which *app* fails under RavenMiddleware."""
+    environ = make_environ() if environ is None else environ
+    with pytest.raises(error) as caught:
+        run(RavenMiddleware(app, client, **options), environ)
+    return caught.value
 
 
 def answers(port):
