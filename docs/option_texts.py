@@ -23,6 +23,12 @@ PLUGIN = {
     ),
     "locals": ("values, repr, off", "", "how variables are shown; repr calls ``__repr__`` of your classes"),
     "max_per_fingerprint": ("N/SECONDS, as 100/60s", "per process", "events of one fingerprint; the rest is counted"),
+    "in_app_include": (
+        "names of packages and modules; folders",
+        "",
+        "whose frames are ``in_app``, beside the application's",
+    ),
+    "in_app_exclude": ("names of packages and modules; folders", "", "whose frames are not; the longer entry decides"),
 }
 MIDDLEWARE = {
     "body": ("0 to 1048576", "bytes", "keep so much of what the application read of its request's body"),

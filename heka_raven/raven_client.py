@@ -116,7 +116,8 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
         if self._reporter is None:
             known = {"dsn": self._dsn, "release": self.release, "environment": self.environment}
             named = {"server_name": self.name, "tags": self.tags}
-            self._reporter = Reporter(parse_options({**known, **named}))
+            paths = {"in_app_include": self.include_paths, "in_app_exclude": self.exclude_paths}
+            self._reporter = Reporter(parse_options({**known, **named, **paths}))
         return self._reporter
 
     # -- capturing ---------------------------------------------------------------------------------------------------

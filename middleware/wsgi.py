@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
@@ -21,6 +22,7 @@ from heka_raven.middleware.options import MiddlewareOptions, make_client, parse_
 from heka_raven.middleware.policy import Policy, Verdict
 from heka_raven.middleware.request import describe
 from heka_raven.middleware.tee import InputTee
+from heka_raven.reporting.clients import tell_application
 from heka_raven.scope import CURRENT, EVENT_ID_KEY, RequestFacts
 from heka_raven.uwsgi_bridge import in_uwsgi
 
@@ -86,6 +88,7 @@ class RavenMiddleware:
         parsed, client_options = parse_options(options)
         self.app = app
         self.client: Any = make_client(client, dsn, client_options, parsed.ignore)
+        tell_application(self.client, app, sys._getframe(1))
         self.options: MiddlewareOptions = parsed
         self.policy = Policy(parsed)
         self.disconnects = 0

@@ -49,7 +49,7 @@ class Frames:
 
     Args:
         source_lines: ``(filename, module_globals)`` to the lines of the file, or ``None``.
-        in_app: ``(module, filename)`` to whether the frame is the application's own.
+        in_app: ``(module, filename, module_globals)`` to whether the frame is the application's own.
         mask_source: takes literal secrets out of lines of source, and leaves their number as it is.
     """
 
@@ -58,13 +58,17 @@ class Frames:
     def __init__(
         self,
         source_lines: SourceLines,
-        in_app: Callable[[str, str], bool],
+        in_app: Callable[[str, str, dict[str, Any]], bool],
         mask_source: Callable[[str], str],
     ) -> None:
         self.source_lines = source_lines
         self.in_app = in_app
         self.mask_source = mask_source
         self._templates: dict[tuple[int, int], Template] = {}
+
+    def forget(self) -> None:
+        """Forget the templates: what is the application's own has changed."""
+        self._templates.clear()
 
     def frames(
         self, traceback: types.TracebackType | None, walker: Walker, room: int = MAX_EVENT_FRAMES
@@ -140,7 +144,7 @@ class Frames:
             "function": code.co_name,
             "module": module,
             "lineno": lineno,
-            "in_app": self.in_app(module, path),
+            "in_app": self.in_app(module, path, module_globals),
         }
         qualname = getattr(code, "co_qualname", code.co_name)  # 3.11
         if qualname != code.co_name:

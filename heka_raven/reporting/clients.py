@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FrameType
 from typing import Any
 
 from heka.client import HekaClient
@@ -24,6 +25,16 @@ def reporter_of(client: HekaClient | None) -> Reporter | None:
     """What the raven plugin of *client* reports with; ``None`` if it has no such plugin."""
     found = getattr(getattr(client, "raven", None), "reporter", None)
     return found if isinstance(found, Reporter) else None
+
+
+def tell_application(client: Any, app: Any, caller: FrameType | None = None) -> None:
+    """Let the reporter of *client* know that *app* is the application, or that of *caller*. Never raises."""
+    try:
+        reporter = reporter_of(client)
+        if reporter is not None:
+            reporter.add_application(app, caller)
+    except Exception:
+        return  # then its frames are those of a library
 
 
 def build_client(dsn: str | None = None, **options: Any) -> HekaClient:

@@ -50,6 +50,8 @@ class PluginOptions:
     before_send: Callable[[dict[str, Any], dict[str, Any]], Any] | None = None
     locals: str = "values"
     max_per_fingerprint: Throttle | None = None
+    in_app_include: tuple[str, ...] = ()
+    in_app_exclude: tuple[str, ...] = ()
 
 
 def _wrong(key: str, value: Any, allowed: str) -> InvalidArgumentError:
@@ -148,6 +150,14 @@ def to_names(key: str, value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _places(key: str, value: Any) -> tuple[str, ...]:
+    names = to_names(key, value)
+    for name in names:
+        if ("/" in name and name[0] != "/") or not name.strip("/."):
+            raise _wrong(key, name, "the name of a package or a module, or the whole path of a folder")
+    return names
+
+
 def _tags(key: str, value: Any) -> dict[str, str]:
     if isinstance(value, Mapping):
         return {str(name): str(item) for name, item in value.items()}
@@ -203,6 +213,8 @@ OPTIONS: dict[str, Callable[[str, Any], Any]] = {
     "before_send": to_callable,
     "locals": _choice("values", "repr", "off"),
     "max_per_fingerprint": _throttle,
+    "in_app_include": _places,
+    "in_app_exclude": _places,
 }
 
 

@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+from types import FrameType
 from typing import Any
 
 import orjson
@@ -29,11 +30,12 @@ from heka_raven.capture.messages import plain_text
 from heka_raven.capture.values import Walker
 from heka_raven.events.encode import encode_json
 from heka_raven.events.event import build_event, level_name, logentry_of, skeleton, timestamp_text
+from heka_raven.reporting.app_code import AppCode
 from heka_raven.reporting.dedupe import mark_reported, reported_as
 from heka_raven.reporting.handover import Handover, tell_bare
 from heka_raven.reporting.options import PluginOptions
 from heka_raven.reporting.report import Count, ExcInfo, Report
-from heka_raven.reporting.source import SourceReader, installed_modules, make_in_app, make_is_library
+from heka_raven.reporting.source import SourceReader, installed_modules
 from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
 from heka_raven.scrub.scrubber import Scrubber
 
@@ -49,8 +51,9 @@ class Reporter:
     def __init__(self, options: PluginOptions) -> None:
         self.options = options
         self.scrubber = Scrubber(options.scrub_keys, options.scrub_allow)
-        self.is_library = make_is_library()
-        self.capturer = Capturer(SourceReader(), make_in_app(self.is_library), self.scrubber.clean_source)
+        self.app_code = AppCode(options.in_app_include, options.in_app_exclude)
+        self.is_library = self.app_code.is_library
+        self.capturer = Capturer(SourceReader(), self.app_code.in_app, self.scrubber.clean_source)
         self.static: dict[str, Any] = {
             "platform": "python",
             "server_name": options.server_name or socket.gethostname(),
@@ -70,6 +73,11 @@ class Reporter:
         self._told_no_dsn = False
         self._busy = threading.local()
         self._throttle_lock = threading.Lock()
+
+    def add_application(self, app: Any, caller: FrameType | None = None) -> None:
+        """Count the code of the application *app*, or of who called, as the application's own."""
+        if self.app_code.add_application(app, caller):
+            self.capturer.forget()
 
     # -- the front door ------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The edge where capture meets the machine: source files, installed packages, where libraries live.
+"""The edge where capture meets the machine: source files, and the list of installed packages.
 
 Reads regular files only, and no more than MAX_FILE_BYTES; calls a module's loader only when it is Python's own
 zipimporter: any other get_source could hold the request.
@@ -10,7 +10,6 @@ import linecache
 import os
 import stat
 import sys
-import sysconfig
 import tokenize
 import zipimport
 from collections import OrderedDict
@@ -20,8 +19,6 @@ from typing import Any
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_FILES = 16  # whose lines are kept; templates of frames are kept by capture.py
 MAX_MODULES = 300
-
-_OWN_PACKAGES = ("heka", "heka_raven", "metlog_raven")
 
 
 class SourceReader:
@@ -96,32 +93,6 @@ def _zip_source(module_globals: dict[str, Any]) -> str | None:
     if type(loader) is zipimport.zipimporter and type(name) is str:
         return loader.get_source(name)
     return None
-
-
-def library_prefixes() -> tuple[str, ...]:
-    """Folders of the standard library and of installed packages."""
-    paths = sysconfig.get_paths()
-    found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib") if name in paths}
-    return tuple(sorted({path.rstrip("/") + "/" for path in found if path}))
-
-
-def make_is_library(prefixes: tuple[str, ...] | None = None) -> Any:
-    """A function from a file's path to whether it belongs to the standard library or an installed package."""
-    known = (*(library_prefixes() if prefixes is None else prefixes), "<")
-
-    def is_library(path: str) -> bool:
-        return path.startswith(known) or "/site-packages/" in path or "/dist-packages/" in path
-
-    return is_library
-
-
-def make_in_app(is_library: Any) -> Any:
-    """A function from a frame's module and path to whether it is the application's own."""
-
-    def in_app(module: str, path: str) -> bool:
-        return module.partition(".")[0] not in _OWN_PACKAGES and not is_library(path)
-
-    return in_app
 
 
 def installed_modules() -> dict[str, str]:

@@ -7,19 +7,20 @@ from heka.testing import fields_of, sent_messages
 from heka_raven.capture.exceptions import Capturer
 from heka_raven.capture.values import Walker
 from heka_raven.formats.raven_payload import decode_raven
-from heka_raven.reporting.source import SourceReader, make_in_app, make_is_library
+from heka_raven.reporting.app_code import AppCode
+from heka_raven.reporting.source import SourceReader
 from heka_raven.scrub.scrubber import Scrubber
 
 DSN = "https://public:topsecret@sentry.example.com/2"
 
 
 def make_walker(**options):
-    options.setdefault("is_library", make_is_library())
+    options.setdefault("is_library", AppCode().is_library)
     return Walker(time.thread_time, options.pop("guard", None) or Scrubber(), **options)
 
 
 def make_capturer():
-    return Capturer(SourceReader(), make_in_app(make_is_library()), Scrubber().clean_source)
+    return Capturer(SourceReader(), AppCode().in_app, Scrubber().clean_source)
 
 
 def router_client(dsn=DSN, logger="", **options):

@@ -6,7 +6,7 @@
 #ifndef HK_JSON_H
 #define HK_JSON_H
 
-#include "buf.h"
+#include "buffer.h"
 
 typedef struct hk_json {
     hk_buf *out;

@@ -2,7 +2,7 @@
 #ifndef HK_POOL_H
 #define HK_POOL_H
 
-#include "buf.h"
+#include "buffer.h"
 
 struct hk_pool_chunk;
 

@@ -4,9 +4,8 @@
  * uWSGI drops what does not fit. One setsockopt makes it as large as this user may have it: with Linux's own
  * net.core.wmem_max twice as many, for root some thousands.
  */
-#include "glue.h"
+#include "../server/server.h"
 
-#include "../edge/capture.h"
 #include "../edge/sys.h"
 
 #include <sys/ioctl.h>

@@ -1,7 +1,5 @@
-/* Reads memory of its own process, nothing else. */
-#include "running.h"
-
-#include "../server/settings.h"
+/* running.c: on which core the thread or greenlet runs that crashed. Reads memory of its own process, nothing else. */
+#include "shared.h"
 
 #include <ucontext.h>
 

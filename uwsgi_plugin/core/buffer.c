@@ -1,4 +1,4 @@
-#include "buf.h"
+#include "buffer.h"
 
 #include <stdlib.h>
 
