@@ -263,13 +263,14 @@ hk_policy_pause hk_policy_limits(int status, hk_slice rate_limits, hk_slice retr
     return p;
 }
 
-double hk_policy_backoff(unsigned step, double jitter)
+double hk_policy_backoff(unsigned step, double dice)
 {
-    double s = 1;
+    double s = HK_POLICY_MIN_BACKOFF_S;
 
-    for (; step > 1 && s < 60; step--)
+    for (; step > 1 && s < HK_POLICY_MAX_BACKOFF_S; step--)
         s *= 2;
-    if (s > 60)
-        s = 60;
-    return s * (0.5 + jitter / 2);
+    if (s > HK_POLICY_MAX_BACKOFF_S)
+        s = HK_POLICY_MAX_BACKOFF_S;
+    s *= 0.75 + dice / 2;
+    return s < HK_POLICY_MIN_BACKOFF_S ? HK_POLICY_MIN_BACKOFF_S : s > HK_POLICY_MAX_BACKOFF_S ? HK_POLICY_MAX_BACKOFF_S : s;
 }

@@ -1,6 +1,6 @@
 /* policy.h: what happens to an event after one try. Pure: no clock, no sleep,
  * no random without an argument for it. tests/data/replies.tsv and
- * ratelimits.tsv are the tables; the Python sender follows the same ones.
+ * ratelimits.tsv are the tables, with backoff.tsv; the Python sender follows the same ones.
  */
 #ifndef HK_POLICY_H
 #define HK_POLICY_H
@@ -10,6 +10,8 @@
 #define HK_POLICY_MAX_AGE_S 86400.0   /* older and still undelivered: discarded */
 #define HK_POLICY_MAX_PAUSE_S 86400.0 /* no server silences us for longer */
 #define HK_POLICY_429_PAUSE_S 60.0    /* a 429 that does not say how long */
+#define HK_POLICY_MIN_BACKOFF_S 1.0    /* between two probes of a server that is down */
+#define HK_POLICY_MAX_BACKOFF_S 60.0
 #define HK_POLICY_MAX_HOPS 3          /* redirects followed in one try */
 #define HK_POLICY_NO_REPLY 0          /* in place of a status: refused, DNS, TLS, timeout, broken */
 #define HK_POLICY_SENT 1              /* a datagram left */
@@ -40,9 +42,8 @@ typedef struct hk_policy_pause {
 
 hk_policy_pause hk_policy_limits(int status, hk_slice rate_limits, hk_slice retry_after, double now_s);
 
-/* Seconds of pause after step failures in a row (step >= 1): 1, 2, 4 ... 60,
- * each times 0.5 to 1 by jitter, which is in 0..1. */
-double hk_policy_backoff(unsigned step, double jitter);
+/* Seconds until the next probe after step rounds (1 or more) that failed; dice is 0 to 1 (tests/data/backoff.tsv). */
+double hk_policy_backoff(unsigned step, double dice);
 
 /* Unix time of an IMF-fixdate (Tue, 14 Nov 2023 22:15:20 GMT), or -1. */
 double hk_policy_date(hk_slice text);

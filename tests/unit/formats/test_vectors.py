@@ -7,7 +7,7 @@ import pytest
 from heka_raven import CLIENT_NAME
 from heka_raven.formats.dsn import DsnError, parse_dsn
 from heka_raven.formats.envelope import encode_spool_envelope, parse_envelope
-from heka_raven.sender.policy import Reply, decide, parse_pauses
+from heka_raven.sender.policy import Reply, backoff_s, decide, parse_pauses
 from heka_raven.sender.request import build_request
 from heka_raven.spool.ledger import MAGIC, OFFSETS, SIZE
 from heka_raven.spool.spool import parse_name
@@ -94,6 +94,13 @@ def test_rate_limits(row):
     pauses = parse_pauses(int(status), absent(rate_limits), absent(retry_after), NOW)
     expected = {"": absent(pause_all), "error": absent(pause_error)}
     assert {key: float(value) for key, value in expected.items() if value is not None} == pauses
+
+
+@pytest.mark.parametrize("row", read_vectors("backoff.tsv"), ids=lambda row: "-".join(row))
+def test_backoff(row):
+    """How long a DSN is left alone after requests that failed."""
+    failures, dice, seconds = row
+    assert float(seconds) == pytest.approx(backoff_s(int(failures), float(dice)))
 
 
 @pytest.mark.parametrize("row", read_vectors("requests.tsv"), ids=lambda row: row[0])
