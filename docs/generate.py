@@ -125,7 +125,7 @@ def option_rows(described, names, default):
 
 def uwsgi_options():
     """Name and help of each global option, from the table in C."""
-    source = (ROOT / "uwsgi_plugin" / "glue" / "plugin.c").read_text(encoding="utf-8")
+    source = (ROOT / "uwsgi_plugin" / "server" / "settings.c").read_text(encoding="utf-8")
     return re.findall(r'\{ "(sentry-[a-z-]+)", (\w+), 0, "([^"]*)"', source)
 
 

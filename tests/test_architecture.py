@@ -128,19 +128,3 @@ def test_modules_stay_readable():
         and (count := len(path.read_text(encoding="utf-8").splitlines())) > MAX_LINES
     }
     assert {} == long
-
-
-def test_only_one_file_of_the_plugin_includes_curl():
-    """libcurl lives in the sender process alone, so one file includes it; core/ includes neither it nor uwsgi.h."""
-    including = {
-        header: sorted(
-            str(p.relative_to(ROOT / "uwsgi_plugin"))
-            for p in (ROOT / "uwsgi_plugin").rglob("*.[ch]")
-            if any(
-                line.split() and line.startswith("#include") and header in line for line in p.read_text().splitlines()
-            )
-        )
-        for header in ("curl/curl.h", "uwsgi.h")
-    }
-    assert ["sender/http.c"] == including["curl/curl.h"]
-    assert [] == [p for p in including["uwsgi.h"] if not p.startswith(("glue/", "server/", "watch/"))]

@@ -20,13 +20,17 @@ LIBS = ["-lcurl"]
 # fmt: off
 ROOMS = {  # each may call those above it only
     "core": [
-        "buffer", "dsn", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy", "note", "options",
-        "packet", "policy", "pool", "pystack", "request", "ring", "template", "trace", "watch", "wire",
+        "buf", "dsn", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy", "note",
+        "options", "packet", "policy", "pool", "pystack", "request", "ring", "template", "trace", "watch",
+        "wire",
     ],
-    "edge": ["capture", "kernel", "ledger", "ledger_fold", "source", "spool", "sys"],
-    "sender": ["http", "queue", "sender", "sender_house", "sender_reply", "targets"],
-    "server": ["server_spool"],
-    "watch": ["live", "report", "running", "snapshot", "stack", "watch", "worker"],
+    "edge": ["capture", "kernel", "ledger", "ledgers", "source", "spool", "sys"],
+    "sender": ["housekeeping", "http", "queue", "reply", "sender", "targets"],
+    "server": ["handler", "server_spool", "settings"],
+    "watch": [
+        "answer", "deaths", "live", "master", "report", "running", "shared", "snapshot", "stack", "storm",
+        "worker",
+    ],
     "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported"],
 }
 # fmt: on

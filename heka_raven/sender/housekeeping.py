@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 
-import orjson
-
-from heka_raven.sender.policy import Limits
 from heka_raven.spool import ledger
-from heka_raven.spool.spool import Spool, read_backlog, read_file
+from heka_raven.spool.spool import Spool, read_backlog
 
 HOUSE_EVERY_S = 60.0
 
@@ -52,32 +48,3 @@ class House:
                     self._spool.ledger.add(f"spooled.{unit}" if value > 0 else f"removed.{unit}", abs(value))
             drift = (0, 0)
         self._drift = drift
-
-
-def load_limits(spool: Spool, limits: Limits, now: float) -> None:
-    """Take over ``state/limits.json``; one that cannot be read is none."""
-    data = read_file(_limits_path(spool))
-    try:
-        limits.load_state(None if data is None else orjson.loads(data), now)
-    except orjson.JSONDecodeError:
-        pass
-
-
-def save_limits(spool: Spool, limits: Limits, now: float) -> None:
-    """Write ``state/limits.json``, by rename, if anything changed."""
-    if not limits.changed:
-        return
-    path = _limits_path(spool)
-    temporary = f"{path}.new"
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(fd, "wb") as file:
-            file.write(orjson.dumps(limits.to_state(now)))
-        os.rename(temporary, path)
-        limits.changed = False
-    except OSError as error:
-        spool.log_sparingly("limits", "spool %s: rate limits cannot be kept: %s", spool.path, error)
-
-
-def _limits_path(spool: Spool) -> str:
-    return os.path.join(spool.path, "state", "limits.json")

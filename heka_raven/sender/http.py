@@ -5,10 +5,10 @@ It is imported by the sender alone, never in a request of the app.
 
 from __future__ import annotations
 
-import contextlib
 import encodings.idna  # noqa: F401 - getaddrinfo would import it later, maybe while the process forks
 import http.client
 import io
+import queue
 import socket
 import ssl
 import threading
@@ -49,6 +49,9 @@ class _Watch:
         self.deadline = deadline
         self.connection: _Watched | None = None
 
+    def left_s(self) -> float:
+        return max(0.001, self.deadline - time.monotonic())
+
 
 _in_flight = threading.local()  # .watch: that of this thread's request
 
@@ -80,32 +83,23 @@ class _Watched(HTTPConnection):
         self.uses = 0
         super().connect()
 
-    def post(self, target: str, headers: Mapping[str, str], body: bytes, deadline: float) -> http.client.HTTPResponse:
-        """POST and read the answer's head, by the standard library's own methods on this connection.
-
-        urllib3's make an answer with decoders and retries behind it, and cost more than all the rest of an event.
-        """
-        self._note_use()
-        if self.sock is None:
-            self.connect()
-        self.sock.settimeout(max(0.001, deadline - time.monotonic()))
-        held = self._held = bytearray()
-        try:
-            http.client.HTTPConnection.request(self, "POST", target, body, headers)
-        finally:
-            self._held = None
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a refusal may come before all was sent
-            super().send(held)
-        return http.client.HTTPConnection.getresponse(self)
-
     def request(self, *args: Any, **kwargs: Any) -> None:
-        """What urllib3's pools call, for a proxy."""
-        self._note_use()
-        super().request(*args, **kwargs)
-
-    def _note_use(self) -> None:
+        """Send, within what is left of the deadline."""
         self.uses += 1
         _in_flight.watch.connection = self
+        if self.sock is None:
+            self.connect()
+        self.timeout = _in_flight.watch.left_s()  # urllib3 sends within the time for a connect
+        held = self._held = bytearray()
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            self._held = None
+        self.send(held)
+
+    def getresponse(self) -> Any:
+        self.timeout = _in_flight.watch.left_s()
+        return super().getresponse()
 
     def send(self, data: Any) -> None:
         # Headers and body in one write: a system call and, on many servers, a wakeup less for each event.
@@ -116,7 +110,9 @@ class _Watched(HTTPConnection):
 
 
 class _WatchedTls(_Watched, HTTPSConnection):
-    pass
+    def connect(self) -> None:
+        super().connect()
+        self.is_verified = True  # or `no_verify` says that it need not be: urllib3 would warn at each event
 
 
 class _Pool(urllib3.HTTPConnectionPool):
@@ -149,8 +145,10 @@ class HttpTransport:
         self._environment_proxies = {} if proxy else getproxies_environment()
         self._connections = connections
         self._ca_file = ca_file
-        self._managers: dict[tuple[str, bool], urllib3.ProxyManager] = {}
-        self._kept: dict[tuple[str, str, bool], list[_Watched]] = {}  # by scheme, host:port, no_verify
+        self._pools: dict[
+            tuple[str, str, bool], _Pool | _TlsPool
+        ] = {}  # by scheme, host:port, no_verify; last used last
+        self._managers: dict[tuple[str, bool], urllib3.ProxyManager] = {}  # by proxy, no_verify
         self._contexts: dict[bool, ssl.SSLContext] = {}
         self._lock = threading.Lock()
         self._watches: dict[int, _Watch] = {}
@@ -170,11 +168,7 @@ class HttpTransport:
     ) -> tuple[Reply, bool]:
         watch = _in_flight.watch = self._watches[threading.get_ident()] = _Watch(deadline)
         try:
-            proxy = self._proxy_for(url)
-            if proxy is None:
-                reply = self._post_directly(url, headers, body, deadline, no_verify)
-            else:
-                reply = self._post_by_proxy(proxy, url, headers, body, deadline, no_verify)
+            reply = self._post(url, headers, body, no_verify, watch)
         except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             late = time.monotonic() >= deadline
             stale = watch.connection is not None and watch.connection.uses > 1 and not late
@@ -183,57 +177,35 @@ class HttpTransport:
             del self._watches[threading.get_ident()]
         return reply, False
 
-    def _post_directly(
-        self, url: str, headers: Mapping[str, str], body: bytes, deadline: float, no_verify: bool
-    ) -> Reply:
-        parts = urlsplit(url)
-        key = (parts.scheme, parts.netloc, no_verify)
-        connection = self._kept_connection(key) or self._new_connection(parts, deadline, no_verify)
-        keep = False
-        try:
-            response = connection.post(
-                f"{parts.path}?{parts.query}" if parts.query else parts.path, headers, body, deadline
+    def _post(self, url: str, headers: Mapping[str, str], body: bytes, no_verify: bool, watch: _Watch) -> Reply:
+        proxy = self._proxy_for(url)
+        opener: urllib3.HTTPConnectionPool | urllib3.ProxyManager
+        if proxy is not None:
+            target = url
+            opener = self._manager(proxy, no_verify)
+        else:  # urllib3's manager would do here too, and costs a quarter of the sender's speed
+            parts = urlsplit(url)
+            opener, target = (
+                self._pool(parts, no_verify),
+                f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}",
             )
-            reply = _reply(response.status, response.headers, _read_rest(response))
-            keep = response.isclosed() and not response.will_close
+        response = opener.urlopen(
+            "POST",
+            target,
+            body=body,
+            headers=headers,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=Timeout(connect=min(self._connect_timeout_s, watch.left_s()), read=None),
+        )
+        reply = _reply(response.status, response.headers, _read_rest(response))
+        if response.closed:
+            response.release_conn()
+        else:
             response.close()
-        finally:
-            if keep:
-                with self._lock:
-                    self._kept.setdefault(key, []).append(connection)
-            else:
-                connection.close()
         return reply
-
-    def _kept_connection(self, key: tuple[str, str, bool]) -> _Watched | None:
-        """One that is open still: a server that closed it meanwhile has made it readable."""
-        while True:
-            with self._lock:
-                kept = self._kept.get(key)
-                if not kept:
-                    return None
-                connection = kept.pop()
-            if connection.is_connected:
-                return connection
-            connection.close()
-
-    def _new_connection(self, parts: SplitResult, deadline: float, no_verify: bool) -> _Watched:
-        host = parts.hostname or ""
-        timeout_s = min(self._connect_timeout_s, max(0.001, deadline - time.monotonic()))
-        if parts.scheme == "http":
-            return _Watched(host, parts.port, timeout=timeout_s)
-        return _WatchedTls(host, parts.port, timeout=timeout_s, ssl_context=self._context(no_verify))
-
-    def _context(self, no_verify: bool) -> ssl.SSLContext:
-        with self._lock:
-            context = self._contexts.get(no_verify)
-            if context is None:
-                context = ssl.create_default_context(cafile=self._ca_file)
-                if no_verify:
-                    context.check_hostname = False
-                    context.verify_mode = ssl.CERT_NONE
-                self._contexts[no_verify] = context
-            return context
 
     def _proxy_for(self, url: str) -> str | None:
         if self._proxy is not None or not self._environment_proxies:
@@ -246,49 +218,52 @@ class HttpTransport:
             return f"http://{proxy}"
         return proxy or None
 
-    def _post_by_proxy(
-        self, proxy: str, url: str, headers: Mapping[str, str], body: bytes, deadline: float, no_verify: bool
-    ) -> Reply:
-        context = self._context(no_verify)
+    def _pool(self, parts: SplitResult, no_verify: bool) -> urllib3.HTTPConnectionPool:
+        """That of a server; of those that are too many, the one that nobody used for longest is closed."""
+        key = (parts.scheme, parts.netloc, no_verify)
+        with self._lock:
+            pool = self._pools.pop(key, None)
+            if pool is None:
+                if len(self._pools) >= MAX_POOLS:
+                    self._pools.pop(next(iter(self._pools))).close()
+                host, size = parts.hostname or "", self._connections + 1  # one more, for reports
+                if parts.scheme == "http":
+                    pool = _Pool(host, parts.port, maxsize=size)
+                else:
+                    pool = _TlsPool(host, parts.port, maxsize=size, ssl_context=self._context(no_verify))
+            self._pools[key] = pool
+            return pool
+
+    def _manager(self, proxy: str, no_verify: bool) -> urllib3.ProxyManager:
         with self._lock:
             manager = self._managers.get((proxy, no_verify))
-            if manager is None:
-                manager = self._managers[proxy, no_verify] = self._new_manager(proxy, context)
-        left_s = max(0.001, deadline - time.monotonic())
-        response = manager.urlopen(
-            "POST",
-            url,
-            body=body,
-            headers=headers,
-            redirect=False,
-            retries=False,
-            preload_content=False,
-            decode_content=False,
-            timeout=Timeout(connect=min(self._connect_timeout_s, left_s), read=left_s),
-        )
-        reply = _reply(response.status, response.headers, _read_rest(response))
-        if response.closed:
-            response.release_conn()
-        else:
-            response.close()
-        return reply
+            if manager is not None:
+                return manager
+            login = urlsplit(proxy)
+            proxy_headers = None
+            if login.username:
+                user = f"{unquote(login.username)}:{unquote(login.password or '')}"
+                proxy_headers = make_headers(proxy_basic_auth=user)
+            manager = self._managers[proxy, no_verify] = urllib3.ProxyManager(
+                proxy,
+                proxy_headers=proxy_headers,
+                proxy_ssl_context=self._context(no_verify),
+                ssl_context=self._context(no_verify),
+                maxsize=self._connections + 1,
+                num_pools=MAX_POOLS,
+            )
+            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+            return manager
 
-    def _new_manager(self, proxy: str, context: ssl.SSLContext) -> urllib3.ProxyManager:
-        login = urlsplit(proxy)
-        proxy_headers = None
-        if login.username:
-            user = f"{unquote(login.username)}:{unquote(login.password or '')}"
-            proxy_headers = make_headers(proxy_basic_auth=user)
-        manager = urllib3.ProxyManager(
-            proxy,
-            proxy_headers=proxy_headers,
-            proxy_ssl_context=context,
-            ssl_context=context,
-            maxsize=self._connections,
-            num_pools=MAX_POOLS,
-        )
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-        return manager
+    def _context(self, no_verify: bool) -> ssl.SSLContext:
+        """Made once: reading the certificates takes longer than an event. Under the lock."""
+        context = self._contexts.get(no_verify)
+        if context is None:
+            context = self._contexts[no_verify] = ssl.create_default_context(cafile=self._ca_file)
+            if no_verify:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+        return context
 
     def enforce_deadlines(self) -> None:
         """Cut what is overdue: a server that sends a byte now and then never times out by itself."""
@@ -302,26 +277,38 @@ class HttpTransport:
                 except (OSError, TypeError):
                     pass  # closed meanwhile; or TLS in TLS through a proxy, which has the timeout of each read only
 
-    def drop_closed(self) -> None:
-        """Close kept connections that their server has closed: nobody may ask for them again."""
+    def drop_closed(self) -> int:
+        """Close kept connections that their server has closed: nobody may ask for them again.
+
+        Returns:
+            How many are open still.
+        """
         with self._lock:
-            for key, kept in list(self._kept.items()):
-                alive = self._kept[key] = [connection for connection in kept if connection.is_connected]
-                for connection in kept:
-                    if connection not in alive:
-                        connection.close()
-                if not alive:
-                    del self._kept[key]
+            pools: list[Any] = [*self._pools.values()]
+            for manager in self._managers.values():
+                pools += [manager.pools.get(key) for key in manager.pools.keys()]  # noqa: SIM118 - no iterator
+        return sum(_drop_closed(pool.pool) for pool in pools if pool is not None and pool.pool is not None)
 
     def close(self) -> None:
         with self._lock:
-            for kept in self._kept.values():
-                for connection in kept:
-                    connection.close()
+            for pool in self._pools.values():
+                pool.close()
             for manager in self._managers.values():
                 manager.clear()
-            self._kept.clear()
+            self._pools.clear()
             self._managers.clear()
+
+
+def _drop_closed(kept: queue.LifoQueue[_Watched | None]) -> int:
+    still_open = 0
+    with kept.mutex:
+        for connection in kept.queue:  # one that is closed stays there, to be opened anew
+            if connection is not None and connection.sock is not None:
+                if connection.is_connected:
+                    still_open += 1
+                else:
+                    connection.close()
+    return still_open
 
 
 def _reply(status: int, headers: Any, detail: str) -> Reply:

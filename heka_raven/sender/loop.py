@@ -15,19 +15,19 @@ from typing import TypeAlias
 
 from heka_raven.formats.dsn import Dsn
 from heka_raven.sender.client_reports import Reports
-from heka_raven.sender.housekeeping import House, load_limits, save_limits
+from heka_raven.sender.housekeeping import House
 from heka_raven.sender.http import HttpTransport
+from heka_raven.sender.limits import Limits, load_limits, save_limits
 from heka_raven.sender.listing import TICK_S, Listing
 from heka_raven.sender.options import SenderOptions
-from heka_raven.sender.policy import MAX_HOPS, Limits, Reply, decide, parse_pauses
+from heka_raven.sender.policy import MAX_HOPS, Reply, decide, parse_pauses
 from heka_raven.sender.request import Request, build_report, build_request, try_request
 from heka_raven.sender.schedule import Schedule
 from heka_raven.sender.udp import UdpTransport
-from heka_raven.sender.workload import Workload
 from heka_raven.spool import ledger
 from heka_raven.spool.spool import Spool, age_s
 
-HIRE_BELOW = 0.5  # of one processor, used by all workers together
+HIRE_BELOW = 1000.0  # tries per second of all workers: with more, the interpreter is what limits them
 HIRE_AT_ONCE = 5
 FINAL_REPORT_S = 1.0  # a report at the end must not hold the end up
 FINAL_TICK_S = 0.05
@@ -75,7 +75,7 @@ class Sender:
         self._workers: list[threading.Thread] = []
         self._idle = 0
         self._active = 0  # workers with a name in hand
-        self._workload = Workload()
+        self._seen = (0, 0.0)  # tries and tick at the last look at the workers
         self._stopping = False
         self._drain_until: float | None = None
         self._reporter: threading.Thread | None = None
@@ -146,16 +146,17 @@ class Sender:
     def _staff(self) -> None:
         """Wake workers that have something to do, and hire while all are busy waiting.
 
-        Workers that compute share one interpreter: a second one beside a server that answers at once costs speed. So
-        the first is alone until it is seen to wait.
+        Workers share one interpreter: a second one beside a server that answers at once costs speed. So the first is
+        alone until it is seen to be slow.
         """
         tick = time.monotonic()
-        share = self._workload.share(self._workers, tick)
+        (tried, then), self._seen = self._seen, (self.tried, tick)
+        rate = (self.tried - tried) / max(tick - then, TICK_S)
         if not self._schedule.ready(time.time(), tick):
             return
         if self._idle:
             self._condition.notify(self._idle)
-        elif not self._workers or (share < HIRE_BELOW and len(self._workers) < self._options.connections):
+        elif not self._workers or (rate < HIRE_BELOW and len(self._workers) < self._options.connections):
             for _ in range(min(HIRE_AT_ONCE if self._workers else 1, self._options.connections - len(self._workers))):
                 worker = threading.Thread(target=self._work, name="heka-raven-send", daemon=True)
                 try:

@@ -17,11 +17,10 @@ DEFAULT_PAUSE_S = 60.0  # a 429 that names no time
 MIN_PAUSE_S = 1.0  # a 429 that says "now": one try a second is enough
 MIN_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
-MAX_SLEW_S = 1.0  # by which a clock may be moved between two looks without having been set
 MAX_HOPS = 3  # redirects followed for one try
-RETRY_STATUSES = frozenset((502, 503, 504))  # from a proxy in front of a server that is down
-ALL = ""  # the category of state/limits.json that stands for every category
+ALL = ""  # the category of a pause that stands for every category
 ERROR = "error"  # the category of every event that is sent here
+RETRY_STATUSES = frozenset((502, 503, 504))  # from a proxy in front of a server that is down
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
 _DATE = re.compile(
@@ -149,55 +148,3 @@ def backoff_s(failures: int, dice: float) -> float:
     """Seconds until the next probe after *failures* rounds (1 or more) that failed; *dice* is 0 to 1."""
     step = min(MAX_BACKOFF_S, MIN_BACKOFF_S * 2.0 ** min(failures - 1, 16))
     return float(min(MAX_BACKOFF_S, max(MIN_BACKOFF_S, step * (0.75 + 0.5 * dice))))
-
-
-class Limits:
-    """The rate limits in force: until when (Unix time) which DSN is paused, by category."""
-
-    def __init__(self) -> None:
-        self._until: dict[str, dict[str, float]] = {}
-        self._offset: float | None = None  # of the clock to the monotonic one
-        self.changed = False
-
-    def follow_clock(self, now: float, tick: float) -> None:
-        """Move with a clock that was set back: a minute of quiet must not become hours."""
-        before, self._offset = self._offset, now - tick
-        moved = 0.0 if before is None else self._offset - before
-        if moved < -MAX_SLEW_S:
-            for mine in self._until.values():
-                for category in mine:
-                    mine[category] += moved
-            self.changed = True
-
-    def pause(self, key: str, pauses: Mapping[str, float], now: float) -> None:
-        for category, seconds in pauses.items():
-            mine = self._until.setdefault(key, {})
-            if now + seconds > mine.get(category, 0.0):
-                mine[category] = now + seconds
-                self.changed = True
-
-    def seconds_left(self, key: str, now: float) -> float:
-        """How long events for this DSN must still wait; 0 when they may go."""
-        mine = self._until.get(key)
-        if not mine:
-            return 0.0
-        until = max(mine.get(ALL, 0.0), mine.get(ERROR, 0.0))
-        # One that was set back while nobody looked must not turn a minute of quiet into a year.
-        return min(MAX_PAUSE_S, max(0.0, until - now))
-
-    def to_state(self, now: float) -> dict[str, object]:
-        """What ``state/limits.json`` holds; what is over is left out."""
-        alive = {
-            key: {category: until for category, until in mine.items() if until > now}
-            for key, mine in self._until.items()
-        }
-        return {"version": 1, "limits": {key: mine for key, mine in alive.items() if mine}}
-
-    def load_state(self, state: object, now: float) -> None:
-        """Take over what a sender before us wrote; anything unreadable in it is left out."""
-        limits = state.get("limits") if isinstance(state, dict) and state.get("version") == 1 else None
-        for key, mine in (limits if isinstance(limits, dict) else {}).items():
-            for category, until in (mine if isinstance(mine, dict) else {}).items():
-                if isinstance(until, (int, float)) and now < until < float("inf") and category in (ALL, ERROR):
-                    self.pause(str(key), {category: min(until - now, MAX_PAUSE_S)}, now)
-        self.changed = False

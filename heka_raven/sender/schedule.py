@@ -13,8 +13,12 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from heka_raven.sender.policy import Limits, backoff_s
+from heka_raven.sender.policy import backoff_s
+
+if TYPE_CHECKING:
+    from heka_raven.sender.limits import Limits
 
 SHARE_OF_ONE = 0.75  # of the connections, for one DSN: a server that hangs must leave some to the others
 

@@ -2,7 +2,7 @@
 #ifndef HK_CHECK_H
 #define HK_CHECK_H
 
-#include "../../uwsgi_plugin/core/buffer.h"
+#include "../../uwsgi_plugin/core/buf.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -78,7 +78,7 @@ static void whole_event(int protocol, const char *expected)
     e.fingerprint_count = 1;
     hk_request_read(hk_buf_slice(&vars), &pool, &request);
     e.request = &request;
-    e.frames = hk_event_frames(hk_buf_slice(&trace), &pool, &e.frame_count);
+    e.frames = hk_frames_read(hk_buf_slice(&trace), &pool, &e.frame_count);
     CHECK(hk_event_put(&e, protocol, HK_EVENT_MAX_BYTES, &out) == HK_OK);
     CHECK_TEXT(expected, hk_buf_slice(&out));
     CHECK(hk_jsonread_skip(hk_buf_slice(&out), 0) == out.len);
@@ -118,7 +118,7 @@ static void times(void)
 static void limits(void)
 {
     char *big = malloc(2 << 20);
-    hk_event_frame *frames = calloc(1000, sizeof *frames);
+    hk_frame *frames = calloc(1000, sizeof *frames);
     hk_pair extra[1];
     hk_event e;
     hk_buf out;

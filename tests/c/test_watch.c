@@ -135,7 +135,7 @@ static void stacks(void)
     static const char text[] = "Fatal Python error: Segmentation fault\n\nThread 0x00007f0000000002 (most recent call first):\n"
         "  File \"/a/other.py\", line 3 in wait\n\nCurrent thread 0x00007f0000000001 (most recent call first):\n"
         "  File \"/a/b.py\", line 12 in inner\n  File \"/a/b\", line 1.py\", line 7 in <module>\n\nExtension modules: x\n";
-    hk_event_frame *f;
+    hk_frame *f;
     hk_pool pool;
     size_t n;
 
@@ -331,7 +331,7 @@ static void in_flight(void)
 static void whole_event(void)
 {
     hk_pair contexts[1] = { { { "uwsgi", 5 }, { "{\"worker\":2}", 12 } } };
-    hk_event_frame frame = { { "/srv/app.py", 11 }, { "view", 4 }, { "x = f('a')", 10 }, { "a\npassword = \"hide\"\n", 20 },
+    hk_frame frame = { { "/srv/app.py", 11 }, { "view", 4 }, { "x = f('a')", 10 }, { "a\npassword = \"hide\"\n", 20 },
                              { "z\n", 2 }, 12 };
     hk_event e;
     hk_buf out;
@@ -390,7 +390,7 @@ static void sources(void)
 {
     const char *folder = check_make_directory();
     char good[128], other[128], fifo[128];
-    hk_event_frame f[5];
+    hk_frame f[5];
     hk_pool pool;
     FILE *out;
     int i;

@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hk_pool_init(&pool);
     hk_request_read(p.vars, &pool, &request);
     e.request = &request;
-    e.frames = hk_event_frames(p.backtrace, &pool, &e.frame_count);
+    e.frames = hk_frames_read(p.backtrace, &pool, &e.frame_count);
     e.exception_type = p.type;
     e.exception_value = p.message;
     e.message = p.repr;

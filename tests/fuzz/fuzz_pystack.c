@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     e.user = hk_inflight_user(bytes, bytes, &pool);
     e.frames = hk_pystack_read(bytes, size, &pool, &e.frame_count);
     if (e.frame_count > 0)
-        ((hk_event_frame *)e.frames)[0].before = bytes;
+        ((hk_frame *)e.frames)[0].before = bytes;
     if (hk_event_put(&e, 7, HK_EVENT_MAX_BYTES, &out) == HK_OK && hk_jsonread_skip(hk_buf_slice(&out), 0) != out.len)
         abort();
     hk_buf_clear(&out);

@@ -2,7 +2,7 @@
 #ifndef HK_DSN_H
 #define HK_DSN_H
 
-#include "buffer.h"
+#include "buf.h"
 
 #define HK_DSN_MAX 1024 /* bytes; a state file's key and a header line must hold it */
 

@@ -2,7 +2,7 @@
 #ifndef HK_ENVELOPE_H
 #define HK_ENVELOPE_H
 
-#include "buffer.h"
+#include "buf.h"
 #include "dsn.h"
 
 #define HK_ENVELOPE_MAX_HEADER 8192U              /* bytes of a header line */

@@ -2,6 +2,7 @@
 #ifndef HK_EVENT_H
 #define HK_EVENT_H
 
+#include "frames.h"
 #include "request.h"
 
 #define HK_EVENT_MAX_BYTES (1024U * 1024U) /* Sentry refuses more with 413 */
@@ -9,17 +10,6 @@
 #define HK_EVENT_MAX_TAG 200U
 #define HK_EVENT_MAX_CULPRIT 200U
 #define HK_EVENT_MAX_EXTRA 8192U
-#define HK_EVENT_MAX_FRAMES 250U
-#define HK_EVENT_OUTER_FRAMES 50U /* kept of a longer stack, beside the innermost 200 */
-
-typedef struct hk_event_frame {
-    hk_slice file;
-    hk_slice function;
-    hk_slice line_text;
-    hk_slice before; /* source lines around it, joined by newlines, each ending in one */
-    hk_slice after;
-    uint64_t line;
-} hk_event_frame;
 
 typedef struct hk_event {
     char id[33];      /* 32 hex digits */
@@ -42,7 +32,7 @@ typedef struct hk_event {
     size_t extra_count;
     const hk_slice *fingerprint;
     size_t fingerprint_count;
-    const hk_event_frame *frames; /* outermost first */
+    const hk_frame *frames; /* outermost first */
     size_t frame_count;
     const char *mechanism; /* NULL: generic */
     int signal;            /* that ended the process; 0: none */
@@ -62,8 +52,5 @@ const char *hk_event_signal_name(int signal);
 
 /* Append time_ns as 2023-11-14T22:13:20.250000Z (UTC, so it says Z). */
 void hk_event_put_time(uint64_t time_ns, int fraction, hk_buf *out);
-
-/* Frames of uWSGI's backtrace array, in pool; *count is set. NULL: none. */
-hk_event_frame *hk_event_frames(hk_slice backtrace, hk_pool *pool, size_t *count);
 
 #endif

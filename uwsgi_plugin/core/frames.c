@@ -1,13 +1,14 @@
 #include "frames.h"
 
 #include "packet.h"
+#include "request.h"
 
 #define MAX_LINE 1024U /* bytes of a source line that are looked at */
 
-hk_event_frame *hk_event_frames(hk_slice backtrace, hk_pool *pool, size_t *count)
+hk_frame *hk_frames_read(hk_slice backtrace, hk_pool *pool, size_t *count)
 {
     hk_slice rest = backtrace, item;
-    hk_event_frame *frames;
+    hk_frame *frames;
     size_t items = 0, at = 0, i;
 
     *count = 0;
@@ -20,7 +21,7 @@ hk_event_frame *hk_event_frames(hk_slice backtrace, hk_pool *pool, size_t *count
         return NULL;
     rest = backtrace;
     while (at < items / 5 * 5 && hk_packet_next_item(&rest, &item) == 1) {
-        hk_event_frame *f = &frames[at / 5];
+        hk_frame *f = &frames[at / 5];
         switch (at++ % 5) {
         case 0: f->file = hk_pool_keep(pool, item); break;
         case 1:
@@ -81,18 +82,18 @@ static void put_lines(hk_json *j, const char *name, hk_slice lines)
     hk_json_close(j, ']');
 }
 
-void hk_frames_put(hk_json *j, const hk_event_frame *frames, size_t count, int v7, int lines)
+void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, int lines)
 {
     size_t i, skip_from = count, skip_to = count;
 
-    if (count > HK_EVENT_MAX_FRAMES) {
-        skip_from = HK_EVENT_OUTER_FRAMES;
-        skip_to = count - (HK_EVENT_MAX_FRAMES - HK_EVENT_OUTER_FRAMES);
+    if (count > HK_FRAMES_MAX) {
+        skip_from = HK_FRAMES_OUTER;
+        skip_to = count - (HK_FRAMES_MAX - HK_FRAMES_OUTER);
     }
     key(j, "frames");
     hk_json_open(j, '[');
     for (i = 0; i < count; i++) {
-        const hk_event_frame *f = &frames[i];
+        const hk_frame *f = &frames[i];
         hk_slice base = f->file;
         size_t k;
         if (i >= skip_from && i < skip_to)

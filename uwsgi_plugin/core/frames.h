@@ -2,13 +2,28 @@
 #ifndef HK_FRAMES_H
 #define HK_FRAMES_H
 
-#include "event.h"
 #include "json.h"
+#include "pool.h"
+
+#define HK_FRAMES_MAX 250U
+#define HK_FRAMES_OUTER 50U /* kept of a longer stack, beside the innermost 200 */
+
+typedef struct hk_frame {
+    hk_slice file;
+    hk_slice function;
+    hk_slice line_text;
+    hk_slice before; /* source lines around it, joined by newlines, each ending in one */
+    hk_slice after;
+    uint64_t line;
+} hk_frame;
+
+/* Frames of uWSGI's backtrace array, in pool; *count is set. NULL: none. */
+hk_frame *hk_frames_read(hk_slice backtrace, hk_pool *pool, size_t *count);
 
 /* Whether file belongs to the application, and not to Python or an installed package. */
 int hk_frames_in_app(hk_slice file);
 
-/* Write "frames":[...], outermost first, at most HK_EVENT_MAX_FRAMES of them; lines: with their source. */
-void hk_frames_put(hk_json *j, const hk_event_frame *frames, size_t count, int v7, int lines);
+/* Write "frames":[...], outermost first, at most HK_FRAMES_MAX of them; lines: with their source. */
+void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, int lines);
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef HK_JSON_H
 #define HK_JSON_H
 
-#include "buffer.h"
+#include "buf.h"
 
 typedef struct hk_json {
     hk_buf *out;

@@ -4,7 +4,7 @@
 #ifndef HK_JSONREAD_H
 #define HK_JSONREAD_H
 
-#include "buffer.h"
+#include "buf.h"
 
 #define HK_JSONREAD_DEPTH 32 /* deeper nesting is a syntax error: no recursion without end */
 

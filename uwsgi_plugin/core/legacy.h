@@ -6,7 +6,7 @@
 #ifndef HK_LEGACY_H
 #define HK_LEGACY_H
 
-#include "buffer.h"
+#include "buf.h"
 
 void hk_legacy_put(hk_slice json, hk_buf *out);
 void hk_legacy_put_base64(hk_slice bytes, hk_buf *out);

@@ -8,7 +8,7 @@
 #ifndef HK_OPTIONS_H
 #define HK_OPTIONS_H
 
-#include "buffer.h"
+#include "buf.h"
 
 typedef enum hk_option {
     HK_OPT_DSN, HK_OPT_LEVEL, HK_OPT_LOGGER, HK_OPT_MESSAGE, HK_OPT_PLATFORM, HK_OPT_CULPRIT, HK_OPT_SERVER_NAME,

@@ -5,7 +5,7 @@
 #ifndef HK_POLICY_H
 #define HK_POLICY_H
 
-#include "buffer.h"
+#include "buf.h"
 
 #define HK_POLICY_MAX_AGE_S 86400.0   /* older and still undelivered: discarded */
 #define HK_POLICY_MAX_PAUSE_S 86400.0 /* no server silences us for longer */

@@ -2,7 +2,7 @@
 #ifndef HK_POOL_H
 #define HK_POOL_H
 
-#include "buffer.h"
+#include "buf.h"
 
 struct hk_pool_chunk;
 

@@ -29,7 +29,7 @@ static int heading(hk_slice line, uint64_t *id, int *current)
 }
 
 /* '  File "/a/b.py", line 12 in view' */
-static int frame_of(hk_slice line, hk_pool *pool, hk_event_frame *f)
+static int frame_of(hk_slice line, hk_pool *pool, hk_frame *f)
 {
     static const char mark[] = "\", line ";
     size_t at, i;
@@ -70,10 +70,10 @@ static hk_slice find_thread(hk_slice text, uint64_t thread_id)
     return now.n > 0 ? now : first;
 }
 
-hk_event_frame *hk_pystack_read(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count)
+hk_frame *hk_pystack_read(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count)
 {
     hk_slice rest = find_thread(text, thread_id);
-    hk_event_frame *frames = hk_pool_alloc(pool, MAX_STACK * sizeof *frames), swap;
+    hk_frame *frames = hk_pool_alloc(pool, MAX_STACK * sizeof *frames), swap;
     size_t n = 0, i;
 
     *count = 0;

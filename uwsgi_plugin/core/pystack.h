@@ -7,6 +7,6 @@
 /* The frames, outermost first, of one thread in text; in pool. thread_id 0: the
  * current one, else the first; likewise when the thread is not among them.
  * NULL: none. */
-hk_event_frame *hk_pystack_read(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count);
+hk_frame *hk_pystack_read(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count);
 
 #endif

@@ -123,7 +123,7 @@ static void fill(building *b, const hk_options *o, const hk_capture_defaults *d,
     e->frames = f->frames;
     e->frame_count = f->frame_count;
     if (f->frames == NULL)
-        e->frames = hk_event_frames(f->backtrace, &b->pool, &e->frame_count);
+        e->frames = hk_frames_read(f->backtrace, &b->pool, &e->frame_count);
 }
 
 /* The bytes of the spool file. */
@@ -156,7 +156,7 @@ int hk_capture_under_way(void)
     return __atomic_load_n(&under_way, __ATOMIC_ACQUIRE);
 }
 
-int hk_capture(hk_spool *spool, const hk_options *o, const hk_capture_defaults *d, const hk_capture_facts *f, char id[33])
+int hk_capture_event(hk_spool *spool, const hk_options *o, const hk_capture_defaults *d, const hk_capture_facts *f, char id[33])
 {
     static uint64_t logged_ms;
     building b;

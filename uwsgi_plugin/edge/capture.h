@@ -30,7 +30,7 @@ typedef struct hk_capture_facts {
     size_t tag_count;
     const hk_slice *fingerprint; /* unless the handler has one */
     size_t fingerprint_count;
-    const hk_event_frame *frames; /* in place of backtrace */
+    const hk_frame *frames; /* in place of backtrace */
     size_t frame_count;
     hk_slice level; /* unless the handler has one */
     hk_slice transaction; /* empty: method and path */
@@ -45,9 +45,9 @@ typedef struct hk_capture_facts {
 
 /* Count, build and write one event. 0, or -1: lost, counted and logged. id
  * (if not NULL) gets the event id. Never waits and never calls the network. */
-int hk_capture(hk_spool *spool, const hk_options *o, const hk_capture_defaults *d, const hk_capture_facts *f, char id[33]);
+int hk_capture_event(hk_spool *spool, const hk_options *o, const hk_capture_defaults *d, const hk_capture_facts *f, char id[33]);
 
-/* How many threads of this process are in hk_capture. */
+/* How many threads of this process are in hk_capture_event. */
 int hk_capture_under_way(void);
 
 #endif

@@ -8,7 +8,7 @@
 #ifndef HK_LEDGER_H
 #define HK_LEDGER_H
 
-#include "../core/buffer.h"
+#include "../core/buf.h"
 
 #include <sys/types.h>
 
@@ -54,14 +54,6 @@ void hk_ledger_add(hk_ledger *l, hk_count which, uint64_t n);
 /* After the spool was deleted and made anew (dir_fd is the new one): begin a new file, if ours went with it. From 0:
  * the counts are gone together with the events. */
 void hk_ledger_renew(hk_ledger *l);
-
-/* The sum over every process, living and dead, into out. HK_ERR_SYSTEM when
- * the directory cannot be read; HK_ERR_MEMORY. */
-hk_status hk_ledger_sum(int dir_fd, uint64_t out[HK_LEDGER_SLOTS]);
-
-/* Add the files of dead processes to "total", which names them, and remove
- * them: for the holder of the sender's lock only. */
-hk_status hk_ledger_fold(int dir_fd);
 
 /* spooled - removed, never below 0. */
 uint64_t hk_ledger_pending(const uint64_t counts[HK_LEDGER_SLOTS]);

@@ -80,7 +80,7 @@ static hk_slice take_lines(hk_slice *text, uint64_t count, hk_pool *pool)
     return out;
 }
 
-static void fill(hk_event_frame *f, hk_slice text, hk_pool *pool)
+static void fill(hk_frame *f, hk_slice text, hk_pool *pool)
 {
     uint64_t first = f->line > AROUND ? f->line - AROUND : 1, number;
 
@@ -95,7 +95,7 @@ static void fill(hk_event_frame *f, hk_slice text, hk_pool *pool)
     f->after = take_lines(&text, AROUND, pool);
 }
 
-void hk_source_fill(hk_event_frame *frames, size_t count, uid_t uid, gid_t gid, unsigned budget_ms, hk_pool *pool)
+void hk_source_fill(hk_frame *frames, size_t count, uid_t uid, gid_t gid, unsigned budget_ms, hk_pool *pool)
 {
     uint64_t until = hk_sys_monotonic_ms() + budget_ms;
     unsigned files = 0;

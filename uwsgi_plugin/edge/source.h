@@ -10,6 +10,6 @@
  * milliseconds, looked at between two frames. A relative name (wsgi-file = app.py) is that of a file below the current
  * directory, which uWSGI's workers have from its master. Only regular files called *.py are opened, as this user where
  * the process is root: who wrote the stack may have named any. */
-void hk_source_fill(hk_event_frame *frames, size_t count, uid_t uid, gid_t gid, unsigned budget_ms, hk_pool *pool);
+void hk_source_fill(hk_frame *frames, size_t count, uid_t uid, gid_t gid, unsigned budget_ms, hk_pool *pool);
 
 #endif

@@ -1,5 +1,6 @@
 #include "spool.h"
 
+#include "ledgers.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -305,7 +306,7 @@ static int has_room(hk_spool *s, uint64_t size)
     int near = 2 * s->level_count > s->max_count || 2 * s->level_bytes > s->max_bytes;
 
     if (s->level_read_ms == 0 || age >= (near ? LEVEL_NEAR_MS : LEVEL_FAR_MS) || (!fits(s, size) && age >= LEVEL_FULL_MS)) {
-        if (hk_ledger_sum(s->ledger_fd, counts) == HK_OK) {
+        if (hk_ledgers_sum(s->ledger_fd, counts) == HK_OK) {
             s->level_count = hk_ledger_pending(counts);
             s->level_bytes = hk_ledger_pending_bytes(counts);
         }

@@ -2,7 +2,7 @@
 #ifndef HK_SYS_H
 #define HK_SYS_H
 
-#include "../core/buffer.h"
+#include "../core/buf.h"
 
 uint64_t hk_sys_now_ns(void);       /* Unix time */
 uint64_t hk_sys_monotonic_ms(void);

@@ -4,7 +4,7 @@
  * a language plugin tells class, message, repr and backtrace are called through these, which cut first. They cut for
  * every exception handler of the server, each of which would have had less.
  */
-#include "../server/server.h"
+#include "glue.h"
 
 #include "../core/packet.h"
 

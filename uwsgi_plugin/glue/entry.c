@@ -2,44 +2,21 @@
  *
  * Each writes a file into the spool and returns; none opens a connection.
  */
-#include "../server/server.h"
-
 #include "../core/packet.h"
 #include "../core/template.h"
-#include "../edge/sys.h"
+#include "../server/handler.h"
+#include "../server/server_spool.h"
+#include "../watch/deaths.h"
+#include "glue.h"
 
-static hk_glue_handler *routes; /* to be checked once the ini is read */
+/* A route's handler; its options are read once the whole ini is. */
+typedef struct route_handler {
+    hk_handler handler;
+    const char *text;
+    struct route_handler *next;
+} route_handler;
 
-void hk_entry_configure(hk_glue_handler *h, const char *kind, const char *text)
-{
-    const char *words;
-    hk_buf why;
-
-    h->kind = kind;
-    hk_buf_init(&why, 1024);
-    if (hk_options_parse(hk_slice_of(text), hk_glue.dsn, &h->options, &why) != HK_OK) {
-        words = hk_buf_text(&why);
-        h->off = 1;
-        hk_sys_log("[sentry] %s: %s; this handler is off", kind, words == NULL || *words == '\0' ? "memory" : words);
-    }
-    hk_buf_free(&why);
-}
-
-int hk_entry_report(const hk_glue_handler *h, hk_capture_facts *facts)
-{
-    hk_capture_defaults defaults;
-    hk_spool *spool;
-
-    if (h == NULL || h->off)
-        return 0;
-    spool = hk_server_spool_get();
-    if (spool == NULL)
-        return 0;
-    defaults.server_name = hk_slice_make(uwsgi.hostname, (size_t)uwsgi.hostname_len);
-    defaults.release = hk_slice_of(hk_glue.release);
-    defaults.environment = hk_slice_of(hk_glue.environment);
-    return hk_capture(spool, &h->options, &defaults, facts, NULL);
-}
+static route_handler *routes;
 
 /* What somebody else reports is counted, and not reported twice. */
 static void count_double(void)
@@ -56,9 +33,9 @@ static void count_double(void)
 
 static void alarm_init(struct uwsgi_alarm_instance *instance)
 {
-    hk_glue_handler *h = uwsgi_calloc(sizeof *h);
+    hk_handler *h = uwsgi_calloc(sizeof *h);
 
-    hk_entry_configure(h, "alarm", instance->arg);
+    hk_handler_configure(h, "alarm", instance->arg);
     instance->data_ptr = h;
 }
 
@@ -68,10 +45,10 @@ static void alarm_raise(struct uwsgi_alarm_instance *instance, char *message, si
 
     memset(&facts, 0, sizeof facts);
     facts.message = hk_slice_make(message, n);
-    if (hk_watch_reports_crash(facts.message))
+    if (hk_deaths_reports_crash(facts.message))
         count_double();
     else
-        hk_entry_report(instance->data_ptr, &facts);
+        hk_handler_report(instance->data_ptr, &facts);
 }
 
 /* ---- hook ---- */
@@ -80,13 +57,13 @@ static void alarm_raise(struct uwsgi_alarm_instance *instance, char *message, si
 static int hook(char *arg)
 {
     hk_capture_facts facts;
-    hk_glue_handler h;
+    hk_handler h;
 
     memset(&facts, 0, sizeof facts);
     memset(&h, 0, sizeof h);
-    hk_entry_configure(&h, "hook", arg);
+    hk_handler_configure(&h, "hook", arg);
     facts.message = hk_slice_of("uWSGI hook");
-    hk_entry_report(&h, &facts);
+    hk_handler_report(&h, &facts);
     hk_options_free(&h.options);
     return 0;
 }
@@ -169,13 +146,13 @@ static int route_run(struct wsgi_request *request, struct uwsgi_route *route)
     facts.vars = hk_slice_make(request->buffer, request->uh->pktsize);
     facts.expand = expand;
     facts.expand_ctx = &r;
-    hk_entry_report(route->data2, &facts);
+    hk_handler_report(route->data2, &facts);
     return UWSGI_ROUTE_NEXT;
 }
 
 static int route_init(struct uwsgi_route *route, char *args)
 {
-    hk_glue_handler *h = uwsgi_calloc(sizeof *h);
+    route_handler *h = uwsgi_calloc(sizeof *h);
 
     /* sentry-dsn may stand further down in the ini: the options are read in hk_entry_check. */
     h->text = args;
@@ -184,7 +161,7 @@ static int route_init(struct uwsgi_route *route, char *args)
     route->func = route_run;
     route->data = args;
     route->data_len = strlen(args);
-    route->data2 = h;
+    route->data2 = &h->handler;
     return 0;
 }
 #endif
@@ -208,23 +185,24 @@ static int exception(struct uwsgi_exception_handler_instance *instance, char *pa
     facts.backtrace = e.backtrace;
     facts.vars = e.vars;
     facts.mechanism = "uwsgi.exception_handler";
-    hk_entry_report(instance->custom_ptr, &facts);
+    hk_handler_report(instance->custom_ptr, &facts);
     return 0;
 }
 
 void hk_entry_check(void)
 {
     struct uwsgi_string_list *item;
-    hk_glue_handler *h;
+    route_handler *r;
+    hk_handler *h;
 
-    for (h = routes; h != NULL; h = h->next)
-        hk_entry_configure(h, "route", h->text);
+    for (r = routes; r != NULL; r = r->next)
+        hk_handler_configure(&r->handler, "route", r->text);
     for (item = uwsgi.exception_handlers_instance; item != NULL; item = item->next) {
         struct uwsgi_exception_handler_instance *instance = item->custom_ptr;
         if (instance == NULL || instance->handler->func != exception || instance->custom_ptr != NULL)
             continue;
         h = uwsgi_calloc(sizeof *h);
-        hk_entry_configure(h, "exception-handler", instance->arg == NULL ? "" : instance->arg);
+        hk_handler_configure(h, "exception-handler", instance->arg == NULL ? "" : instance->arg);
         instance->custom_ptr = h;
         instance->configured = 1;
     }

@@ -4,11 +4,12 @@
  * second time. So the gateway itself only waits for the sender, its child. When the gateway dies, the child is told,
  * waits for the replies that are due, and ends.
  */
-#include "../server/server.h"
+#include "glue.h"
 
+#include "../edge/sys.h"
 #include "../sender/http.h"
 #include "../sender/sender.h"
-#include "../edge/sys.h"
+#include "../server/server_spool.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -68,7 +69,7 @@ static void close_others(const hk_spool *s)
 
 static void deliver(hk_spool *spool)
 {
-    hk_http_options http_options = { hk_glue.ca, hk_glue.proxy, HK_SENDER_CONNECTIONS };
+    hk_http_options http_options = { hk_settings.ca, hk_settings.proxy, HK_SENDER_CONNECTIONS };
     hk_sender_options options = { HK_SENDER_CONNECTIONS, 0, 1 };
     hk_transport transport;
     hk_sender *sender;
@@ -133,7 +134,7 @@ void hk_gateway_register(void)
 {
     hk_spool *spool = hk_server_spool_get();
 
-    if (spool == NULL || hk_glue.no_sender || uwsgi.no_server || uwsgi.command_mode)
+    if (spool == NULL || hk_settings.no_sender || uwsgi.no_server || uwsgi.command_mode)
         return;
     if (!uwsgi.master_process && uwsgi.sockets == NULL) {
         /* uWSGI ends a server that has a gateway but neither master nor socket (an emperor without master). */

@@ -1,7 +1,9 @@
 /* metrics.c: the ledger's counters in uWSGI's metrics, for uwsgitop and the stats server. */
-#include "../server/server.h"
+#include "glue.h"
 
+#include "../edge/ledgers.h"
 #include "../edge/sys.h"
+#include "../server/server_spool.h"
 
 #define FRESH_MS 900U /* the collector's thread asks for every metric once a second */
 #define PENDING HK_COUNT_END
@@ -18,7 +20,7 @@ static int64_t collect(struct uwsgi_metric *metric)
     if (spool == NULL)
         return 0;
     if (read_ms == 0 || now - read_ms >= FRESH_MS) {
-        (void)hk_ledger_sum(spool->ledger_fd, counts);
+        (void)hk_ledgers_sum(spool->ledger_fd, counts);
         read_ms = now;
     }
     return (int64_t)(which == PENDING ? hk_ledger_pending(counts) : counts[which]);

@@ -4,8 +4,9 @@
  * uWSGI drops what does not fit. One setsockopt makes it as large as this user may have it: with Linux's own
  * net.core.wmem_max twice as many, for root some thousands.
  */
-#include "../server/server.h"
+#include "glue.h"
 
+#include "../edge/capture.h"
 #include "../edge/sys.h"
 
 #include <sys/ioctl.h>

@@ -12,36 +12,14 @@
 	Every handler writes a file into the spool and returns; a process of its own (a gateway) delivers. See README.rst.
 
 */
-#include "../server/server.h"
+#include "glue.h"
 
 #include "../edge/sys.h"
+#include "../server/server_spool.h"
+#include "../watch/master.h"
+#include "../watch/worker.h"
 
-hk_glue_options hk_glue = { .spool_size = HK_SPOOL_MAX_BYTES, .watch_backlog = 100, .storm_deaths = 5, .storm_s = 60 };
-
-static struct uwsgi_option options[] = {
-    { "sentry-dsn", required_argument, 0, "DSN of every sentry handler that names none", uwsgi_opt_set_str, &hk_glue.dsn, 0 },
-    { "sentry-spool", required_argument, 0, "directory in which events wait", uwsgi_opt_set_str, &hk_glue.spool, 0 },
-    { "sentry-spool-size", required_argument, 0, "most bytes that wait in the spool (default 256 MiB)", uwsgi_opt_set_64bit,
-      &hk_glue.spool_size, 0 },
-    { "sentry-release", required_argument, 0, "release of every event", uwsgi_opt_set_str, &hk_glue.release, 0 },
-    { "sentry-environment", required_argument, 0, "environment of every event", uwsgi_opt_set_str, &hk_glue.environment, 0 },
-    { "sentry-watch", required_argument, 0, "report deaths, harakiri, full queues: true, or a list", uwsgi_opt_set_str,
-      &hk_glue.watch, 0 },
-    { "sentry-watch-options", required_argument, 0, "options of these events, as an alarm's: dsn, protocol, tags",
-      uwsgi_opt_set_str, &hk_glue.watch_options, 0 },
-    { "sentry-watch-slow", required_argument, 0, "report a request older than this many seconds", uwsgi_opt_set_int,
-      &hk_glue.watch_slow_s, 0 },
-    { "sentry-watch-backlog", required_argument, 0, "percent of the listen queue that is reported (default 100)",
-      uwsgi_opt_set_int, &hk_glue.watch_backlog, 0 },
-    { "sentry-watch-storm", required_argument, 0, "deaths in a row that are a storm (default 5)", uwsgi_opt_set_int,
-      &hk_glue.storm_deaths, 0 },
-    { "sentry-watch-storm-seconds", required_argument, 0, "the seconds within which these deaths are a storm (default 60)",
-      uwsgi_opt_set_int, &hk_glue.storm_s, 0 },
-    { "sentry-no-sender", no_argument, 0, "no sender process; heka-raven send delivers", uwsgi_opt_true, &hk_glue.no_sender, 0 },
-    { "sentry-ca", required_argument, 0, "file of certificates to trust", uwsgi_opt_set_str, &hk_glue.ca, 0 },
-    { "sentry-proxy", required_argument, 0, "HTTP proxy of the sender", uwsgi_opt_set_str, &hk_glue.proxy, 0 },
-    { NULL, 0, 0, NULL, NULL, NULL, 0 },
-};
+extern struct uwsgi_plugin sentry_plugin;
 
 static void log_line(const char *line)
 {
@@ -109,21 +87,21 @@ static void post_init(void)
 {
     hk_reported_share();
     hk_clamp_install();
-    hk_watch_share();
+    hk_master_share();
     hk_metrics_register();
     hk_gateway_register();
 }
 
 static void preinit_apps(void)
 {
-    hk_reported_register();
-    hk_watch_register();
+    hk_reported_register(&sentry_plugin);
+    hk_worker_register(&sentry_plugin);
 }
 
 static void post_fork(void)
 {
     hk_pipes_widen();
-    hk_watch_worker_start();
+    hk_worker_start();
 }
 
 /* The master ends, or execs itself anew; its workers and gateways are gone. */
@@ -139,15 +117,15 @@ static void master_cleanup(void)
 
 __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
     .name = "sentry",
-    .options = options,
+    .options = hk_settings_options,
     .on_load = on_load,
     .init = init,
     .post_init = post_init,
     .preinit_apps = preinit_apps,
     .post_fork = post_fork,
     .master_cleanup = master_cleanup,
-    .harakiri = hk_watch_harakiri,
-    .master_cycle = hk_watch_cycle,
-    .atexit = hk_watch_worker_end,
+    .harakiri = hk_master_harakiri,
+    .master_cycle = hk_master_cycle,
+    .atexit = hk_worker_end,
     .rpc = hk_reported_rpc,
 };

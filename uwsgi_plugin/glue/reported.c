@@ -3,7 +3,10 @@
  * The worker tells class and message of what it reported by uwsgi.call; the
  * exception handler, a thread of the master, looks it up in shared memory.
  */
-#include "../server/server.h"
+#include "glue.h"
+
+#include "../core/ring.h"
+#include "../watch/worker.h"
 
 #include <sys/mman.h>
 
@@ -44,7 +47,7 @@ static uint64_t reported(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     hk_ring_add(rings[uwsgi.mywid], hk_ring_hash(hk_slice_make(argv[1], argvs[1]), message, argc > 3),
                 hk_slice_make(argv[0], argvs[0]), (uint64_t)uwsgi_now());
     if (argvs[2] > 0)
-        hk_watch_note_reported(hk_slice_make(argv[2], argvs[2]), hk_slice_make(argv[0], argvs[0]));
+        hk_worker_note_reported(hk_slice_make(argv[2], argvs[2]), hk_slice_make(argv[0], argvs[0]));
     return 0;
 }
 
@@ -58,11 +61,11 @@ uint64_t hk_reported_rpc(void *func, uint8_t argc, char **argv, uint16_t *argvs,
     return f(argc, argv, argvs, out);
 }
 
-void hk_reported_register(void)
+void hk_reported_register(struct uwsgi_plugin *plugin)
 {
     rpc_function f = reported;
     void *func;
 
     memcpy(&func, &f, sizeof func);
-    uwsgi_register_rpc("sentry_reported", &sentry_plugin, 4, func);
+    uwsgi_register_rpc("sentry_reported", plugin, 4, func);
 }

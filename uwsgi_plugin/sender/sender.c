@@ -1,4 +1,6 @@
 /* sender.c: one turn after another: look into new/, begin what may begin. */
+#include "sender.h"
+
 #include "sender_state.h"
 
 #include <errno.h>
@@ -19,7 +21,9 @@ hk_sender *hk_sender_new(hk_spool *spool, const hk_transport *transport, const h
         return NULL;
     s->spool = spool;
     s->transport = *transport;
-    s->options = *options;
+    s->connections = options->connections;
+    s->discard_limited = options->discard_limited;
+    s->client_reports = options->client_reports;
     s->share = options->connections * 3 / 4 > 0 ? options->connections * 3 / 4 : 1;
     s->lock_fd = -1;
     hk_queue_init(&s->queue);
@@ -35,7 +39,7 @@ void hk_sender_free(hk_sender *s)
     if (s == NULL)
         return;
     if (s->targets.dirty && s->lock_fd >= 0)
-        (void)hk_targets_save(&s->targets, s->spool->state_fd, hk_sender_now_s());
+        (void)hk_targets_save(&s->targets, s->spool->state_fd, hk_reply_now_s());
     hk_queue_free(&s->queue);
     hk_targets_free(&s->targets);
     if (s->lock_fd >= 0)
@@ -50,8 +54,8 @@ unsigned hk_sender_under_way(const hk_sender *s)
 
 void hk_sender_last_report(hk_sender *s)
 {
-    if (s->options.client_reports && s->lock_fd >= 0)
-        hk_sender_report(s);
+    if (s->client_reports && s->lock_fd >= 0)
+        hk_housekeeping_report(s);
 }
 
 int hk_sender_has_lock(const hk_sender *s)
@@ -74,12 +78,12 @@ static void send_datagram(hk_sender *s, hk_flight *f, const hk_dsn *dsn)
     reply.status = rc == 0 ? HK_POLICY_SENT : rc == -2 ? HK_POLICY_TOO_LARGE : HK_POLICY_NO_REPLY;
     reply.error = "the datagram could not be sent";
     reply.tag = f;
-    hk_sender_on_reply(NULL, &reply);
+    hk_reply_handle(NULL, &reply);
 }
 
 static int is_limited(const hk_target *t)
 {
-    double now = hk_sender_now_s();
+    double now = hk_reply_now_s();
 
     return t->all_until_s > now || t->error_until_s > now;
 }
@@ -89,8 +93,8 @@ static int launch(hk_sender *s, hk_queue_entry *e, hk_flight *f, const hk_envelo
 {
     hk_target *t = &s->targets.list[e->target];
 
-    if (hk_wire_build(envelope, hk_sys_now_ns(), &f->wire) != HK_OK || hk_sender_fill_request(f) < 0) {
-        hk_sender_free_flight(f);
+    if (hk_wire_build(envelope, hk_sys_now_ns(), &f->wire) != HK_OK || hk_reply_fill_request(f) < 0) {
+        hk_reply_free_flight(f);
         return 0;
     }
     f->target = e->target;
@@ -103,7 +107,7 @@ static int launch(hk_sender *s, hk_queue_entry *e, hk_flight *f, const hk_envelo
                    (unsigned long long)f->request.body.n, f->wire.udp ? "udp" : f->request.url,
                    f->request.no_verify ? " (certificate not verified)" : "");
     if (!f->wire.udp && s->transport.start(s->transport.ctx, &f->request) < 0) {
-        hk_sender_free_flight(f);
+        hk_reply_free_flight(f);
         return 0;
     }
     e->busy = 1;
@@ -160,11 +164,11 @@ static int begin(hk_sender *s, hk_queue_entry *e)
     if (rc == HK_ERR_SYNTAX || rc == HK_ERR_LIMIT) {
         hk_sys_log_sparingly(&s->logged_refusal_ms, "[sentry] spool %s: %s cannot be read (%s); it is in dead/",
                              s->spool->path, f->name, why);
-        hk_sender_finish(s, f->name, &f->entry, f->size, HK_COUNT_INTERNAL_SDK_ERROR, 1);
+        hk_reply_finish(s, f->name, &f->entry, f->size, HK_COUNT_INTERNAL_SDK_ERROR, 1);
         goto out;
     }
     if (rc == HK_OK && e->target == 0 && (e->target = (uint16_t)hk_targets_find(&s->targets, &envelope.dsn)) != 0)
-        hk_sender_hold(s, e);
+        hk_reply_hold(s, e);
     done = rc == HK_OK && e->target != 0;
     if (done && !closed(s, &s->targets.list[e->target])) {
         done = launch(s, e, f, &envelope);
@@ -175,7 +179,7 @@ out:
     if (file.data != NULL)
         hk_buf_wipe(file.data, file.len < 2048 ? file.len : 2048);
     hk_buf_free(&file);
-    hk_sender_free_flight(f);
+    hk_reply_free_flight(f);
     return done;
 }
 
@@ -202,12 +206,12 @@ static int expire(hk_sender *s, hk_queue_entry *e)
     char name[HK_QUEUE_NAME];
     struct stat st;
 
-    if (!(limited && s->options.discard_limited) && !((limited || t->step > 0) && hk_sender_age_s(e) > HK_POLICY_MAX_AGE_S))
+    if (!(limited && s->discard_limited) && !((limited || t->step > 0) && hk_reply_age_s(e) > HK_POLICY_MAX_AGE_S))
         return 0;
     hk_queue_name(e, name);
     if (fstatat(s->spool->new_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        hk_sender_finish(s, name, &copy, (uint64_t)st.st_size, hk_sender_counter(reason), 0);
-        hk_sender_discard(s, copy.target, reason);
+        hk_reply_finish(s, name, &copy, (uint64_t)st.st_size, hk_reply_counter(reason), 0);
+        hk_reply_discard(s, copy.target, reason);
     } else {
         e->gone = HK_QUEUE_GONE;
     }
@@ -222,7 +226,7 @@ static void send_waiting(hk_sender *s, unsigned number, unsigned *looks)
         if (closed(s, &s->targets.list[number])) {
             if (!expire(s, e))
                 return;
-        } else if (s->under_way == s->options.connections || !begin(s, e)) {
+        } else if (s->under_way == s->connections || !begin(s, e)) {
             return;
         }
 }
@@ -235,7 +239,7 @@ static int begin_what_may(hk_sender *s)
 
     for (i = 0; i < count; i++)
         send_waiting(s, (s->last_target + i) % count + 1, &looks);
-    for (; looks > 0 && s->under_way < s->options.connections && s->fresh < s->queue.count; s->fresh++) {
+    for (; looks > 0 && s->under_way < s->connections && s->fresh < s->queue.count; s->fresh++) {
         hk_queue_entry *e = &s->queue.entries[s->fresh];
         if (e->gone || e->busy || e->target != 0)
             continue;
@@ -248,9 +252,9 @@ static int begin_what_may(hk_sender *s)
 
 void hk_sender_drain(hk_sender *s, int wait_ms)
 {
-    s->transport.run(s->transport.ctx, wait_ms, hk_sender_on_reply, s);
+    s->transport.run(s->transport.ctx, wait_ms, hk_reply_handle, s);
     if (s->targets.dirty && s->lock_fd >= 0)
-        (void)hk_targets_save(&s->targets, s->spool->state_fd, hk_sender_now_s());
+        (void)hk_targets_save(&s->targets, s->spool->state_fd, hk_reply_now_s());
 }
 
 /* Of an event that ended, and whose file could not be removed then. 0: nor now. */
@@ -263,7 +267,7 @@ static int remove_again(hk_sender *s, const hk_queue_entry *e)
     hk_queue_name(e, name);
     if (fstatat(s->spool->new_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
-    hk_sender_finish(s, name, &copy, (uint64_t)st.st_size, (hk_count)(copy.gone & ~HK_QUEUE_DEAD),
+    hk_reply_finish(s, name, &copy, (uint64_t)st.st_size, (hk_count)(copy.gone & ~HK_QUEUE_DEAD),
                      (copy.gone & HK_QUEUE_DEAD) != 0);
     return e->gone == HK_QUEUE_GONE;
 }
@@ -286,7 +290,7 @@ static void sort_out(hk_sender *s)
         if (e->target == 0)
             s->fresh = i - 1;
         else
-            hk_sender_hold(s, e);
+            hk_reply_hold(s, e);
     }
     s->again = stays;
 }
@@ -314,14 +318,14 @@ void hk_sender_turn(hk_sender *s, int wait_ms)
     uint64_t now = hk_sys_monotonic_ms();
     int more = 0;
 
-    if (hk_sender_lock(s, now)) {
+    if (hk_housekeeping_lock(s, now)) {
         if (now >= s->next_house_ms) {
             s->next_house_ms = now + HOUSE_EVERY_MS;
-            hk_sender_keep_house(s);
+            hk_housekeeping_run(s);
         }
-        if (s->options.client_reports && now >= s->next_report_ms) {
+        if (s->client_reports && now >= s->next_report_ms) {
             s->next_report_ms = now + REPORT_EVERY_MS;
-            hk_sender_report(s);
+            hk_housekeeping_report(s);
         }
         look(s, now);
         more = begin_what_may(s);

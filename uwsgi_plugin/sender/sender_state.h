@@ -1,13 +1,17 @@
 /* sender_state.h: the sender's insides, shared by its three files only:
- * sender.c (turns, beginning), sender_reply.c (ends), sender_house.c (lock, reports, ledgers).
+ * sender.c (turns, beginning), reply.c (ends), housekeeping.c (lock, reports, ledgers).
  */
 #ifndef HK_SENDER_STATE_H
 #define HK_SENDER_STATE_H
 
 #include "../core/policy.h"
 #include "../core/wire.h"
-#include "sender.h"
 #include "../edge/sys.h"
+#include "queue.h"
+#include "targets.h"
+#include "transport.h"
+
+typedef struct hk_sender hk_sender;
 
 typedef struct hk_flight {
     struct hk_sender *sender;
@@ -26,7 +30,9 @@ typedef struct hk_flight {
 struct hk_sender {
     hk_spool *spool;
     hk_transport transport;
-    hk_sender_options options;
+    unsigned connections; /* the three of hk_sender_options */
+    int discard_limited;
+    int client_reports;
     hk_targets targets;
     hk_queue queue;
     int lock_fd;
@@ -49,21 +55,21 @@ struct hk_sender {
     uint64_t drift_bytes;
 };
 
-double hk_sender_now_s(void);
-double hk_sender_age_s(const hk_queue_entry *e);
-void hk_sender_hold(hk_sender *s, const hk_queue_entry *e); /* its target is known, and it may go when that allows */
-void hk_sender_finish(hk_sender *s, const char *name, const hk_queue_entry *entry, uint64_t size, hk_count counter,
+double hk_reply_now_s(void);
+double hk_reply_age_s(const hk_queue_entry *e);
+void hk_reply_hold(hk_sender *s, const hk_queue_entry *e); /* its target is known, and it may go when that allows */
+void hk_reply_finish(hk_sender *s, const char *name, const hk_queue_entry *entry, uint64_t size, hk_count counter,
                       int dead);
-void hk_sender_discard(hk_sender *s, unsigned target, hk_policy_reason reason);
-hk_count hk_sender_counter(hk_policy_reason reason);
-void hk_sender_on_reply(void *ctx, const hk_reply_in *r);
-void hk_sender_free_flight(hk_flight *f);
+void hk_reply_discard(hk_sender *s, unsigned target, hk_policy_reason reason);
+hk_count hk_reply_counter(hk_policy_reason reason);
+void hk_reply_handle(void *ctx, const hk_reply_in *r);
+void hk_reply_free_flight(hk_flight *f);
 
 /* Fill request from wire. 0, or -1: memory. */
-int hk_sender_fill_request(hk_flight *f);
+int hk_reply_fill_request(hk_flight *f);
 
-int hk_sender_lock(hk_sender *s, uint64_t now);
-void hk_sender_keep_house(hk_sender *s);
-void hk_sender_report(hk_sender *s);
+int hk_housekeeping_lock(hk_sender *s, uint64_t now);
+void hk_housekeeping_run(hk_sender *s);
+void hk_housekeeping_report(hk_sender *s);
 
 #endif

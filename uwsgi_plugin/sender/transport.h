@@ -2,7 +2,7 @@
 #ifndef HK_TRANSPORT_H
 #define HK_TRANSPORT_H
 
-#include "../core/buffer.h"
+#include "../core/buf.h"
 
 typedef struct hk_request_out {
     const char *url;          /* all five live until the reply came */

@@ -1,7 +1,8 @@
-/* server_spool.c: which spool this server has, and for which user. */
-#include "server.h"
+#include "server_spool.h"
 
+#include "../core/event.h"
 #include "../edge/sys.h"
+#include "settings.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -78,17 +79,17 @@ hk_spool *hk_server_spool_get(void)
         return state > 0 ? &spool : NULL;
     state = -1;
     hk_server_spool_user(&uid, &gid);
-    if (hk_glue.spool_size < HK_EVENT_MAX_BYTES) { /* "512M" is 512 for uWSGI, and "lots" is 0 */
+    if (hk_settings.spool_size < HK_EVENT_MAX_BYTES) { /* "512M" is 512 for uWSGI, and "lots" is 0 */
         hk_sys_log("[sentry] sentry-spool-size: %llu bytes cannot hold an event; a number of bytes from %u is allowed, "
-                   "without a unit; %llu is used", (unsigned long long)hk_glue.spool_size, HK_EVENT_MAX_BYTES,
+                   "without a unit; %llu is used", (unsigned long long)hk_settings.spool_size, HK_EVENT_MAX_BYTES,
                    HK_SPOOL_MAX_BYTES);
-        hk_glue.spool_size = HK_SPOOL_MAX_BYTES;
+        hk_settings.spool_size = HK_SPOOL_MAX_BYTES;
     }
     hk_buf_init(&path, 8192);
     hk_buf_init(&why, 16384);
-    reason = hk_spool_resolve(hk_glue.spool, inherited(uid), uid, &path);
+    reason = hk_spool_resolve(hk_settings.spool, inherited(uid), uid, &path);
     if (hk_buf_text(&path) == NULL
-        || hk_spool_open(&spool, path.data, uid, gid, hk_glue.spool_size, HK_SPOOL_MAX_COUNT, &why) != HK_OK) {
+        || hk_spool_open(&spool, path.data, uid, gid, hk_settings.spool_size, HK_SPOOL_MAX_COUNT, &why) != HK_OK) {
         const char *words = hk_buf_text(&why);
         hk_sys_log("[sentry] sentry-spool: %s; nothing will be reported", words == NULL ? "memory" : words);
     } else {

@@ -1,11 +1,10 @@
-/* live.c: requests and queues that are watched while their workers live on.
- *
- * The master never waits here: a stack is read in a later cycle than it was asked for.
- */
-#include "shared.h"
+#include "live.h"
 
 #include "../edge/kernel.h"
 #include "../edge/sys.h"
+#include "answer.h"
+#include "report.h"
+#include "stack.h"
 
 #define STACK_MS 400U /* a stack that was asked for is read after that: the worker may have to wait for a processor */
 #define MAX_PENDING 8 /* requests of one worker that wait for one stack; more are told without */
@@ -48,7 +47,7 @@ void hk_live_report(int worker)
     for (i = 0; i < p->count; i++) {
         p->events[i].stack = stack;
         hk_snapshot_again(&p->pool, &p->events[i].suspect);
-        hk_watch_report(&hk_watch_handler, &p->events[i], &p->pool);
+        hk_report_event(&p->events[i], &p->pool);
     }
     if (p->asked_ms != 0)
         hk_stack_clear(worker);
@@ -82,9 +81,9 @@ void hk_live_find_slow(int worker)
         const struct uwsgi_core *c = &uwsgi.workers[worker].cores[core];
         uint64_t *told = &slow_seen[(size_t)worker * (size_t)uwsgi.cores + (size_t)core], start = c->req.start_of_request;
         if (!c->in_request || start == 0 || *told == start
-            || uwsgi_micros() < start + (uint64_t)hk_glue.watch_slow_s * 1000000U)
+            || uwsgi_micros() < start + (uint64_t)hk_settings.watch_slow_s * 1000000U)
             continue;
-        hk_watch_start(&e, HK_WATCH_SLOW, worker);
+        hk_report_start(&e, HK_WATCH_SLOW, worker);
         if (!hk_snapshot_core(worker, core, &p->pool, &e.suspect))
             continue;
         *told = e.suspect.start_us;
@@ -105,21 +104,21 @@ static void report_queue(const struct uwsgi_socket *s, uint64_t queue, uint64_t 
     for (i = 1; i <= uwsgi.numproc; i++)
         if (hk_snapshot_oldest(i, &pool, &one) && (oldest.worker == 0 || one.start_us < oldest.start_us))
             oldest = one;
-    hk_watch_start(&e, HK_WATCH_LISTEN_QUEUE, oldest.worker);
+    hk_report_start(&e, HK_WATCH_LISTEN_QUEUE, oldest.worker);
     snprintf(words, sizeof words, "%llu of %llu connections wait at %.128s", (unsigned long long)queue, (unsigned long long)max,
              s->name == NULL ? "?" : s->name);
-    hk_watch_figure(&e, "queue", queue);
-    hk_watch_figure(&e, "queue_max", max);
+    hk_report_figure(&e, "queue", queue);
+    hk_report_figure(&e, "queue_max", max);
     if (oldest.worker == 0) { /* nobody is at work: no worker has started yet */
         e.words = hk_slice_of(words);
-        hk_watch_report(&hk_watch_handler, &e, &pool);
+        hk_report_event(&e, &pool);
     } else {
         pending *p = &waiting[oldest.worker];
         e.words = hk_pool_keep(&p->pool, hk_slice_of(words));
         if (hk_snapshot_core(oldest.worker, oldest.core, &p->pool, &e.suspect))
             wait_for_stack(oldest.worker, &e);
         else
-            hk_watch_report(&hk_watch_handler, &e, &p->pool);
+            hk_report_event(&e, &p->pool);
     }
     hk_pool_free(&pool);
 }
@@ -138,7 +137,7 @@ void hk_live_look_at_queues(void)
             queue_silent = 1;
             continue;
         }
-        if (hk_watch_queue_is_news(&queue_full[i], queue, max, (unsigned)hk_glue.watch_backlog))
+        if (hk_watch_queue_is_news(&queue_full[i], queue, max, (unsigned)hk_settings.watch_backlog))
             report_queue(s, queue, max);
     }
 }

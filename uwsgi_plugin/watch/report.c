@@ -1,15 +1,32 @@
-/* report.c: one event of the watch, from what was seen. */
-#include "shared.h"
+#include "report.h"
 
 #include "../core/frames.h"
 #include "../core/pystack.h"
 #include "../edge/kernel.h"
 #include "../edge/source.h"
 #include "../edge/sys.h"
+#include "../server/handler.h"
+#include "../server/server_spool.h"
 
 #define SOURCE_MS 30 /* of the 150 that a harakiri may hold the master; the stack takes 100 */
 
-void hk_watch_figure(hk_watch_event *e, const char *name, uint64_t value)
+static hk_handler handler;
+
+int hk_report_configure(void)
+{
+    const char *given = hk_settings.watch_options == NULL ? "" : hk_settings.watch_options;
+    hk_buf text;
+
+    hk_buf_init(&text, 65536);
+    if (strstr(given, "logger=") == NULL)
+        hk_buf_puts(&text, *given == '\0' ? "logger=uwsgi.watch" : "logger=uwsgi.watch,");
+    hk_buf_puts(&text, given);
+    hk_handler_configure(&handler, "sentry-watch-options", hk_buf_text(&text));
+    hk_buf_free(&text);
+    return handler.off ? -1 : 0;
+}
+
+void hk_report_figure(hk_watch_event *e, const char *name, uint64_t value)
 {
     if (e->figure_count == sizeof e->figures / sizeof e->figures[0])
         return;
@@ -17,14 +34,14 @@ void hk_watch_figure(hk_watch_event *e, const char *name, uint64_t value)
     e->figures[e->figure_count++].value = value;
 }
 
-void hk_watch_start(hk_watch_event *e, hk_watch_kind kind, int worker)
+void hk_report_start(hk_watch_event *e, hk_watch_kind kind, int worker)
 {
     memset(e, 0, sizeof *e);
     e->kind = kind;
     e->worker = worker;
     if (worker > 0) {
         e->pid = uwsgi.workers[worker].pid;
-        hk_watch_figure(e, "rss_bytes", hk_kernel_rss(e->pid));
+        hk_report_figure(e, "rss_bytes", hk_kernel_rss(e->pid));
     }
 }
 
@@ -140,9 +157,9 @@ static hk_slice message(const hk_watch_event *e, hk_slice transaction, hk_pool *
 }
 
 /* "function in file" of the innermost frame of the application, else of the innermost: it groups, so no line. */
-static hk_slice place(const hk_event_frame *frames, size_t count, hk_pool *pool)
+static hk_slice place(const hk_frame *frames, size_t count, hk_pool *pool)
 {
-    const hk_event_frame *f;
+    const hk_frame *f;
     size_t i, at;
     hk_buf b;
 
@@ -161,7 +178,7 @@ static hk_slice place(const hk_event_frame *frames, size_t count, hk_pool *pool)
 }
 
 /* Without our own wrapper of os._exit. */
-static size_t without_bridge(const hk_event_frame *frames, size_t count)
+static size_t without_bridge(const hk_frame *frames, size_t count)
 {
     static const char name[] = "/uwsgi_bridge.py";
     size_t n = sizeof name - 1;
@@ -172,12 +189,12 @@ static size_t without_bridge(const hk_event_frame *frames, size_t count)
     return count;
 }
 
-void hk_watch_report(const hk_glue_handler *handler, const hk_watch_event *e, hk_pool *pool)
+void hk_report_event(const hk_watch_event *e, hk_pool *pool)
 {
     hk_inflight suspect, *others = hk_pool_alloc(pool, HK_INFLIGHT_MAX * sizeof *others);
     hk_pair tag = { hk_slice_of("uwsgi.event"), hk_slice_of(hk_watch_name(e->kind)) }, contexts[2];
     size_t count = others == NULL ? 0 : hk_snapshot_others(&e->suspect, pool, others, HK_INFLIGHT_MAX), frame_count;
-    hk_event_frame *frames = hk_pystack_read(e->stack, e->suspect.thread_id, pool, &frame_count);
+    hk_frame *frames = hk_pystack_read(e->stack, e->suspect.thread_id, pool, &frame_count);
     hk_slice fingerprint[3];
     hk_capture_facts facts;
     char span[33];
@@ -213,12 +230,12 @@ void hk_watch_report(const hk_glue_handler *handler, const hk_watch_event *e, hk
     contexts[facts.context_count].value = hk_inflight_trace(&suspect, hk_slice_make(span, 16), pool);
     facts.context_count += contexts[facts.context_count].value.n > 0;
     facts.contexts = contexts;
-    if (handler->options.protocol == 3)
+    if (handler.options.protocol == 3)
         facts.extra = extra(e, others, count, pool, &facts.extra_count);
     fingerprint[0] = tag.value;
     fingerprint[1] = facts.transaction.n > 0 ? facts.transaction : hk_slice_of("-");
     fingerprint[2] = place(frames, frame_count, pool);
     facts.fingerprint = fingerprint;
     facts.fingerprint_count = 3;
-    hk_entry_report(handler, &facts);
+    hk_handler_report(&handler, &facts);
 }

@@ -1,5 +1,7 @@
-/* running.c: on which core the thread or greenlet runs that crashed. Reads memory of its own process, nothing else. */
-#include "shared.h"
+/* Reads memory of its own process, nothing else. */
+#include "running.h"
+
+#include "../server/settings.h"
 
 #include <ucontext.h>
 

@@ -1,9 +1,7 @@
-/* snapshot.c: the requests in flight, read from uWSGI's shared memory by copy and recheck.
- *
- * The request path pays nothing. A worker may be writing: a torn copy is dropped, never dereferenced; no pointer of
+/* By copy and recheck: the request path pays nothing. A worker may be writing: a torn copy is dropped, never dereferenced; no pointer of
  * another process is followed, but for the cores' own buffers, which uWSGI allots before any fork.
  */
-#include "shared.h"
+#include "snapshot.h"
 
 static int copy_vars(const char *vars, uint16_t size, hk_pool *pool, hk_slice *out)
 {
@@ -32,7 +30,7 @@ void hk_snapshot_again(hk_pool *pool, hk_snapshot *out)
 {
     hk_note copy;
 
-    if (out->start_us > 0 && hk_note_get(hk_worker_note(out->worker, out->core), out->start_us, &copy)) {
+    if (out->start_us > 0 && hk_note_get(hk_shared_note(out->worker, out->core), out->start_us, &copy)) {
         out->transaction = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_TRANSACTION));
         out->user = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_USER));
         out->event_id = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_EVENT_ID));
@@ -94,7 +92,7 @@ int hk_snapshot_kept(int worker, const hk_life *life, hk_pool *pool, hk_snapshot
     out->start_us = life->kept_start_us;
     out->age_ms = life->kept_us > life->kept_start_us ? (life->kept_us - life->kept_start_us) / 1000 : 0;
     out->thread_id = (uint64_t)uwsgi.workers[worker].cores[out->core].thread_id;
-    (void)copy_vars(hk_worker_kept_vars(life), life->kept_size, pool, &out->vars);
+    (void)copy_vars(hk_shared_kept_vars(life), life->kept_size, pool, &out->vars);
     hk_snapshot_again(pool, out);
     return 1;
 }

@@ -1,53 +1,18 @@
-/* worker.c: what a worker leaves in shared memory for the master that watches it.
- *
- * The signal handler writes a few numbers, and lets faulthandler write the Python stack: no lock, no allocation.
+/* The signal handler writes a few numbers, and lets faulthandler write the Python stack: no lock, no allocation.
  */
+#include "worker.h"
+
+#include "running.h"
 #include "shared.h"
 
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
-static hk_life *lives;    /* shared: two a worker */
-static hk_note *notes;    /* shared: one a core */
-static char *kept_vars;   /* shared: one request a life */
-static int *stack_fds;    /* a memfd a worker, made before any fork: it outlives the worker */
-static int python_fd = -1; /* the number that Python's faulthandler writes to; each worker has its own memfd under it */
-static struct stat own_file; /* of that memfd: the application may have closed it and opened another under its number */
+static struct stat own_file; /* of its memfd: the application may have closed it and opened another under its number */
 static int stack_here, answers_here; /* this process, or the one it was forked from, registered its handlers */
 static hk_life *own_life;
 static struct sigaction previous[64];
 static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
 static void (*python_thread)(int core);
-
-hk_life *hk_worker_life(int worker, uint64_t generation)
-{
-    return &lives[(size_t)worker * 2 + (generation & 1)];
-}
-
-char *hk_worker_kept_vars(const hk_life *life)
-{
-    return kept_vars + (size_t)(life - lives) * uwsgi.buffer_size;
-}
-
-const hk_note *hk_worker_note(int worker, int core)
-{
-    return &notes[(size_t)worker * (size_t)uwsgi.cores + (size_t)core];
-}
-
-int hk_worker_stack_fd(int worker)
-{
-    return stack_fds[worker];
-}
-
-int hk_worker_python_fd(void)
-{
-    return python_fd;
-}
-
-static int is_worker(void)
-{
-    return lives != NULL && uwsgi.mywid > 0 && uwsgi.mywid <= uwsgi.numproc;
-}
 
 /* ---- in the signal handler ---- */
 
@@ -61,7 +26,7 @@ static void keep_request(int core, const struct wsgi_request *r, uint64_t now_us
     own_life->kept_start_us = r->start_of_request;
     own_life->kept_us = now_us;
     if (own_life->kept_size > 0)
-        memcpy(hk_worker_kept_vars(own_life), r->buffer, own_life->kept_size);
+        memcpy(hk_shared_kept_vars(own_life), r->buffer, own_life->kept_size);
 }
 
 /* The request that is running; where that cannot be told and it is none of the application's own threads, the oldest. */
@@ -86,11 +51,11 @@ static void dump_stack(void)
     struct stat now;
     sigset_t one;
 
-    if (own_life->ready != getpid() || fstat(python_fd, &now) != 0 || now.st_ino != own_file.st_ino
+    if (own_life->ready != getpid() || fstat(hk_shared_python_fd(), &now) != 0 || now.st_ino != own_file.st_ino
         || now.st_dev != own_file.st_dev)
         return;
-    if (ftruncate(python_fd, 0) == 0)
-        lseek(python_fd, 0, SEEK_SET);
+    if (ftruncate(hk_shared_python_fd(), 0) == 0)
+        lseek(hk_shared_python_fd(), 0, SEEK_SET);
     sigemptyset(&one);
     sigaddset(&one, HK_STACK_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &one, NULL);
@@ -155,23 +120,22 @@ static void set_ready(void)
         __atomic_store_n(&own_life->answers, own_life->pid, __ATOMIC_RELEASE);
 }
 
-void hk_watch_worker_start(void)
+void hk_worker_start(void)
 {
+    int fd = hk_shared_python_fd(), core;
     struct sigaction action;
-    hk_note *own;
     size_t i;
 
-    if (hk_watch_mask == 0 || !is_worker())
+    if (!hk_shared_is_worker())
         return;
-    own_life = hk_worker_life(uwsgi.mywid, uwsgi.workers[uwsgi.mywid].respawn_count);
+    own_life = hk_shared_life(uwsgi.mywid, uwsgi.workers[uwsgi.mywid].respawn_count);
     memset(own_life, 0, sizeof *own_life);
     own_life->pid = getpid();
     hk_running_start();
-    own = &notes[(size_t)uwsgi.mywid * (size_t)uwsgi.cores];
-    for (i = 0; i < (size_t)uwsgi.cores; i++)
-        if ((own[i].sequence & 1) != 0)
-            hk_note_reset(&own[i]); /* it died while it wrote */
-    if (python_fd < 0 || dup3(stack_fds[uwsgi.mywid], python_fd, O_CLOEXEC) < 0 || fstat(python_fd, &own_file) != 0)
+    for (core = 0; core < uwsgi.cores; core++)
+        if ((hk_shared_note(uwsgi.mywid, core)->sequence & 1) != 0)
+            hk_note_reset(hk_shared_note(uwsgi.mywid, core)); /* it died while it wrote */
+    if (fd < 0 || dup3(hk_shared_stack_fd(uwsgi.mywid), fd, O_CLOEXEC) < 0 || fstat(fd, &own_file) != 0)
         stack_here = 0;
     set_ready();
     memset(&action, 0, sizeof action);
@@ -180,12 +144,12 @@ void hk_watch_worker_start(void)
     sigemptyset(&action.sa_mask);
     for (i = 0; i < sizeof crash_signals / sizeof crash_signals[0]; i++)
         sigaction(crash_signals[i], &action, &previous[crash_signals[i]]);
-    if (hk_watch_on(HK_WATCH_MEMORY)
+    if (hk_shared_watches(HK_WATCH_MEMORY)
         && (uwsgi.reload_on_rss > 0 || uwsgi.reload_on_as > 0 || uwsgi.evil_reload_on_rss > 0 || uwsgi.evil_reload_on_as > 0))
         add_request_hook(note_memory);
 }
 
-void hk_watch_worker_end(void)
+void hk_worker_end(void)
 {
     if (own_life != NULL && own_life->pid == getpid())
         own_life->in_order = 1;
@@ -205,7 +169,7 @@ static void init_thread(int core)
     pthread_sigmask(SIG_UNBLOCK, &crashes, NULL);
 }
 
-static void hook_threads(void)
+void hk_worker_prepare(void)
 {
     int i, found = 0;
 
@@ -232,12 +196,7 @@ static int core_of(hk_slice text)
     return i == text.n && core < uwsgi.cores ? core : -1;
 }
 
-static hk_note *note_of(int core)
-{
-    return &notes[(size_t)uwsgi.mywid * (size_t)uwsgi.cores + (size_t)core];
-}
-
-void hk_watch_note_reported(hk_slice core_text, hk_slice event_id)
+void hk_worker_note_reported(hk_slice core_text, hk_slice event_id)
 {
     int core = core_of(core_text);
     struct uwsgi_core *c;
@@ -248,8 +207,8 @@ void hk_watch_note_reported(hk_slice core_text, hk_slice event_id)
     if (!c->in_request)
         return;
     uwsgi_logvar_add(&c->req, "sentry_event_id", 15, (char *)event_id.p, 32);
-    if (notes != NULL)
-        (void)hk_note_put(note_of(core), c->req.start_of_request, HK_NOTE_EVENT_ID, event_id);
+    if (hk_shared_is_worker())
+        (void)hk_note_put(hk_shared_note(uwsgi.mywid, core), c->req.start_of_request, HK_NOTE_EVENT_ID, event_id);
 }
 
 /* sentry_request(core, transaction, user): of the request that runs there; an empty text leaves what is known. */
@@ -260,7 +219,7 @@ static uint64_t request(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     int core, i;
 
     (void)out;
-    if (argc < 2 || notes == NULL || !is_worker())
+    if (argc < 2 || !hk_shared_is_worker())
         return 0;
     core = core_of(hk_slice_make(argv[0], argvs[0]));
     if (core < 0)
@@ -268,7 +227,8 @@ static uint64_t request(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     c = &uwsgi.workers[uwsgi.mywid].cores[core];
     for (i = 0; i < 2 && i + 1 < argc && c->in_request; i++)
         if (argvs[i + 1] > 0)
-            (void)hk_note_put(note_of(core), c->req.start_of_request, fields[i], hk_slice_make(argv[i + 1], argvs[i + 1]));
+            (void)hk_note_put(hk_shared_note(uwsgi.mywid, core), c->req.start_of_request, fields[i],
+                              hk_slice_make(argv[i + 1], argvs[i + 1]));
     return 0;
 }
 
@@ -278,9 +238,9 @@ static uint64_t stack_fd(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     (void)argc;
     (void)argv;
     (void)argvs;
-    if (hk_watch_mask == 0 || python_fd < 0)
+    if (hk_shared_python_fd() < 0)
         return 0;
-    *out = uwsgi_num2str(python_fd);
+    *out = uwsgi_num2str(hk_shared_python_fd());
     return strlen(*out);
 }
 
@@ -315,41 +275,17 @@ static uint64_t leave(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     return 0;
 }
 
-void hk_watch_register(void)
+void hk_worker_register(struct uwsgi_plugin *plugin)
 {
     uint64_t (*functions[4])(uint8_t, char **, uint16_t *, char **) = { stack_fd, ready, request, leave };
     static char *const names[4] = { "sentry_stack_fd", "sentry_ready", "sentry_request", "sentry_exit" };
     void *func;
     int i;
 
-    if (hk_watch_mask == 0)
+    if (!hk_shared_is_on())
         return;
     for (i = 0; i < 4; i++) {
         memcpy(&func, &functions[i], sizeof func);
-        uwsgi_register_rpc(names[i], &sentry_plugin, 0, func);
+        uwsgi_register_rpc(names[i], plugin, 0, func);
     }
-}
-
-/* ---- before any fork ---- */
-
-static int make_memfd(void)
-{
-    int fd = (int)syscall(SYS_memfd_create, "heka-raven-stack", 1U /* MFD_CLOEXEC */);
-
-    uwsgi_add_safe_fd(fd);
-    return fd;
-}
-
-void hk_worker_share(void)
-{
-    size_t n = (size_t)uwsgi.numproc + 1, i;
-
-    notes = uwsgi_calloc_shared(n * (size_t)uwsgi.cores * sizeof *notes);
-    stack_fds = uwsgi_calloc(n * sizeof *stack_fds);
-    python_fd = make_memfd();
-    for (i = 0; i < n; i++)
-        stack_fds[i] = make_memfd();
-    hook_threads();
-    kept_vars = uwsgi_calloc_shared(n * 2 * uwsgi.buffer_size);
-    lives = uwsgi_calloc_shared(n * 2 * sizeof *lives);
 }

@@ -44,9 +44,8 @@ def test_dead_connections_are_dropped(transport):
     """What a server closed does not stay open here until somebody asks for it again."""
     with Server() as server:
         post(transport, server)
-        transport.drop_closed()
-        assert 1 == sum(len(kept) for kept in transport._kept.values())
-    wait_for(lambda: transport.drop_closed() or not transport._kept)
+        assert 1 == transport.drop_closed()
+    wait_for(lambda: 0 == transport.drop_closed())
 
 
 def test_a_large_answer_costs_the_connection_only(transport):

@@ -8,8 +8,9 @@ from heka.exceptions import ConfigError
 from heka_raven.formats.envelope import EnvelopeError, encode_spool_envelope, parse_envelope
 from heka_raven.reporting.options import _FALSE, _TRUE, to_boolean
 from heka_raven.reporting.throttle import MAX_KEYS, Throttle
+from heka_raven.sender.limits import Limits
 from heka_raven.sender.options import NAMES, sender_options
-from heka_raven.sender.policy import MAX_BACKOFF_S, Limits, backoff_s, redirect_target
+from heka_raven.sender.policy import MAX_BACKOFF_S, backoff_s, redirect_target
 from heka_raven.sender.request import RequestError, build_request
 from heka_raven.sender.schedule import Schedule
 from heka_raven.streams import threads_run

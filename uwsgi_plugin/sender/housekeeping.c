@@ -1,5 +1,7 @@
-/* sender_house.c: the lock, client reports, ledgers: what is not delivery itself. */
+/* housekeeping.c: the lock, client reports, ledgers: what is not delivery itself. */
 #include "sender_state.h"
+
+#include "../edge/ledgers.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -18,7 +20,7 @@ static int still_ours(const hk_sender *s)
         && held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
-int hk_sender_lock(hk_sender *s, uint64_t now)
+int hk_housekeeping_lock(hk_sender *s, uint64_t now)
 {
     if (now < s->next_lock_ms)
         return s->lock_fd >= 0;
@@ -34,7 +36,7 @@ int hk_sender_lock(hk_sender *s, uint64_t now)
     s->lock_fd = hk_targets_lock(s->spool->state_fd);
     if (s->lock_fd < 0)
         return 0;
-    hk_targets_load(&s->targets, s->spool->state_fd, hk_sender_now_s());
+    hk_targets_load(&s->targets, s->spool->state_fd, hk_reply_now_s());
     s->next_house_ms = now;
     s->next_report_ms = now;
     return 1;
@@ -57,9 +59,9 @@ static void send_report(hk_sender *s, unsigned number, const hk_wire_discard *di
     f->report = 1;
     f->target = number;
     f->round = t->round;
-    if (hk_wire_build_report(&dsn, discards, n, hk_sys_now_ns(), &f->wire) != HK_OK || hk_sender_fill_request(f) < 0
+    if (hk_wire_build_report(&dsn, discards, n, hk_sys_now_ns(), &f->wire) != HK_OK || hk_reply_fill_request(f) < 0
         || s->transport.start(s->transport.ctx, &f->request) < 0) {
-        hk_sender_free_flight(f);
+        hk_reply_free_flight(f);
         return;
     }
     t->under_way++;
@@ -84,18 +86,18 @@ static size_t others(hk_sender *s, const uint64_t counts[HK_LEDGER_SLOTS], hk_wi
 
 /* What this sender discarded goes to the DSN it was for; the rest to the DSN used most recently. Best effort: a
  * report that fails is not sent again. */
-void hk_sender_report(hk_sender *s)
+void hk_housekeeping_report(hk_sender *s)
 {
     static const char *const own[HK_TARGETS_REASONS] = { "ratelimit_backoff", "network_error", "send_error" };
     hk_wire_discard list[HK_COUNT_DISCARDED_LAST + HK_TARGETS_REASONS];
     uint64_t counts[HK_LEDGER_SLOTS];
-    int known = hk_ledger_sum(s->spool->ledger_fd, counts) == HK_OK;
+    int known = hk_ledgers_sum(s->spool->ledger_fd, counts) == HK_OK;
     unsigned i, k;
     size_t n;
 
-    for (i = 1; i < s->targets.count && s->under_way < s->options.connections; i++) {
+    for (i = 1; i < s->targets.count && s->under_way < s->connections; i++) {
         hk_target *t = &s->targets.list[i];
-        if (!t->reportable || t->dsn == NULL || t->step > 0 || t->all_until_s > hk_sender_now_s())
+        if (!t->reportable || t->dsn == NULL || t->step > 0 || t->all_until_s > hk_reply_now_s())
             continue;
         n = 0;
         for (k = 0; k < HK_TARGETS_REASONS; k++)
@@ -131,8 +133,8 @@ static void correct_drift(hk_sender *s)
 {
     uint64_t was[HK_LEDGER_SLOTS], is[HK_LEDGER_SLOTS], files, bytes, count_off, bytes_off;
 
-    if (hk_ledger_sum(s->spool->ledger_fd, was) != HK_OK || hk_queue_measure(s->spool->new_fd, &files, &bytes) < 0
-        || hk_ledger_sum(s->spool->ledger_fd, is) != HK_OK)
+    if (hk_ledgers_sum(s->spool->ledger_fd, was) != HK_OK || hk_queue_measure(s->spool->new_fd, &files, &bytes) < 0
+        || hk_ledgers_sum(s->spool->ledger_fd, is) != HK_OK)
         return;
     count_off = files - (was[HK_COUNT_SPOOLED_COUNT] - was[HK_COUNT_REMOVED_COUNT]);
     bytes_off = bytes - (was[HK_COUNT_SPOOLED_BYTES] - was[HK_COUNT_REMOVED_BYTES]);
@@ -149,9 +151,9 @@ static void correct_drift(hk_sender *s)
     }
 }
 
-void hk_sender_keep_house(hk_sender *s)
+void hk_housekeeping_run(hk_sender *s)
 {
     hk_queue_sweep(s->spool, hk_sys_now_ns());
-    (void)hk_ledger_fold(s->spool->ledger_fd);
+    (void)hk_ledgers_fold(s->spool->ledger_fd);
     correct_drift(s);
 }

@@ -1,10 +1,10 @@
-/* buffer.h: growing bytes with sticky failure: write everything, check once.
+/* buf.h: growing bytes with sticky failure: write everything, check once.
  *
  * After an allocation failed or the limit was passed, every further call is a
  * no-op and hk_buf_ok() is 0; what was written before stays readable.
  */
-#ifndef HK_BUFFER_H
-#define HK_BUFFER_H
+#ifndef HK_BUF_H
+#define HK_BUF_H
 
 #include "hk.h"
 

@@ -1,4 +1,4 @@
-#include "buffer.h"
+#include "buf.h"
 
 #include <stdlib.h>
 

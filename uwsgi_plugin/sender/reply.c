@@ -1,14 +1,14 @@
-/* sender_reply.c: how a try ends. */
+/* reply.c: how a try ends. */
 #include "sender_state.h"
 
-double hk_sender_now_s(void)
+double hk_reply_now_s(void)
 {
     return (double)hk_sys_now_ns() / 1e9;
 }
 
-double hk_sender_age_s(const hk_queue_entry *e)
+double hk_reply_age_s(const hk_queue_entry *e)
 {
-    return hk_sender_now_s() - (double)e->time_ns / 1e9;
+    return hk_reply_now_s() - (double)e->time_ns / 1e9;
 }
 
 static int before(const hk_queue_entry *a, const hk_queue_entry *b)
@@ -35,7 +35,7 @@ static hk_queue_entry *find(hk_sender *s, const hk_queue_entry *want)
     return low < s->queue.count && !before(want, &s->queue.entries[low]) ? &s->queue.entries[low] : NULL;
 }
 
-void hk_sender_hold(hk_sender *s, const hk_queue_entry *e)
+void hk_reply_hold(hk_sender *s, const hk_queue_entry *e)
 {
     hk_target *t = &s->targets.list[e->target];
     size_t at = (size_t)(e - s->queue.entries);
@@ -50,7 +50,7 @@ void hk_sender_hold(hk_sender *s, const hk_queue_entry *e)
         t->until = at + 1;
 }
 
-void hk_sender_finish(hk_sender *s, const char *name, const hk_queue_entry *entry, uint64_t size, hk_count counter,
+void hk_reply_finish(hk_sender *s, const char *name, const hk_queue_entry *entry, uint64_t size, hk_count counter,
                       int dead)
 {
     int removed = hk_queue_remove(s->spool, name, counter, size, dead);
@@ -64,7 +64,7 @@ void hk_sender_finish(hk_sender *s, const char *name, const hk_queue_entry *entr
         s->again = 1;
 }
 
-void hk_sender_free_flight(hk_flight *f)
+void hk_reply_free_flight(hk_flight *f)
 {
     if (f == NULL)
         return;
@@ -72,19 +72,19 @@ void hk_sender_free_flight(hk_flight *f)
     hk_buf_release(f);
 }
 
-hk_count hk_sender_counter(hk_policy_reason reason)
+hk_count hk_reply_counter(hk_policy_reason reason)
 {
     return reason == HK_REASON_RATELIMIT ? HK_COUNT_RATELIMIT_BACKOFF
         : reason == HK_REASON_NETWORK ? HK_COUNT_NETWORK_ERROR : HK_COUNT_SEND_ERROR;
 }
 
-void hk_sender_discard(hk_sender *s, unsigned target, hk_policy_reason reason)
+void hk_reply_discard(hk_sender *s, unsigned target, hk_policy_reason reason)
 {
     if (target != 0 && reason != HK_REASON_NONE)
         s->targets.list[target].discards[reason - HK_REASON_RATELIMIT]++;
 }
 
-int hk_sender_fill_request(hk_flight *f)
+int hk_reply_fill_request(hk_flight *f)
 {
     f->request.url = hk_buf_text(&f->wire.url);
     f->request.auth = hk_buf_text(&f->wire.auth);
@@ -96,7 +96,7 @@ int hk_sender_fill_request(hk_flight *f)
 
 static void pause_target(hk_sender *s, hk_target *t, const hk_reply_in *r)
 {
-    double now = hk_sender_now_s();
+    double now = hk_reply_now_s();
     hk_policy_pause p = hk_policy_limits(r->status, r->rate_limits, r->retry_after, now);
 
     if (p.all_s > 0 && now + p.all_s > t->all_until_s) {
@@ -137,7 +137,7 @@ static int follow(hk_sender *s, hk_flight *f, hk_buf *target)
     f->wire.url = *target;
     *target = old;
     f->hops++;
-    return hk_sender_fill_request(f) < 0 ? -1 : s->transport.start(s->transport.ctx, &f->request);
+    return hk_reply_fill_request(f) < 0 ? -1 : s->transport.start(s->transport.ctx, &f->request);
 }
 
 static void settle(hk_sender *s, hk_flight *f, const hk_policy_verdict *v, const hk_reply_in *r)
@@ -146,21 +146,21 @@ static void settle(hk_sender *s, hk_flight *f, const hk_policy_verdict *v, const
     hk_queue_entry *e;
 
     if (v->action == HK_DELIVERED) {
-        hk_sender_finish(s, f->name, &f->entry, f->size, HK_COUNT_DELIVERED, 0);
+        hk_reply_finish(s, f->name, &f->entry, f->size, HK_COUNT_DELIVERED, 0);
     } else if (v->action == HK_DISCARD) {
-        hk_sender_finish(s, f->name, &f->entry, f->size, hk_sender_counter(v->reason), v->dead);
-        hk_sender_discard(s, f->target, v->reason);
+        hk_reply_finish(s, f->name, &f->entry, f->size, hk_reply_counter(v->reason), v->dead);
+        hk_reply_discard(s, f->target, v->reason);
         if (v->reason == HK_REASON_SEND)
             hk_sys_log_sparingly(&s->logged_refusal_ms,
                                  "[sentry] %s refused an event: HTTP status %d; a copy is in %s/dead", t->key, r->status,
                                  s->spool->path);
     } else if ((e = find(s, &f->entry)) != NULL) {
         e->busy = 0;
-        hk_sender_hold(s, e);
+        hk_reply_hold(s, e);
     }
 }
 
-void hk_sender_on_reply(void *ctx, const hk_reply_in *r)
+void hk_reply_handle(void *ctx, const hk_reply_in *r)
 {
     hk_flight *f = r->tag;
     hk_sender *s = f->sender;
@@ -171,7 +171,7 @@ void hk_sender_on_reply(void *ctx, const hk_reply_in *r)
     (void)ctx;
     hk_buf_init(&target, 16384);
     v = hk_policy_reply(r->status, r->location, hk_buf_slice(&f->wire.url), f->hops,
-                        f->report ? 0 : hk_sender_age_s(&f->entry), s->options.discard_limited, &target);
+                        f->report ? 0 : hk_reply_age_s(&f->entry), s->discard_limited, &target);
     if (f->debug)
         hk_sys_log("[sentry] debug: event %.32s to %s: %s %d", f->name + strlen(f->name) - 36,
                    f->wire.udp ? "udp" : f->request.url, r->status == 0 ? r->error : "HTTP status", r->status);
@@ -191,7 +191,7 @@ void hk_sender_on_reply(void *ctx, const hk_reply_in *r)
     s->under_way--;
     if (!f->report)
         settle(s, f, &v, r);
-    hk_sender_free_flight(f);
+    hk_reply_free_flight(f);
 out:
     hk_buf_free(&target);
 }

@@ -1,5 +1,4 @@
-/* ledger_fold.c: the sum of all ledgers, and the fold of dead processes' ones. */
-#include "ledger.h"
+#include "ledgers.h"
 
 #include "sys.h"
 
@@ -169,7 +168,7 @@ static hk_status sum_once(int dir_fd, total *t, uint64_t out[HK_LEDGER_SLOTS], i
     return HK_OK;
 }
 
-hk_status hk_ledger_sum(int dir_fd, uint64_t out[HK_LEDGER_SLOTS])
+hk_status hk_ledgers_sum(int dir_fd, uint64_t out[HK_LEDGER_SLOTS])
 {
     hk_status rc = HK_OK;
     int complete = 0, tries;
@@ -242,7 +241,7 @@ static void unlink_names(int dir_fd, const hk_buf *names, hk_buf *left)
     }
 }
 
-hk_status hk_ledger_fold(int dir_fd)
+hk_status hk_ledgers_fold(int dir_fd)
 {
     uint64_t counts[HK_LEDGER_SLOTS], start;
     struct dirent *entry;

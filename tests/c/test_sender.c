@@ -1,0 +1,500 @@
+/* test_sender.c: the sender with a transport without network. */
+#include "spools.h"
+
+#include "../../uwsgi_plugin/sender/queue.h"
+#include "../../uwsgi_plugin/sender/sender.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct fake {
+    int status; /* of every reply; 0: no reply */
+    const char *limits;
+    const char *location;
+    unsigned started;
+    unsigned most;    /* at once */
+    unsigned waiting;
+    void *tags[64];
+    const char *hangs; /* a host: its requests get no reply */
+    void *hanging[64];
+    unsigned hanging_count;
+    int refuses; /* to begin any */
+    char first_url[256];
+    char last_body[4096];
+} fake;
+
+static int fake_start(void *ctx, const hk_request_out *r)
+{
+    fake *f = ctx;
+
+    if (f->refuses || f->waiting == 64)
+        return -1;
+    if (f->started == 0)
+        snprintf(f->first_url, sizeof f->first_url, "%s", r->url);
+    snprintf(f->last_body, sizeof f->last_body, "%.*s", (int)r->body.n, r->body.p);
+    f->started++;
+    if (f->hangs != NULL && strstr(r->url, f->hangs) != NULL) {
+        f->hanging[f->hanging_count++ % 64] = r->tag;
+        return 0;
+    }
+    f->tags[f->waiting++] = r->tag;
+    if (f->waiting > f->most)
+        f->most = f->waiting;
+    return 0;
+}
+
+static void fake_run(void *ctx, int wait_ms, void (*done)(void *, const hk_reply_in *), void *done_ctx)
+{
+    fake *f = ctx;
+    unsigned n = f->waiting, i;
+    void *tags[64];
+
+    (void)wait_ms;
+    memcpy(tags, f->tags, sizeof tags);
+    f->waiting = 0;
+    for (i = 0; i < n; i++) {
+        hk_reply_in r = { f->status, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, "no network here", tags[i] };
+        if (f->limits != NULL)
+            r.rate_limits = hk_slice_of(f->limits);
+        if (f->location != NULL)
+            r.location = hk_slice_of(f->location);
+        done(done_ctx, &r);
+    }
+}
+
+static int fake_datagram(void *ctx, const char *host, unsigned port, hk_slice body)
+{
+    fake *f = ctx;
+
+    f->started++;
+    snprintf(f->first_url, sizeof f->first_url, "%s:%u", host, port);
+    snprintf(f->last_body, sizeof f->last_body, "%.*s", (int)body.n, body.p);
+    return f->status == 200 ? 0 : f->status == 413 ? -2 : -1;
+}
+
+static hk_sender *make_sender(hk_spool *s, fake *f, int discard_limited)
+{
+    hk_transport t = { fake_start, fake_run, fake_datagram, f };
+    hk_sender_options o = { HK_SENDER_CONNECTIONS, discard_limited, 1 };
+    hk_sender *sender = hk_sender_new(s, &t, &o);
+
+    CHECK(sender != NULL);
+    return sender;
+}
+
+static void turn_until(hk_sender *sender, hk_spool *s, unsigned left)
+{
+    int i;
+
+    for (i = 0; i < 400 && spools_files(s->new_fd) != left; i++) {
+        hk_sender_turn(sender, 0);
+        usleep(1000);
+    }
+    CHECK(spools_files(s->new_fd) == left);
+}
+
+static void turn_until_empty(hk_sender *sender, hk_spool *s)
+{
+    int i;
+
+    for (i = 0; i < 10000 && spools_files(s->new_fd) > 0; i++) {
+        hk_sender_turn(sender, 0);
+        usleep(1000);
+    }
+    CHECK(spools_files(s->new_fd) == 0);
+}
+
+static void delivers(const char *options, int status, unsigned left, hk_count counter, unsigned dead)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+    int i;
+
+    memset(&f, 0, sizeof f);
+    f.status = status;
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    for (i = 0; i < 40; i++)
+        CHECK(spools_capture(&s, options, "hello") == 0);
+    sender = make_sender(&s, &f, 0);
+    turn_until(sender, &s, left);
+    spools_sum(&s, counts);
+    CHECK(counts[counter] == 40 - left);
+    CHECK(spools_files(s.dead_fd) == dead);
+    CHECK(f.most <= HK_SENDER_CONNECTIONS);
+    spools_balanced(&s, counts);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+/* While a server is down one probe at a time asks it, not every event. */
+static void backs_off(void)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+    uint64_t until;
+    int i;
+
+    memset(&f, 0, sizeof f);
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    for (i = 0; i < 100; i++)
+        spools_capture(&s, "", "x");
+    sender = make_sender(&s, &f, 0);
+    until = hk_sys_monotonic_ms() + 300; /* the probe after the first comes 1.5 s later at the earliest */
+    while (hk_sys_monotonic_ms() < until) {
+        hk_sender_turn(sender, 0);
+        usleep(1000);
+    }
+    CHECK(f.started >= 1 && f.started <= HK_SENDER_CONNECTIONS + 1);
+    CHECK(spools_files(s.new_fd) == 100);
+    f.status = 200;
+    for (i = 0; i < 3000 && spools_files(s.new_fd) > 0; i++) {
+        hk_sender_turn(sender, 0);
+        usleep(1000);
+    }
+    spools_sum(&s, counts);
+    CHECK(counts[HK_COUNT_DELIVERED] == 100);
+    spools_balanced(&s, counts);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+static void turn_for(hk_sender *sender, unsigned ms)
+{
+    uint64_t until = hk_sys_monotonic_ms() + ms;
+
+    while (hk_sys_monotonic_ms() < until) {
+        hk_sender_turn(sender, 0);
+        usleep(1000);
+    }
+}
+
+/* Files that this user may neither remove nor, unless readable, read: another owner's, as root; else by their mode. */
+static void forbid(hk_spool *s, const char *name, int readable)
+{
+    CHECK(fchmodat(s->new_fd, name, readable ? 0644 : 0, 0) == 0);
+    CHECK(fchmod(s->new_fd, 0555) == 0 && fchmod(s->state_fd, 0755) == 0); /* the lock stays ours */
+    if (geteuid() == 0)
+        CHECK(seteuid(65534) == 0);
+}
+
+static void allow(hk_spool *s, const char *name)
+{
+    CHECK(getuid() != 0 || seteuid(0) == 0);
+    CHECK(fchmod(s->new_fd, 0700) == 0 && fchmod(s->state_fd, 0700) == 0);
+    CHECK(fchmodat(s->new_fd, name, 0600, 0) == 0);
+}
+
+static void name_in(hk_spool *s, char name[256])
+{
+    int fd = openat(s->new_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct dirent *found;
+    DIR *dir = fdopendir(fd);
+
+    while ((found = readdir(dir)) != NULL)
+        if (found->d_name[0] != '.')
+            snprintf(name, 256, "%s", found->d_name);
+    closedir(dir);
+}
+
+/* What cannot be read waits until it can; what was delivered and cannot be removed is removed when it can, and neither
+ * is sent twice. */
+static void in_spite_of_the_disk(int readable)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    char name[256] = "";
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+
+    memset(&f, 0, sizeof f);
+    f.status = 200;
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    sender = make_sender(&s, &f, 0);
+    hk_sender_turn(sender, 0);
+    CHECK(hk_sender_has_lock(sender));
+    CHECK(spools_capture(&s, "", "x") == 0);
+    name_in(&s, name);
+    forbid(&s, name, readable);
+    turn_for(sender, 1500);
+    CHECK(f.started == (readable ? 1 : 0));
+    allow(&s, name);
+    turn_until_empty(sender, &s);
+    CHECK(f.started == 1);
+    spools_sum(&s, counts);
+    CHECK(counts[HK_COUNT_DELIVERED] == 1);
+    spools_balanced(&s, counts);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+/* All that hangs is answered with this status. */
+static void answer_hanging(fake *f, hk_sender *sender, int status)
+{
+    int usual = f->status;
+
+    memcpy(f->tags, f->hanging, sizeof f->tags);
+    f->waiting = f->hanging_count;
+    f->hanging_count = 0;
+    f->hangs = NULL;
+    f->status = status;
+    hk_sender_drain(sender, 0);
+    f->status = usual;
+}
+
+/* A server that does not answer holds three quarters of the connections: what is for another goes at once, even from
+ * behind all that waits for the first; and the first loses nothing. */
+static void leaves_some_to_others(void)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+    int i;
+
+    memset(&f, 0, sizeof f);
+    f.status = 200;
+    f.hangs = "//slow/";
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    for (i = 0; i < 300; i++)
+        spools_capture(&s, "dsn=http://abc@slow/1", "x");
+    spools_capture(&s, "", "y");
+    sender = make_sender(&s, &f, 0);
+    turn_until(sender, &s, 300);
+    CHECK(f.hanging_count == HK_SENDER_CONNECTIONS * 3 / 4 && hk_sender_under_way(sender) == f.hanging_count);
+    spools_capture(&s, "", "z"); /* once all is read, too */
+    turn_until(sender, &s, 300);
+    answer_hanging(&f, sender, 0); /* timeouts: they wait again, and go as the server is back */
+    CHECK(spools_files(s.new_fd) == 300);
+    for (i = 0; i < 3000 && spools_files(s.new_fd) > 0; i++) {
+        hk_sender_turn(sender, 0);
+        usleep(1000);
+    }
+    spools_sum(&s, counts);
+    CHECK(counts[HK_COUNT_DELIVERED] == 302 && f.started == 302 + HK_SENDER_CONNECTIONS * 3 / 4);
+    spools_balanced(&s, counts);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+/* Events of one DSN take its share of the connections in every turn: none waits for a clock. */
+static void one_server_full_speed(void)
+{
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+    int turns;
+
+    memset(&f, 0, sizeof f);
+    f.status = 200;
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    for (turns = 0; turns < 600; turns++)
+        spools_capture(&s, "", "x");
+    sender = make_sender(&s, &f, 0);
+    for (turns = 0; turns < 600 && spools_files(s.new_fd) > 0; turns++)
+        hk_sender_turn(sender, 0);
+    CHECK(f.most == HK_SENDER_CONNECTIONS * 3 / 4 && turns == 50);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+/* Where a connection or a descriptor cannot be had for a moment, an event waits; it is not forgotten. */
+static void nothing_to_be_had(void)
+{
+    struct rlimit limit, none;
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+
+    memset(&f, 0, sizeof f);
+    f.status = 200;
+    f.refuses = 1;
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    spools_capture(&s, "", "x");
+    sender = make_sender(&s, &f, 0);
+    hk_sender_turn(sender, 0);
+    CHECK(f.started == 0 && hk_sender_under_way(sender) == 0);
+    f.refuses = 0;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    none = limit;
+    none.rlim_cur = 3;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    hk_sender_turn(sender, 0);
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(f.started == 0);
+    turn_until(sender, &s, 0);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+/* A pause that the server asked for is written down, and a new sender keeps to it. */
+static void pause_survives_restart(void)
+{
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+    hk_slice limits;
+    char path[200];
+    int i;
+
+    memset(&f, 0, sizeof f);
+    f.status = 429;
+    f.limits = "60:error:organization";
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    for (i = 0; i < 30; i++)
+        spools_capture(&s, "", "x");
+    sender = make_sender(&s, &f, 0);
+    for (i = 0; i < 50; i++)
+        hk_sender_turn(sender, 0);
+    CHECK(f.started <= HK_SENDER_CONNECTIONS && spools_files(s.new_fd) == 30);
+    hk_sender_free(sender);
+    snprintf(path, sizeof path, "%s/state/limits.json", spools_path);
+    limits = check_read_file(path);
+    CHECK(hk_slice_starts(limits, "{\"version\":1,\"limits\":{\"http://abc@127.0.0.1:9/1\":{\"error\":"));
+    hk_buf_release((void *)limits.p);
+    f.started = 0;
+    f.status = 200;
+    sender = make_sender(&s, &f, 0);
+    for (i = 0; i < 50; i++)
+        hk_sender_turn(sender, 0);
+    CHECK(f.started == 0 && spools_files(s.new_fd) == 30);
+    hk_sender_free(sender);
+    sender = make_sender(&s, &f, 1); /* rate_limit = discard */
+    turn_until(sender, &s, 0);
+    CHECK(f.started == 0);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+static void follows_redirects(void)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+
+    memset(&f, 0, sizeof f);
+    f.status = 308;
+    f.location = "/elsewhere/";
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    spools_capture(&s, "", "x");
+    sender = make_sender(&s, &f, 0);
+    turn_until(sender, &s, 0);
+    CHECK(f.started == 4); /* itself and three hops */
+    spools_sum(&s, counts);
+    CHECK(counts[HK_COUNT_SEND_ERROR] == 1);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+/* What is no envelope goes to dead/ once, and does not stop the others. */
+static void damaged_file(void)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+
+    memset(&f, 0, sizeof f);
+    f.status = 200;
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    hk_ledger_add(&s.ledger, HK_COUNT_CAPTURED, 1);
+    CHECK(hk_spool_put(&s, "0123456789abcdef0123456789abcdef", hk_slice_of("garbage"), 1) == 0);
+    spools_capture(&s, "", "x");
+    sender = make_sender(&s, &f, 0);
+    turn_until(sender, &s, 0);
+    spools_sum(&s, counts);
+    CHECK(counts[HK_COUNT_DELIVERED] == 1 && counts[HK_COUNT_INTERNAL_SDK_ERROR] == 1 && spools_files(s.dead_fd) == 1);
+    spools_balanced(&s, counts);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+/* Only the holder of the lock delivers; when it goes, another takes over. */
+static void one_sender(void)
+{
+    fake f, g;
+    hk_spool s;
+    hk_sender *a, *b;
+    int i;
+
+    memset(&f, 0, sizeof f);
+    memset(&g, 0, sizeof g);
+    f.status = g.status = 200;
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    a = make_sender(&s, &f, 0);
+    b = make_sender(&s, &g, 0);
+    hk_sender_turn(a, 0);
+    hk_sender_turn(b, 0);
+    CHECK(hk_sender_has_lock(a) && !hk_sender_has_lock(b));
+    spools_capture(&s, "", "x");
+    for (i = 0; i < 20; i++) {
+        hk_sender_turn(b, 0);
+        usleep(1000);
+    }
+    CHECK(g.started == 0);
+    turn_until(a, &s, 0);
+    hk_sender_free(a);
+    spools_capture(&s, "", "y");
+    for (i = 0; i < 3000 && spools_files(s.new_fd) > 0; i++) {
+        hk_sender_turn(b, 0);
+        usleep(1000);
+    }
+    CHECK(g.started == 1 && f.started == 1);
+    hk_sender_free(b);
+    hk_spool_free(&s);
+}
+
+/* A report of what was refused goes to the server that refused it. */
+static void client_report(void)
+{
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+
+    memset(&f, 0, sizeof f);
+    f.status = 400;
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    spools_capture(&s, "", "x");
+    spools_capture(&s, "", "y");
+    sender = make_sender(&s, &f, 0);
+    turn_until(sender, &s, 0);
+    hk_sender_last_report(sender);
+    CHECK(strstr(f.last_body, "\"type\":\"client_report\"") != NULL);
+    CHECK(strstr(f.last_body, "{\"reason\":\"send_error\",\"category\":\"error\",\"quantity\":2}") != NULL);
+    hk_sender_drain(sender, 0);
+    CHECK(hk_sender_under_way(sender) == 0);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
+int main(void)
+{
+    spools_start();
+    in_spite_of_the_disk(1);
+    in_spite_of_the_disk(0);
+    delivers("", 200, 0, HK_COUNT_DELIVERED, 0);
+    delivers("api=store", 202, 0, HK_COUNT_DELIVERED, 0);
+    delivers("protocol=3,debug=1", 200, 0, HK_COUNT_DELIVERED, 0);
+    delivers("dsn=udp://a:b@127.0.0.1:9/1,protocol=3", 200, 0, HK_COUNT_DELIVERED, 0);
+    delivers("dsn=udp://a:b@127.0.0.1:9/1", 413, 0, HK_COUNT_SEND_ERROR, 40);
+    delivers("", 400, 0, HK_COUNT_SEND_ERROR, 40);
+    delivers("", 413, 0, HK_COUNT_SEND_ERROR, 40);
+    delivers("", 503, 40, HK_COUNT_DELIVERED, 0);
+    backs_off();
+    leaves_some_to_others();
+    one_server_full_speed();
+    nothing_to_be_had();
+    pause_survives_restart();
+    follows_redirects();
+    damaged_file();
+    one_sender();
+    client_report();
+    return spools_end();
+}

@@ -1,0 +1,24 @@
+/* glue.h: what plugin.c registers with uWSGI, file by file. */
+#ifndef HK_GLUE_H
+#define HK_GLUE_H
+
+#include "../core/hk.h"
+#include "../server/settings.h"
+
+void hk_entry_register(void); /* alarm, hook, route, exception handler */
+void hk_entry_check(void);    /* once the whole ini is read */
+
+void hk_clamp_install(void); /* exception texts stay inside uWSGI's 16-bit lengths */
+void hk_pipes_widen(void); /* more alarms and exceptions fit into uWSGI's own sockets */
+void hk_pipes_drain(void); /* wait until the plugin has what is in them */
+void hk_gateway_register(void);
+void hk_gateway_wait(void); /* for the sender to end, when the server does */
+
+void hk_metrics_register(void);
+
+void hk_reported_share(void); /* the rings, before any fork */
+void hk_reported_register(struct uwsgi_plugin *plugin); /* the function that the worker calls */
+int hk_reported_take(uint64_t worker, hk_slice type, hk_slice message);
+uint64_t hk_reported_rpc(void *func, uint8_t argc, char **argv, uint16_t *argvs, char **out);
+
+#endif

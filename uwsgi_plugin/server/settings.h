@@ -1,0 +1,29 @@
+/* settings.h: what the ini says. Everything that includes uwsgi.h does so through here. */
+#ifndef HK_SETTINGS_H
+#define HK_SETTINGS_H
+
+#include <uwsgi.h>
+
+extern struct uwsgi_server uwsgi;
+
+typedef struct hk_settings_values {
+    char *dsn;
+    char *spool;
+    char *release;
+    char *environment;
+    char *ca;
+    char *proxy;
+    char *watch;
+    char *watch_options; /* of its handler, as those of an alarm */
+    int watch_slow_s;
+    int watch_backlog; /* percent */
+    int storm_deaths;
+    int storm_s;
+    uint64_t spool_size;
+    int no_sender;
+} hk_settings_values;
+
+extern hk_settings_values hk_settings;
+extern struct uwsgi_option hk_settings_options[]; /* the table that uWSGI reads the ini with */
+
+#endif

@@ -1,0 +1,103 @@
+#include "master.h"
+
+#include "../edge/sys.h"
+#include "answer.h"
+#include "deaths.h"
+#include "live.h"
+#include "report.h"
+#include "stack.h"
+#include "worker.h"
+
+#define LOOK_MS 250U /* how often requests and queues are looked at; deaths in every cycle */
+
+static uint64_t looked_ms;
+
+static void check_options(void)
+{
+    if (hk_settings.watch_slow_s < 0)
+        hk_settings.watch_slow_s = 0;
+    if (hk_settings.watch_backlog < 1 || hk_settings.watch_backlog > 100) {
+        hk_sys_log("[sentry] sentry-watch-backlog: %d is outside 1..100 percent; 100 is used", hk_settings.watch_backlog);
+        hk_settings.watch_backlog = 100;
+    }
+    if (hk_settings.storm_deaths < 1 || hk_settings.storm_deaths > (int)HK_WATCH_MAX_STORM) {
+        hk_sys_log("[sentry] sentry-watch-storm: %d is outside 1..%u deaths; 5 is used", hk_settings.storm_deaths, HK_WATCH_MAX_STORM);
+        hk_settings.storm_deaths = 5;
+    }
+    if (hk_settings.storm_s < 1 || hk_settings.storm_s > 86400) {
+        hk_sys_log("[sentry] sentry-watch-storm-seconds: %d is outside 1..86400; 60 is used", hk_settings.storm_s);
+        hk_settings.storm_s = 60;
+    }
+}
+
+void hk_master_share(void)
+{
+    unsigned mask = 0;
+
+    if (hk_settings.watch == NULL)
+        return;
+    if (hk_watch_parse(hk_slice_of(hk_settings.watch), &mask) < 0) {
+        hk_sys_log("[sentry] sentry-watch: '%.100s' is not true, nor a list of harakiri, segfault, abort, killed, "
+                   "exit, listen-queue, memory, respawn-storm, slow; the watch is off",
+                   hk_settings.watch);
+        return;
+    }
+    if (mask == 0)
+        return;
+    if (!uwsgi.master_process)
+        hk_sys_log("[sentry] sentry-watch: no master, so nobody watches");
+    if (hk_report_configure() < 0 || !uwsgi.master_process)
+        return;
+    check_options();
+    hk_deaths_share();
+    hk_live_share();
+    hk_shared_make(mask);
+    hk_worker_prepare();
+}
+
+void hk_master_harakiri(int worker)
+{
+    hk_watch_event e;
+    hk_pool pool;
+
+    if (!hk_deaths_expect(worker))
+        return;
+    hk_live_report(worker);
+    if (!hk_shared_watches(HK_WATCH_HARAKIRI))
+        return;
+    hk_pool_init(&pool);
+    hk_report_start(&e, HK_WATCH_HARAKIRI, worker);
+    /* The snapshot first: the signal can interrupt a sleep and let the request finish. */
+    (void)hk_snapshot_oldest(worker, &pool, &e.suspect);
+    if (hk_stack_ask(worker) == 0) {
+        hk_stack_wait(worker);
+        e.stack = hk_stack_read(worker, &pool);
+    }
+    if (e.suspect.start_us > 0 && hk_answer_ask(worker) == 0) {
+        hk_answer_wait(worker, e.suspect.core);
+        hk_snapshot_again(&pool, &e.suspect);
+    }
+    hk_report_event(&e, &pool);
+    hk_pool_free(&pool);
+}
+
+void hk_master_cycle(void)
+{
+    uint64_t now = hk_sys_monotonic_ms();
+    int i;
+
+    if (!hk_shared_is_on())
+        return;
+    hk_deaths_look();
+    hk_live_collect(now);
+    if (looked_ms != 0 && now - looked_ms < LOOK_MS)
+        return;
+    looked_ms = now;
+    hk_deaths_sample(now);
+    for (i = 1; i <= uwsgi.numproc; i++)
+        if (hk_shared_watches(HK_WATCH_SLOW) && hk_settings.watch_slow_s > 0 && uwsgi.workers[i].pid > 0
+            && !hk_deaths_is_dead(i))
+            hk_live_find_slow(i);
+    if (hk_shared_watches(HK_WATCH_LISTEN_QUEUE))
+        hk_live_look_at_queues();
+}

@@ -1,0 +1,32 @@
+/* report.h: one event of the watch, from what was seen. */
+#ifndef HK_REPORT_H
+#define HK_REPORT_H
+
+#include "snapshot.h"
+
+typedef struct hk_figure {
+    const char *name;
+    uint64_t value;
+} hk_figure;
+
+typedef struct hk_watch_event {
+    hk_watch_kind kind;
+    int worker;        /* 0: of none */
+    pid_t pid;
+    int signal;        /* 0: none */
+    hk_snapshot suspect;
+    hk_slice stack;    /* as faulthandler wrote it */
+    hk_slice words;    /* beside the kind, in the message */
+    hk_slice deaths;   /* a JSON array: of a storm */
+    hk_figure figures[8];
+    size_t figure_count;
+} hk_watch_event;
+
+/* The handler of all of them, from sentry-watch-options. 0; -1: wrong, which was said. */
+int hk_report_configure(void);
+
+void hk_report_start(hk_watch_event *e, hk_watch_kind kind, int worker); /* worker: it lives; 0: of none */
+void hk_report_figure(hk_watch_event *e, const char *name, uint64_t value);
+void hk_report_event(const hk_watch_event *e, hk_pool *pool);
+
+#endif

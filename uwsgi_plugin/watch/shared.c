@@ -1,0 +1,72 @@
+#include "shared.h"
+
+#include <sys/syscall.h>
+
+static unsigned mask;     /* of the kinds that are watched */
+static hk_life *lives;    /* two a worker */
+static hk_note *notes;    /* one a core */
+static char *kept_vars;   /* one request a life */
+static int *stack_fds;    /* a memfd a worker, which outlives it */
+static int python_fd = -1; /* each worker has its own memfd under this number */
+
+static int make_memfd(void)
+{
+    int fd = (int)syscall(SYS_memfd_create, "heka-raven-stack", 1U /* MFD_CLOEXEC */);
+
+    uwsgi_add_safe_fd(fd);
+    return fd;
+}
+
+void hk_shared_make(unsigned watched)
+{
+    size_t n = (size_t)uwsgi.numproc + 1, i;
+
+    mask = watched;
+    notes = uwsgi_calloc_shared(n * (size_t)uwsgi.cores * sizeof *notes);
+    stack_fds = uwsgi_calloc(n * sizeof *stack_fds);
+    python_fd = make_memfd();
+    for (i = 0; i < n; i++)
+        stack_fds[i] = make_memfd();
+    kept_vars = uwsgi_calloc_shared(n * 2 * uwsgi.buffer_size);
+    lives = uwsgi_calloc_shared(n * 2 * sizeof *lives);
+}
+
+int hk_shared_watches(hk_watch_kind kind)
+{
+    return (mask & 1U << kind) != 0;
+}
+
+int hk_shared_is_on(void)
+{
+    return mask != 0;
+}
+
+int hk_shared_is_worker(void)
+{
+    return hk_shared_is_on() && uwsgi.mywid > 0 && uwsgi.mywid <= uwsgi.numproc;
+}
+
+hk_life *hk_shared_life(int worker, uint64_t generation)
+{
+    return &lives[(size_t)worker * 2 + (generation & 1)];
+}
+
+char *hk_shared_kept_vars(const hk_life *life)
+{
+    return kept_vars + (size_t)(life - lives) * uwsgi.buffer_size;
+}
+
+hk_note *hk_shared_note(int worker, int core)
+{
+    return &notes[(size_t)worker * (size_t)uwsgi.cores + (size_t)core];
+}
+
+int hk_shared_stack_fd(int worker)
+{
+    return stack_fds[worker];
+}
+
+int hk_shared_python_fd(void)
+{
+    return python_fd;
+}

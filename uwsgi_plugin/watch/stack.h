@@ -1,0 +1,19 @@
+/* stack.h: asks a living worker for its Python stack. Only a process that said it has a handler is signalled: the default
+ * action of these signals is to end it. */
+#ifndef HK_STACK_H
+#define HK_STACK_H
+
+#include "../core/pool.h"
+
+#include <sys/types.h>
+
+int hk_stack_ask(int worker); /* 0: it will write it */
+void hk_stack_wait(int worker);
+hk_slice hk_stack_read(int worker, hk_pool *pool);
+void hk_stack_clear(int worker);
+
+/* Whether a worker has its memory file. The application may have closed it and opened a file of its own under the
+ * number, or be another program by now: an exec closes it, and takes the handlers along. */
+int hk_stack_has_file(pid_t pid);
+
+#endif
