@@ -83,6 +83,10 @@ setup(
             "uwsgi_plugin/*/*.h",
         ],
     },
+    data_files=[  # relative to the environment: `man heka-raven`, and bash-completion finds the other by its name
+        ("share/man/man1", ["docs/command/heka-raven.1"]),
+        ("share/bash-completion/completions", ["docs/command/heka-raven.bash"]),
+    ],
     install_requires=[
         "orjson>=3.9",
         "protobuf>=4.25,<8",

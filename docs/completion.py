@@ -1,8 +1,8 @@
 """The completion of heka-raven for bash, from the command's own options. See docs/generate.py."""
 
 COMPLETION = """\
-# bash completion of heka-raven; written by docs/generate.py. Load it with `source`, or put it into
-# ~/.local/share/bash-completion/completions/heka-raven
+# bash completion of heka-raven; written by docs/generate.py. pip installs it as
+# share/bash-completion/completions/heka-raven.bash, where bash-completion finds it; else load it with `source`.
 
 _heka_raven() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]-}} options

@@ -260,7 +260,7 @@ def configuration():
     page += section(
         "The command",
         "``heka-raven send`` and ``relay`` also read ``--config FILE``, TOML with a table for each: the long name of an option with ``_`` for\n"
-        "``-``. What the command line says wins. The same as a man page: ``man docs/command/heka-raven.1``. Completion for bash: ``source docs/command/heka-raven.bash``.",
+        "``-``. What the command line says wins. pip installs the same as a man page (``man heka-raven``) and completion for bash (in ``share/bash-completion/completions``).",
     )
     for name, (parser, text) in parsers().items():
         page += f"``heka-raven {name}``: {text}\n\n"

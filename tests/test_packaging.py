@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.timeout(600)  # pip, an empty environment, a compiler
 SOURCES = [
     "heka", "heka_raven", "metlog_raven", "middleware", "uwsgi_plugin",
-    "setup.py", "pyproject.toml", "README.rst", "LICENSE",
+    "docs/command", "setup.py", "pyproject.toml", "README.rst", "LICENSE",
 ]  # fmt: skip
 
 
@@ -31,6 +31,7 @@ def wheel(tmp_path_factory):
     # __pycache__, where other tests' processes may be writing.
     ignored = shutil.ignore_patterns("__pycache__")
     for name in SOURCES:
+        (copy / name).parent.mkdir(exist_ok=True, parents=True)
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignored)
         else:
@@ -59,7 +60,12 @@ def test_the_wheel_holds_the_middleware_and_the_plugins_sources(wheel):
     assert any(n.startswith("heka_raven/uwsgi_plugin/core/") and n.endswith(".h") for n in names)
     assert {"heka/message.proto", "heka/message_pb2.pyi", "heka/tests/helpers.py"} <= set(names)
     assert {f"{package}/py.typed" for package in ("heka", "heka_raven", "metlog_raven")} <= set(names)
-    assert {"heka", "heka_raven", "metlog_raven"} == {n.split("/")[0] for n in names if ".dist-info/" not in n}
+    (version,) = {n.split("/")[0] for n in names if n.split("/")[0].endswith(".data")}
+    assert {"heka", "heka_raven", "metlog_raven", version} == {n.split("/")[0] for n in names if ".dist-info/" not in n}
+    assert {
+        f"{version}/data/share/man/man1/heka-raven.1",
+        f"{version}/data/share/bash-completion/completions/heka-raven.bash",
+    } == {n for n in names if n.startswith(version)}
     assert [] == [n for n in names if n.endswith((".so", ".o", ".pyc"))]
 
 

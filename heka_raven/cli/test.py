@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import platform
 import sys
 import threading
 import time
 import uuid
-import zlib
 
 import orjson
 
@@ -18,6 +16,7 @@ from heka_raven.cli.options import add_sender, read_sender
 from heka_raven.cli.parser import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Parser
 from heka_raven.formats.dsn import Dsn, DsnError, parse_dsn
 from heka_raven.formats.envelope import encode_spool_envelope
+from heka_raven.formats.raven_payload import encode_raven
 from heka_raven.sender.http import HttpTransport
 from heka_raven.sender.options import SenderOptions
 from heka_raven.sender.policy import MAX_HOPS, Reply, decide, parse_pauses
@@ -167,4 +166,4 @@ def _legacy_event(event_id: str, message: str, dsn: Dsn) -> bytes:
         "sentry.interfaces.Message": {"message": message, "params": []},
         "extra": {"client": CLIENT_NAME},
     }
-    return base64.b64encode(zlib.compress(orjson.dumps(event)))
+    return encode_raven(orjson.dumps(event))

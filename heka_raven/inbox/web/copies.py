@@ -1,11 +1,16 @@
 """One event as text to paste elsewhere: JSON, Markdown for a ticket, a curl command. Pure."""
 
+from __future__ import annotations
+
 import shlex
+from typing import TYPE_CHECKING
 
 import orjson
 
 from heka_raven.inbox.event.model import Error, Event, Frame
-from heka_raven.inbox.store.queries import Row
+
+if TYPE_CHECKING:
+    from heka_raven.inbox.store.queries import Row
 
 FILTERED = "[Filtered]"
 MAX_MARKDOWN_FRAMES = 30
