@@ -30,6 +30,7 @@ PURE_MODULES = [
     "heka_raven/formats/envelope.py",
     "heka_raven/formats/dsn.py",
     "heka_raven/formats/raven_payload.py",
+    "heka_raven/reporting/report.py",
     "heka_raven/reporting/throttle.py",
     "heka_raven/sender/policy.py",
     "heka_raven/sender/request.py",
