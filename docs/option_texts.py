@@ -14,6 +14,7 @@ PLUGIN = {
     "ignore": ("classes or their names", "", "exceptions that are not reported, with their subclasses"),
     "scrub_keys": ("names", "", "more names whose values are removed"),
     "scrub_allow": ("names", "", "names whose values stay although a rule would remove them"),
+    "send_pii": ("boolean", "", "send who the visitor is: address headers, REMOTE_USER, the user's e-mail"),
     "send_secret": ("boolean", "", "leave the DSN's secret in the heka message"),
     "sample_rate": ("0 to 1", "share", "of the events that are kept"),
     "before_send": (

@@ -219,7 +219,10 @@ def shown_user(user: Any, walker: Walker) -> dict[str, Any]:
     for name, value in walker.show_names(plain_dict(user).items()).items():
         if value is None or value == "":
             continue
-        if name in _USER_KEYS:
+        if name == "remote_user":  # what the server says who it was, not the application
+            if walker.guard.send_pii:
+                shown.setdefault("id", _text(value))
+        elif name in _USER_KEYS:
             shown[name] = _text(value)
         elif name == "data" and type(value) is dict:
             data.update(value)

@@ -45,6 +45,7 @@ class PluginOptions:
     ignore: tuple[str, ...] = ()
     scrub_keys: tuple[str, ...] = ()
     scrub_allow: tuple[str, ...] = ()
+    send_pii: bool = False
     send_secret: bool = False
     sample_rate: float = 1.0
     before_send: Callable[[dict[str, Any], dict[str, Any]], Any] | None = None
@@ -208,6 +209,7 @@ OPTIONS: dict[str, Callable[[str, Any], Any]] = {
     "ignore": to_names,
     "scrub_keys": to_names,
     "scrub_allow": to_names,
+    "send_pii": to_boolean,
     "send_secret": to_boolean,
     "sample_rate": _rate,
     "before_send": to_callable,

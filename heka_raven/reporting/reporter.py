@@ -50,7 +50,7 @@ class Reporter:
 
     def __init__(self, options: PluginOptions) -> None:
         self.options = options
-        self.scrubber = Scrubber(options.scrub_keys, options.scrub_allow)
+        self.scrubber = Scrubber(options.scrub_keys, options.scrub_allow, send_pii=options.send_pii)
         self.app_code = AppCode(options.in_app_include, options.in_app_exclude)
         self.is_library = self.app_code.is_library
         self.capturer = Capturer(SourceReader(), self.app_code.in_app, self.scrubber.clean_source)

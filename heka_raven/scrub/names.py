@@ -1,6 +1,7 @@
-"""Which names stand before private values: of variables, keys, fields, headers, cookies, parameters.
+"""Which names stand before private values: of variables, keys, fields, headers, cookies, parameters. Pure.
 
-Pure. What is done with the values is scrub.py's business.
+A name is cut into words, at every mark, at camelCase and at digits, and judged by its words (``words.py``). What is
+done with the values is the scrubber's business. ``uwsgi_plugin/core/scrub_names.c`` does the same.
 """
 
 from __future__ import annotations
@@ -9,27 +10,28 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-# In any name, as a part of it.
-PART_TERMS = frozenset({
-    "token", "secret", "password", "passwd", "passphrase", "credential", "session", "csrf", "xsrf", "saml", "bearer",
-    "apikey", "privatekey",
-})  # fmt: skip
-# In any name, as a whole word of it; in headers, cookies and query parameters as a part, too.
-WORD_TERMS = frozenset(["auth", "authorization", "jwt", "sso", "sid", "pwd"])
-# `key` counts beside another word (api_key); alone it is the commonest local variable of a KeyError.
-KEY_TERM = "key"
+import heka_raven.scrub.words as tables
 
-# Kinds of names, beside those whose value is a text with a syntax of its own.
-SECRET, VALUE_OF = "secret", "value of"
-# HTTP_ is taken off an environ's names before.
-COOKIE_NAMES = frozenset({"COOKIE", "COOKIES", "SET_COOKIE", "SET_COOKIE2"})
-QUERY_NAMES = frozenset({"QUERY_STRING", "QUERYSTRING", "QUERY"})
-URL_NAMES = frozenset({"REQUEST_URI", "RAW_URI", "REFERER", "REFERRER", "URL", "URI", "LOCATION"})
-NETLOC = "NETLOC"  # of what urlparse() gives: userinfo without a scheme before it
-SYNTAX_NAMES = COOKIE_NAMES | QUERY_NAMES | URL_NAMES | {NETLOC}
+# Kinds of names, beside "".
+SECRET, PERSONAL, VALUE_OF = "secret", "personal", "value of"
+DIRECTORY = "directory"  # secret, unless it is a path
+COOKIE, QUERY, URL, NETLOC = "cookie", "query", "url", "netloc"
+SYNTAX_KINDS = frozenset({COOKIE, QUERY, URL, NETLOC})
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+").findall
-_NOT_HEADER = re.compile(r"[^A-Za-z0-9]+")
+MAX_ESCAPED = 4  # times that a name or a value may be percent-escaped
+LETTER = r"[a-z\x80-\U0010ffff]"
+WORDS = re.compile(rf"[A-Z]+(?!{LETTER})|[A-Z]?{LETTER}+|[0-9]+")
+_UPPER_TO_LOWER = {n: n + 32 for n in range(ord("A"), ord("Z") + 1)}
+
+
+def lower(text: str) -> str:
+    """*text* with its ASCII letters in lower case. ``str.lower`` makes ASCII of some that are not."""
+    return text.lower() if text.isascii() else text.translate(_UPPER_TO_LOWER)
+
+
+def unescape(text: str) -> str:
+    """*text* without its percent-escapes. What is not ASCII becomes some letters: no rule knows any."""
+    return unquote(text, "latin-1")
 
 
 def _split_terms(names: Iterable[str] | str) -> frozenset[str]:
@@ -38,55 +40,135 @@ def _split_terms(names: Iterable[str] | str) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in names if name and name.strip())
 
 
+def _pattern_of_parts(extra: Iterable[str], allow: frozenset[str]) -> re.Pattern[str] | None:
+    terms = [re.escape(term) for term in sorted(extra)]
+    for term, (after, before) in tables.PARTS.items():
+        if term not in allow:
+            behind = "".join(f"(?<!{word})" for word in before)
+            ahead = f"(?!{'|'.join(after)})" if after else ""
+            terms.append(f"{behind}{term}{ahead}")
+    return re.compile("|".join(terms)) if terms else None
+
+
 class PrivateNames:
     """Tells private names.
 
     Args:
         scrub_keys: more terms, found as a part of any name, in any case.
         scrub_allow: names that stay as they are; a term of the default rules takes that rule away.
+        send_pii: whether the visitor's address, name and e-mail may be sent.
     """
 
-    __slots__ = ("_allow", "_key_rule", "_loose", "_parts", "_words")
+    __slots__ = ("_allow", "_extra", "_key_rule", "_parts", "_quick", "_sequences", "_words", "send_pii")
 
-    def __init__(self, scrub_keys: Iterable[str] | str = (), scrub_allow: Iterable[str] | str = ()) -> None:
+    def __init__(
+        self, scrub_keys: Iterable[str] | str = (), scrub_allow: Iterable[str] | str = (), send_pii: bool = False
+    ) -> None:
         allow = _split_terms(scrub_allow)
-        self._parts = tuple(sorted((PART_TERMS | _split_terms(scrub_keys)) - allow))
-        self._words = WORD_TERMS - allow
-        self._key_rule = KEY_TERM not in allow
-        self._loose = (*self._parts, *sorted(self._words), *((KEY_TERM,) if self._key_rule else ()))
         self._allow = allow
+        self._extra = tuple(sorted(_split_terms(scrub_keys) - allow))
+        self._parts = _pattern_of_parts((), allow)
+        self._words = frozenset(tables.WORDS) - allow
+        self._sequences = tuple(pair for pair in tables.SEQUENCES if " ".join(pair) not in allow)
+        self._key_rule = tables.KEY not in allow
+        self.send_pii = send_pii
+        hints = (*tables.PARTS, *tables.WORDS, *tables.QUERY_WORDS, *self._extra, "card", "security", "cookie")
+        self._quick = tuple(sorted({*hints} - allow))
 
     def may_be_in(self, text: str) -> bool:
         """Whether *text* can hold a private name at all; quick, and true too often."""
         lowered = text.lower()
         squeezed = lowered.replace("_", "").replace("-", "").replace(".", "").replace("+", "")
-        for term in self._loose:  # any() with a generator takes three times as long
+        for term in self._quick:  # any() with a generator takes three times as long
             if term in lowered or term in squeezed:
                 return True
         return "%" in text
 
+    def is_cookie_shown(self, name: str) -> bool:
+        """Whether the value of the cookie *name* may be shown: a cookie is private unless its name is known."""
+        lowered = lower(name.strip(" \t\"'"))
+        bare = lowered.replace("-", "_").replace(".", "_")
+        return lowered in self._allow or bare in tables.COOKIES_SHOWN or bare in tables.COOKIE_ATTRIBUTES
+
     def kind_of(self, name: str, loose: bool = False) -> str:
-        """What a value under *name* is: ``SECRET``, ``VALUE_OF`` what a name beside it says, one of ``SYNTAX_NAMES``,
-        or ``""``.
+        """What a value under *name* is: one of the kinds above, or ``""``.
 
         Args:
-            loose: in headers, cookies and query parameters.
+            loose: whether it is a parameter of a query string or a form.
         """
         name = name.strip("'\" ")  # names of version 3 are quoted
         if "%" in name:
-            name = unquote(name)
-        lowered = name.lower()
-        if lowered in self._allow or lowered.removeprefix("http_") in self._allow:
+            for _ in range(MAX_ESCAPED):
+                name, before = unescape(name), name
+                if name == before:
+                    break
+        lowered = lower(name)
+        if self._allow and (lowered in self._allow or lowered.removeprefix("http_") in self._allow):
             return ""
-        bare = _NOT_HEADER.sub("_", name).strip("_").upper()
-        squeezed = bare.replace("_", "").lower()
-        terms = self._loose if loose or name.startswith("HTTP_") else self._parts
-        syntax = bare.removeprefix("HTTP_")
-        if syntax in SYNTAX_NAMES:
-            return syntax
-        if any(term in lowered or term in squeezed for term in terms):
+        if self._extra:
+            squeezed = re.sub("[^a-z0-9]+", "", lowered)
+            if any(term in lowered or term in squeezed for term in self._extra):
+                return SECRET
+        words = [lower(word) for word in WORDS.findall(name)]
+        if not words:
+            return ""
+        if len(words) > 1 and words[0] == "http" and name[:5] == "HTTP_":
+            del words[0]
+        if name == tables.WORKING_DIRECTORY:
+            return DIRECTORY
+        return self._kind_of_words(words, lowered, loose)
+
+    def _kind_of_words(self, words: list[str], lowered: str, loose: bool) -> str:
+        last = words[-1]
+        if len(words) > 1:
+            if last in tables.ENDINGS or (words[0] in tables.NUMBERS and last[-1] == "s" and last != "pass"):
+                return ""
+            if last in _HARMLESS_ENDS:
+                harmless = next((end for end in tables.HARMLESS if _ends(words, end)), None)
+                if harmless is not None:
+                    # What stands before may be private: session_cache_key.
+                    words = words[: -len(harmless)]
+                    return SECRET if words and self._is_secret(words, "_".join(words), False) else ""
+        if self._is_secret(words, lowered, loose):
             return SECRET
-        words = [word.lower() for word in _WORDS(name)]
-        if any(word in self._words for word in words) or (self._key_rule and len(words) > 1 and KEY_TERM in words):
-            return SECRET
-        return VALUE_OF if bare == "VALUE" else ""
+        if last in _SYNTAX_ENDS:
+            for kind, endings in _SYNTAX:
+                if any(_ends(words, end) for end in endings):
+                    return kind
+        if tuple(words) in tables.QUERY_NAMES:
+            return QUERY
+        if not self.send_pii and tuple(words) in _PERSONAL:
+            return PERSONAL
+        return VALUE_OF if words == ["value"] else ""
+
+    def _is_secret(self, words: list[str], lowered: str, loose: bool) -> bool:
+        if self._parts is not None and self._parts.search(lowered) is not None:
+            return True
+        if not self._words.isdisjoint(words):
+            return True
+        if self._key_rule and tables.KEY in words and any(w != tables.KEY and w[0] > "9" for w in words):
+            return True
+        if loose and len(words) == 1 and words[0] in tables.QUERY_WORDS and words[0] not in self._allow:
+            return True
+        if len(words) > 1:
+            for sequence in self._sequences:
+                if sequence[0] in words and _holds(words, sequence):
+                    return True
+        return False
+
+
+def _ends(words: list[str], end: tuple[str, ...]) -> bool:
+    return tuple(words[-len(end) :]) == end
+
+
+def _holds(words: list[str], sequence: tuple[str, ...]) -> bool:
+    return any((words[at], words[at + 1]) == sequence for at in range(len(words) - 1))
+
+
+_SYNTAX = (
+    (COOKIE, tables.COOKIE_ENDINGS), (QUERY, tables.QUERY_ENDINGS), (URL, tables.URL_ENDINGS),
+    (NETLOC, tables.NETLOC_ENDINGS),
+)  # fmt: skip
+_SYNTAX_ENDS = frozenset(end[-1] for _, endings in _SYNTAX for end in endings)
+_HARMLESS_ENDS = frozenset(end[-1] for end in tables.HARMLESS)
+_PERSONAL = frozenset(tables.PERSONAL_NAMES)

@@ -77,7 +77,7 @@ def test_a_whole_request():
         },
     } == facts.request
     assert "POST /app/café" == facts.transaction
-    assert {"id": "ann", "ip_address": "203.0.113.5"} == facts.user
+    assert {"remote_user": "ann", "ip_address": "203.0.113.5"} == facts.user
     assert {
         "request_method": "POST",
         "request_path": "/app/caf%C3%A9",
@@ -149,7 +149,7 @@ def test_address_behind_proxies(proxies, forwarded, address):
     ("keys", "user"),
     [
         ({}, None),
-        ({"REMOTE_USER": "ann"}, {"id": "ann"}),
+        ({"REMOTE_USER": "ann"}, {"remote_user": "ann"}),
         ({"REMOTE_USER": "ann", "repoze.who.identity": {"repoze.who.userid": "bob"}}, {"id": "bob"}),
         ({"repoze.who.identity": {"repoze.who.userid": 7, "login": "bob"}}, {"id": "7", "username": "bob"}),
         ({"REMOTE_USER": "ann", "heka_raven.user": "eve"}, {"id": "eve"}),
@@ -169,8 +169,8 @@ def test_users(keys, user):
 def test_what_is_no_address_is_not_the_users(address):
     """Sentry takes IP addresses only: a Unix socket, or a proxy that hides its client, gives none."""
     facts = describe(make_environ(REMOTE_USER="ann", REMOTE_ADDR=address))
-    assert {"id": "ann"} == facts.user
-    assert {"id": "ann"} == describe(
+    assert {"remote_user": "ann"} == facts.user
+    assert {"remote_user": "ann"} == describe(
         make_environ(REMOTE_USER="ann", HTTP_X_FORWARDED_FOR=address or "?"), trusted_proxies=1
     ).user
     assert "::1" == describe(make_environ(REMOTE_USER="ann", REMOTE_ADDR="::1")).user["ip_address"]

@@ -134,7 +134,7 @@ def test_event_keywords(client):
     assert "warning" == event["level"]
     assert {"a": "1", "bad_name_": "x y"} == event["tags"]
     assert [1] == event["extra"]["n"]
-    assert {"id": "5", "email": "a@b.c", "data": {"role": "x"}} == event["user"]
+    assert {"id": "5", "email": "[Filtered]", "data": {"role": "x"}} == event["user"]
     assert ["f", "2"] == event["fingerprint"]
     assert {"n": 1} == event["contexts"]["job"]
 

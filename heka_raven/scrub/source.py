@@ -1,0 +1,70 @@
+"""Where the literals are that a piece of source gives to its names.
+
+Pure. Which names are private, and what is done with their values, is the scrubber's business. All searches are linear.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+# A name, perhaps quoted or bracketed, before what gives it a value; it starts where a word starts.
+_NAME = r"""(?<![\w%.+\-])(?P<name>[\w%.+\-]+)(?:\[\d{0,5}\])?\\*["'`]?\]?"""
+_PAIR_OPENINGS = ("('", '("', "['", '["', "(b'", "[b'")
+
+_SOURCE_LITERAL = (
+    r"""[bBrRuUfF]{0,2}(?:\"{3}(?:[^\\]|\\.)*?(?:\"{3}|\Z)|'{3}(?:[^\\]|\\.)*?(?:'{3}|\Z)"""
+    r"""|"(?:[^"\\\n]|\\.)*(?:"|(?=\n)|\Z)|'(?:[^'\\\n]|\\.)*(?:'|(?=\n)|\Z))"""
+)
+# An annotation may stand between name and '='; after ':' there is an expression only where one begins at once.
+_SOURCE_ASSIGNED = re.compile(
+    _NAME
+    + r"""\s{0,8}(?::(?:[^=,'"\n\#\[\]]|\[[^='"\n]{0,60}\]){1,60}=(?!=)|[:+|!]=|={1,2}"""
+    + rf"""|:(?=\s{{0,8}}(?:{_SOURCE_LITERAL}|[\w.]{{0,60}}[\[({{]))|(?<=["']),)""",
+    re.DOTALL,
+)
+_SOURCE_STEP = re.compile(rf"{_SOURCE_LITERAL}|\#[^\n]*|\\\n|[\[({{\])}},;:\n]", re.DOTALL)
+_SOURCE_PARTS = re.compile(r"([bBrRuUfF]{0,2}(\"{3}|'{3}|[\"']))(.*)", re.DOTALL)
+SOURCE_LITERAL = re.compile(_SOURCE_LITERAL, re.DOTALL)
+PLACEHOLDERS = frozenset("{%$?:<[")
+"""How a value begins that a literal leaves open."""
+
+
+def is_no_pair(text: str, found: re.Match[str]) -> bool:
+    """Whether the comma after the name that was *found* separates members of a list, and not a name and its value."""
+    return (
+        found[0].rstrip()[-1] == "," and found["name"][0] != "-" and not text.endswith(_PAIR_OPENINGS, 0, found.start())
+    )
+
+
+def source_names(text: str, begin: int, end: int) -> Iterator[re.Match[str]]:
+    """The names from *begin* to *end* of a piece of source that are given a value, or compared with one."""
+    for found in _SOURCE_ASSIGNED.finditer(text, begin, end):
+        if not is_no_pair(text, found):
+            yield found
+
+
+def source_literals(text: str, place: int) -> Iterator[tuple[int, int, str]]:
+    """The literals of the expression at *place*: where their contents begin and end, and the contents.
+
+    Those in the brackets of a subscript are keys, and left out.
+    """
+    subscripts: list[bool] = []  # of each open bracket
+    for found in _SOURCE_STEP.finditer(text, place):
+        mark = found[0]
+        if mark in "[({":
+            before = text[found.start() - 1]
+            subscripts.append(mark == "[" and (before.isalnum() or before in "_)]\"'"))
+        elif mark in "])}":
+            if not subscripts:
+                return
+            subscripts.pop()
+        elif mark in ",;:\n":
+            if not subscripts:
+                return
+        elif mark[0] not in "#\\" and True not in subscripts:
+            parts = _SOURCE_PARTS.match(mark)
+            if parts is not None:
+                contents = parts[3].removesuffix(parts[2])
+                start = found.start() + len(parts[1])
+                yield start, start + len(contents), contents
