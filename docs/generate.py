@@ -29,7 +29,9 @@ from heka_raven.middleware.options import OPTIONS as MIDDLEWARE_OPTIONS
 from heka_raven.middleware.options import MiddlewareOptions
 from heka_raven.reporting.options import OPTIONS as PLUGIN_OPTIONS
 from heka_raven.reporting.options import PluginOptions
-from heka_raven.sender.options import CONVERTERS, SenderOptions
+from heka_raven.sender.options import OPTIONS as SENDER_OPTIONS
+from heka_raven.sender.options import SenderOptions
+from heka_raven.streams import OPTIONS as SPOOL_OPTIONS
 from heka_raven.streams import SpoolStream
 
 HEAD = """Configuration reference
@@ -114,13 +116,10 @@ def literal(text):
     return f"``{text}``" if text else ""
 
 
-def option_rows(described, names, default):
-    """One row for each of *names*; KeyError says which one nobody described."""
-    if set(described) != set(names):
-        raise SystemExit(f"docs/option_texts.py: not described, or gone: {sorted(set(described) ^ set(names))}")
-    for name in names:
-        kind, unit, text = described[name]
-        yield literal(name), kind, literal(default(name)), unit, text
+def option_rows(table, default, prefix=""):
+    """One row for each option of *table*."""
+    for name, option in table.items():
+        yield literal(prefix + name), option.allowed, literal(default(name)), option.unit, option.meaning
 
 
 def uwsgi_options():
@@ -186,22 +185,20 @@ def shown_default(action):
 
 def configuration():
     collected = Collected()
-    spool_defaults = {p.name: p.default for p in inspect.signature(SpoolStream.__init__).parameters.values()}
-    spool_names = [n for n in spool_defaults if n not in ("self", "options")] + list(CONVERTERS)
     page = HEAD
     page += section(
         "The raven plugin",
         "Where: the plugin's dict, its section ``[NAME_plugin_raven]`` of a heka INI, and, with ``dsn``, keywords of ``RavenMiddleware`` and\n"
         "keys of its PasteDeploy section. See :doc:`raven_plugin`.",
     )
-    rows = option_rows(texts.PLUGIN, PLUGIN_OPTIONS, lambda n: default_of(PluginOptions, n))
+    rows = option_rows(PLUGIN_OPTIONS, lambda n: default_of(PluginOptions, n))
     page += collected.table("raven plugin; middleware with ``dsn``", rows)
     page += section(
         "The middleware",
         "Where: keywords of ``RavenMiddleware``, keys of its PasteDeploy section (which also takes ``heka_config`` and\n"
         "``heka_section`` in place of ``dsn``). See :doc:`middleware`.",
     )
-    rows = option_rows(texts.MIDDLEWARE, MIDDLEWARE_OPTIONS, lambda n: default_of(MiddlewareOptions, n))
+    rows = option_rows(MIDDLEWARE_OPTIONS, lambda n: default_of(MiddlewareOptions, n))
     page += collected.table("middleware", rows)
     page += section(
         "The spool and its sender",
@@ -209,17 +206,13 @@ def configuration():
         "section. ``heka-raven send`` and ``relay`` have them as ``--timeout`` for ``stream_timeout_s``. See :doc:`delivery`.",
     )
     spool_defaults = {p.name: p.default for p in inspect.signature(SpoolStream.__init__).parameters.values()}
-    spool_names = [n for n in spool_defaults if n not in ("self", "options")] + list(CONVERTERS)
 
     def spool_default(name):
         if name in spool_defaults:
             return shown(spool_defaults[name])
         return shown(getattr(SenderOptions(), name))
 
-    rows = [
-        (literal(f"stream_{name.strip('`')}"), *rest)
-        for name, *rest in option_rows(texts.SPOOL, spool_names, spool_default)
-    ]
+    rows = option_rows({**SPOOL_OPTIONS, **SENDER_OPTIONS}, spool_default, "stream_")
     page += collected.table("heka client with SpoolStream; middleware with ``dsn``", rows)
     page += section("The heka client", "Where: the client's dict, or its section of an INI file. See :doc:`heka`.")
     rows = [(literal(n), kind, default, unit, text) for n, kind, default, unit, text in texts.HEKA]

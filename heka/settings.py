@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from heka.convert import to_int, wrong
 from heka.exceptions import ConfigError, named
 from heka.severity import SEVERITY
 from heka.signing import normalize_hmac_config, signer_from_config
@@ -124,13 +125,10 @@ def _parse_logger(value: Any) -> str:
 
 
 def _parse_severity(value: Any) -> int:
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = -1
-    if isinstance(value, (bool, float)) or not SEVERITY.EMERGENCY <= number <= SEVERITY.DEBUG:
-        raise ConfigError(f"severity: {value!r} is not allowed: an integer from 0 to 7")
-    return number
+    allowed = "an integer from 0 to 7"
+    if isinstance(value, float):
+        raise wrong("severity", value, allowed)
+    return to_int("severity", value, low=SEVERITY.EMERGENCY, high=SEVERITY.DEBUG, allowed=allowed)
 
 
 def _parse_timers(value: Any) -> list[str]:

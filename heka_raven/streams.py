@@ -11,11 +11,13 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any
 
+from heka.convert import Option, convert_options, to_choice, to_int, to_size
 from heka_raven.formats.envelope import encode_spool_head
-from heka_raven.sender.options import sender_options, to_choice, to_int, to_size
+from heka_raven.sender.options import sender_options
 from heka_raven.sender.thread import SenderThread
 from heka_raven.spool.ledger import Ledger
 from heka_raven.spool.spool import DEFAULT_MAX_BYTES, DEFAULT_MAX_COUNT, DURABILITIES, Spool
@@ -23,6 +25,24 @@ from heka_raven.spool.spool import DEFAULT_MAX_BYTES, DEFAULT_MAX_COUNT, DURABIL
 SENDER_ENVIRONMENT = "HEKA_RAVEN_SENDER"
 SENDERS = ("auto", "thread", "off")
 MAX_CAP = 1 << 50
+
+OPTIONS: Mapping[str, Option] = {
+    "path": Option(lambda key, value: value, "directory", "", "of the spool; default: see Environment below"),
+    "sender": Option(
+        partial(to_choice, choices=SENDERS),
+        "auto, thread, off",
+        "",
+        "auto: a thread, unless uWSGI runs with the plugin; off: others deliver",
+    ),
+    "durability": Option(partial(to_choice, choices=DURABILITIES), "process, power", "", "power: fsync each event"),
+    "max_bytes": Option(
+        partial(to_size, low=1, high=MAX_CAP),
+        "size; K, M, G",
+        "bytes",
+        "cap of the spool; over it new events are counted and dropped",
+    ),
+    "max_count": Option(partial(to_int, low=1, high=MAX_CAP), "number", "events", "likewise"),
+}
 
 logger = logging.getLogger("heka_raven")
 
@@ -52,18 +72,13 @@ class SpoolStream:
         Raises:
             ConfigError: naming the option that is wrong; ``SpoolError`` if the directory cannot be used.
         """
-        self.sender = to_choice("stream_sender", sender, choices=SENDERS)
+        given = {"sender": sender, "durability": durability, "max_bytes": max_bytes, "max_count": max_count}
+        own = convert_options(OPTIONS, given, "stream_")
+        self.sender: str = own.pop("sender")
         if self.sender == "auto" and os.environ.get(SENDER_ENVIRONMENT):
-            self.sender = to_choice(f"${SENDER_ENVIRONMENT}", os.environ[SENDER_ENVIRONMENT], choices=SENDERS)
-        self.options = sender_options(
-            options, prefix="stream_", others=("path", "sender", "durability", "max_bytes", "max_count")
-        )
-        self.spool = Spool(
-            path,
-            max_bytes=to_size("stream_max_bytes", max_bytes, low=1, high=MAX_CAP),
-            max_count=to_int("stream_max_count", max_count, low=1, high=MAX_CAP),
-            durability=to_choice("stream_durability", durability, choices=DURABILITIES),
-        )
+            self.sender = OPTIONS["sender"].convert(f"${SENDER_ENVIRONMENT}", os.environ[SENDER_ENVIRONMENT])
+        self.options = sender_options(options, prefix="stream_", others=tuple(OPTIONS))
+        self.spool = Spool(path, **own)
         self.ledger: Ledger = self.spool.ledger
         self._thread: SenderThread | None = None
         self._sends = self.sender != "off"

@@ -5,13 +5,15 @@ A value may be text: every option is also a key of a PasteDeploy ini.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from heka.convert import Option, to_callable, to_flag, to_int, to_names
 from heka.exceptions import ConfigError
 from heka_raven.reporting.options import OPTIONS as PLUGIN_OPTIONS
-from heka_raven.reporting.options import InvalidArgumentError, to_boolean, to_callable, to_integer, to_names
+from heka_raven.reporting.options import InvalidArgumentError, convert_given
 
 if TYPE_CHECKING:
     from heka.client import HekaClient
@@ -34,15 +36,27 @@ class MiddlewareOptions:
     error_page: Callable[..., Any] | None = None
 
 
-OPTIONS: dict[str, Callable[[str, Any], Any]] = {
-    "body": to_integer(0, MAX_BODY, f"a number of bytes from 0 to {MAX_BODY}"),
-    "trusted_proxies": to_integer(0, MAX_PROXIES, f"a number of proxies from 0 to {MAX_PROXIES}"),
-    "ignore": to_names,
-    "system_exit": to_boolean,
-    "keyboard_interrupt": to_boolean,
-    "report_thrown": to_boolean,
-    "catchall": to_boolean,
-    "error_page": to_callable,
+OPTIONS: Mapping[str, Option] = {
+    "body": Option(
+        partial(to_int, low=0, high=MAX_BODY, allowed=f"a number of bytes from 0 to {MAX_BODY}"),
+        f"0 to {MAX_BODY}",
+        "bytes",
+        "keep so much of what the application read of its request's body",
+    ),
+    "trusted_proxies": Option(
+        partial(to_int, low=0, high=MAX_PROXIES, allowed=f"a number of proxies from 0 to {MAX_PROXIES}"),
+        f"0 to {MAX_PROXIES}",
+        "proxies",
+        "in front of the server that are yours",
+    ),
+    "ignore": Option(to_names, "classes or their names", "", "exceptions that are not reported, with their subclasses"),
+    "system_exit": Option(to_flag, "boolean", "", "report SystemExit with a status that is not 0"),
+    "keyboard_interrupt": Option(to_flag, "boolean", "", "report KeyboardInterrupt"),
+    "report_thrown": Option(to_flag, "boolean", "", "report also when environ['paste.throw_errors'] is set"),
+    "catchall": Option(to_flag, "boolean", "", "answer 500 with the event id"),
+    "error_page": Option(
+        to_callable, "WSGI application or its name", "", "in place of the built-in page; with catchall"
+    ),
 }
 
 
@@ -55,7 +69,7 @@ def parse_options(given: dict[str, Any]) -> tuple[MiddlewareOptions, dict[str, A
     Raises:
         InvalidArgumentError: for an option that does not exist, or a value that is not allowed; it names both.
     """
-    own = {name: OPTIONS[name](name, value) for name, value in given.items() if name in OPTIONS and value is not None}
+    own = convert_given(OPTIONS, {name: value for name, value in given.items() if name in OPTIONS})
     rest = {name: value for name, value in given.items() if name not in OPTIONS}
     unknown = sorted(name for name in rest if name not in PLUGIN_OPTIONS and not name.startswith("stream_"))
     if unknown:
@@ -77,7 +91,7 @@ def make_client(
     if client is None:
         if dsn is None:
             raise ConfigError("RavenMiddleware: there is neither a client nor a dsn: give one of them")
-        from heka_raven.raven_plugin import build_client
+        from heka_raven.reporting.clients import build_client
 
         return build_client(dsn, ignore=ignore, **options)
     if isinstance(client, str):

@@ -54,6 +54,7 @@ PURE_MODULES = [
     "heka_raven/inbox/web/copies.py",
     "heka_raven/inbox/web/hostview.py",
     "heka_raven/inbox/web/wording.py",
+    "heka/convert.py",
     "heka/exceptions.py",
     "heka/ini.py",
     "heka/message.py",

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
+from heka.convert import to_int, wrong
 from heka.exceptions import ConfigError
 
 MAX_PORT = 65535
+_PORT = f"a port from 1 to {MAX_PORT}"
 
 
 def parse_destinations(host: str | Iterable[str], port: int | str | Iterable[int | str]) -> list[tuple[str, int]]:
@@ -23,21 +25,6 @@ def parse_destinations(host: str | Iterable[str], port: int | str | Iterable[int
     return list(zip(hosts, ports, strict=False))
 
 
-def parse_number(key: str, value: object, low: float, high: float) -> float:
-    """*value*, a number or its text, if it is from *low* to *high*.
-
-    Raises:
-        ConfigError: naming the key, the value and the limits.
-    """
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = float("nan")
-    if isinstance(value, bool) or not low <= number <= high:
-        raise ConfigError(f"{key}: {value!r} is not allowed: a number from {low:g} to {high:g}")
-    return number
-
-
 def _listed(value: object) -> list[object]:
     if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)):
         return list(value)
@@ -46,15 +33,11 @@ def _listed(value: object) -> list[object]:
 
 def _parse_host(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"stream_host: {value!r} is not allowed: the name or address of a host")
+        raise wrong("stream_host", value, "the name or address of a host")
     return value.strip()
 
 
 def _parse_port(value: object) -> int:
-    try:
-        number = int(value)  # type: ignore[call-overload]
-    except (TypeError, ValueError):
-        number = 0
-    if isinstance(value, (bool, float)) or not 1 <= number <= MAX_PORT:
-        raise ConfigError(f"stream_port: {value!r} is not allowed: a port from 1 to {MAX_PORT}")
-    return int(number)
+    if isinstance(value, float):
+        raise wrong("stream_port", value, _PORT)
+    return to_int("stream_port", value, low=1, high=MAX_PORT, allowed=_PORT)

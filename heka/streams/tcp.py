@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Iterable
 
+from heka.convert import to_number
 from heka.streams.addresses import AddressBook, Destination
-from heka.streams.destinations import parse_destinations, parse_number
+from heka.streams.destinations import parse_destinations
 
 DEFAULT_TIMEOUT_S = 1.0
 FIRST_PAUSE_S = 0.5  # after a failed connection no other is tried for so long ...
@@ -35,7 +36,7 @@ class TcpStream:
         port: int | str | Iterable[int | str],
         timeout_s: float | str = DEFAULT_TIMEOUT_S,
     ) -> None:
-        timeout = parse_number("stream_timeout_s", timeout_s, 0.001, _MAX_TIMEOUT_S)
+        timeout = to_number("stream_timeout_s", timeout_s, low=0.001, high=_MAX_TIMEOUT_S)
         self._destinations = parse_destinations(host, port)
         self._addresses = AddressBook(socket.SOCK_STREAM)
         self._timeout_s = timeout

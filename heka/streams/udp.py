@@ -4,8 +4,9 @@ import os
 import socket
 from collections.abc import Iterable
 
+from heka.convert import to_number
 from heka.streams.addresses import AddressBook
-from heka.streams.destinations import parse_destinations, parse_number
+from heka.streams.destinations import parse_destinations
 
 MAX_DATAGRAM = 65507  # bytes; what UDP over IPv4 can carry
 WAIT_S = 0.5  # the longest a write waits for the first look-up of a name, or for room in the kernel
@@ -28,7 +29,7 @@ class UdpStream:
         max_record_size: int | str = MAX_DATAGRAM,
     ) -> None:
         self._destinations = parse_destinations(host, port)
-        self.max_record_size = int(parse_number("stream_max_record_size", max_record_size, 64, MAX_DATAGRAM))
+        self.max_record_size = int(to_number("stream_max_record_size", max_record_size, low=64, high=MAX_DATAGRAM))
         self._addresses = AddressBook(socket.SOCK_DGRAM)
         # By process and address family: a forked child makes sockets of its own.
         self._sockets: dict[tuple[int, int], socket.socket] = {}

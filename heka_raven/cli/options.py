@@ -6,7 +6,7 @@ import argparse
 import os
 import pwd
 
-from heka_raven.sender.options import CONVERTERS, SenderOptions
+from heka_raven.sender.options import OPTIONS, SenderOptions
 from heka_raven.spool.directory import SpoolError, check_directory, resolve_spool_path
 
 
@@ -18,19 +18,20 @@ def add_spool(parser: argparse.ArgumentParser) -> None:
 
 def add_sender(parser: argparse.ArgumentParser, *names: str) -> None:
     """Options of :class:`SenderOptions`, with the names given or all."""
-    texts = {
-        "connections": ("N", "connections at once"),
-        "connect_timeout_s": ("S", "seconds for a connection"),
-        "timeout_s": ("S", "seconds for a request"),
-        "max_age_s": ("S", "give up events older than this when they fail"),
-        "rate_limit": ("hold|discard", "what a 429 does to events"),
-        "compress": ("none|gzip", "of envelopes"),
-        "proxy": ("URL", "default: $https_proxy, $http_proxy, $no_proxy"),
-        "ca_file": ("FILE", "certificates to trust in place of the system's"),
+    metavars = {
+        "connections": "N",
+        "connect_timeout_s": "S",
+        "timeout_s": "S",
+        "max_age_s": "S",
+        "rate_limit": "hold|discard",
+        "compress": "none|gzip",
+        "proxy": "URL",
+        "ca_file": "FILE",
     }
     defaults = SenderOptions()
-    for name in names or texts:
-        metavar, text = texts[name]
+    for name in names or metavars:
+        metavar, option = metavars[name], OPTIONS[name]
+        text = f"{option.unit} {option.meaning}".strip() if option.unit else option.meaning
         default = getattr(defaults, name)
         shown = (
             ""
@@ -53,8 +54,8 @@ def read_sender(arguments: argparse.Namespace) -> SenderOptions:
     Raises:
         ConfigError: naming the option that is wrong.
     """
-    given = {name: value for name in CONVERTERS if (value := getattr(arguments, name, None)) is not None}
-    return SenderOptions(**{name: CONVERTERS[name](option_of(name), value) for name, value in given.items()})
+    given = {name: value for name in OPTIONS if (value := getattr(arguments, name, None)) is not None}
+    return SenderOptions(**{name: OPTIONS[name].convert(option_of(name), value) for name, value in given.items()})
 
 
 def become_owner(path: str) -> None:

@@ -9,6 +9,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from heka.convert import to_choice, to_int, to_seconds, to_size
 from heka.exceptions import ConfigError
 from heka_raven.cli.config_file import add_config, parse_with_config
 from heka_raven.cli.options import add_sender, add_spool, open_as_owner, read_sender
@@ -22,7 +23,6 @@ from heka_raven.fleet.listener import MAX_CONNECTIONS, MAX_RECORD_S, Listener
 from heka_raven.fleet.records import LEGACY
 from heka_raven.fleet.signers import Signers, parse_signers, read_signer_file
 from heka_raven.fleet.state import FleetState
-from heka_raven.sender.options import to_choice, to_int, to_seconds, to_size
 from heka_raven.sender.thread import SenderThread
 from heka_raven.spool.spool import DEFAULT_MAX_BYTES, DEFAULT_MAX_COUNT, DURABILITIES, Spool
 from heka_raven.streams import MAX_CAP

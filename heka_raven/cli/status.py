@@ -9,13 +9,13 @@ from typing import Any
 
 import orjson
 
+from heka.convert import to_seconds
 from heka_raven.cli.options import add_spool, existing_spool
 from heka_raven.cli.parser import EXIT_OK, Parser
 from heka_raven.fleet.state import read_states
 from heka_raven.fleet.state import rows as fleet_rows
 from heka_raven.sender.limits import Limits
 from heka_raven.sender.lock import holder_pid
-from heka_raven.sender.options import to_seconds
 from heka_raven.spool.ledger import read_snapshot
 from heka_raven.spool.spool import parse_name, read_backlog, read_file
 

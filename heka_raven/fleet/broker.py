@@ -10,9 +10,9 @@ import logging
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from heka.convert import to_file, to_seconds
 from heka.exceptions import ConfigError
 from heka_raven.fleet.address import Address
-from heka_raven.sender.options import to_file, to_seconds
 
 DEFAULT_QUEUE = "heka-raven"
 DEFAULT_HEARTBEAT_S = 30.0

@@ -8,15 +8,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from heka.convert import (
+    Option,
+    convert_options,
+    to_callable,
+    to_choice,
+    to_flag,
+    to_int,
+    to_matching,
+    to_names,
+    to_number,
+    to_pairs,
+    to_text,
+    wrong,
+)
 from heka.exceptions import ConfigError
-from heka.path import resolve_name
 from heka_raven.formats.dsn import Dsn, parse_dsn
 from heka_raven.reporting.throttle import Throttle
 
-_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
-_FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
 # Sentry drops a release or an environment that breaks these rules.
 _RELEASE = re.compile(r"[^\s/\\]{1,200}")
 _ENVIRONMENT = re.compile(r"[^\s/]{1,64}")
@@ -55,169 +67,102 @@ class PluginOptions:
     in_app_exclude: tuple[str, ...] = ()
 
 
-def _wrong(key: str, value: Any, allowed: str) -> InvalidArgumentError:
-    return InvalidArgumentError(f"{key}: {value!r} is not allowed: {allowed}")
-
-
-def _checked(parse: Callable[[str], Any], text: str) -> Any:
-    try:
-        return parse(text)
-    except ConfigError as error:
-        raise InvalidArgumentError(str(error)) from None
-
-
 def _dsn(key: str, value: Any) -> Dsn | None:
-    if isinstance(value, Dsn) or value is None:
+    if isinstance(value, Dsn):
         return value
     if not isinstance(value, str):
-        raise InvalidArgumentError(f"{key}: a {type(value).__name__} is not allowed: the text of a DSN")
-    return _checked(parse_dsn, value) if value.strip() else None
-
-
-def _text(key: str, value: Any) -> str | None:
-    if value is None or isinstance(value, (str, int, float)):
-        return None if value is None else str(value)
-    raise _wrong(key, value, "one line of text")
-
-
-def _matching(pattern: re.Pattern[str], allowed: str) -> Callable[[str, Any], str | None]:
-    def convert(key: str, value: Any) -> str | None:
-        text = _text(key, value)
-        if text and pattern.fullmatch(text) is None:
-            raise _wrong(key, value, allowed)
-        return text or None
-
-    return convert
-
-
-def to_integer(low: int, high: int, allowed: str) -> Callable[[str, Any], int]:
-    def convert(key: str, value: Any) -> int:
-        try:
-            number = int(value)
-        except (TypeError, ValueError):
-            number = low - 1
-        if isinstance(value, (bool, float)) or not low <= number <= high:
-            raise _wrong(key, value, allowed)
-        return number
-
-    return convert
+        raise ConfigError(f"{key}: a {type(value).__name__} is not allowed: the text of a DSN")
+    return parse_dsn(value) if value.strip() else None
 
 
 def _protocol(key: str, value: Any) -> int:
-    if str(value) not in ("3", "7"):
-        raise _wrong(key, value, "7, or 3 for Sentry 5")
-    return int(value)
+    return int(to_choice(key, value, choices=("7", "3"), allowed="7, or 3 for Sentry 5"))
 
 
-def _choice(*choices: str) -> Callable[[str, Any], str]:
-    def convert(key: str, value: Any) -> str:
-        if value not in choices:
-            raise _wrong(key, value, " or ".join(choices))
-        return str(value)
-
-    return convert
-
-
-def to_boolean(key: str, value: Any) -> bool:
-    text = str(value).lower()
-    if text not in _TRUE and text not in _FALSE:
-        raise _wrong(key, value, "true or false")
-    return text in _TRUE
-
-
-def _rate(key: str, value: Any) -> float:
-    try:
-        rate = float(value)
-    except (TypeError, ValueError):
-        rate = -1.0
-    if isinstance(value, bool) or not 0 <= rate <= 1:
-        raise _wrong(key, value, "a number from 0 to 1")
-    return rate
-
-
-def to_names(key: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = re.split(r"[\s,]+", value)
-    if not isinstance(value, (list, tuple, set, frozenset)):
-        raise _wrong(key, value, "names, separated by commas or on lines of their own")
-    names = []
-    for item in value:
-        if isinstance(item, type):
-            names.append(f"{item.__module__}.{item.__qualname__}")
-        elif isinstance(item, str):
-            names += [name for name in re.split(r"[\s,]+", item) if name]
-        else:
-            raise _wrong(key, item, "a name")
-    return tuple(names)
+def _throttle(key: str, value: Any) -> Throttle:
+    return value if isinstance(value, Throttle) else Throttle.parse(str(value))
 
 
 def _places(key: str, value: Any) -> tuple[str, ...]:
     names = to_names(key, value)
     for name in names:
         if ("/" in name and name[0] != "/") or not name.strip("/."):
-            raise _wrong(key, name, "the name of a package or a module, or the whole path of a folder")
+            raise wrong(key, name, "the name of a package or a module, or the whole path of a folder")
     return names
 
 
-def _tags(key: str, value: Any) -> dict[str, str]:
-    if isinstance(value, Mapping):
-        return {str(name): str(item) for name, item in value.items()}
-    lines = [value] if isinstance(value, str) else value
-    if not isinstance(lines, (list, tuple)):
-        raise _wrong(key, value, "name:value pairs, separated by commas or on lines of their own")
-    tags = {}
-    for line in lines:
-        for pair in str(line).split(","):
-            if not pair.strip():
-                continue
-            name, separator, item = re.sub(r"^([^:=]*)=", r"\1:", pair, count=1).partition(":")
-            if not separator or not name.strip():
-                raise _wrong(key, pair.strip(), "name:value")
-            tags[name.strip()] = item.strip()
-    return tags
-
-
-def to_callable(key: str, value: Any) -> Callable[..., Any] | None:
-    if isinstance(value, str):
-        try:
-            value = resolve_name(value)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise InvalidArgumentError(f"{key}: {value!r} cannot be imported: {error}") from None
-    if value is not None and not callable(value):
-        raise _wrong(key, value, "a function, or the dotted name of one")
-    found: Callable[..., Any] | None = value
-    return found
-
-
-def _throttle(key: str, value: Any) -> Throttle | None:
-    if value is None or isinstance(value, Throttle):
-        return value
-    found: Throttle = _checked(Throttle.parse, str(value))
-    return found
-
-
-OPTIONS: dict[str, Callable[[str, Any], Any]] = {
-    "dsn": _dsn,
-    "logger": _text,
-    "severity": to_integer(0, 7, "an integer from 0 to 7"),
-    "protocol": _protocol,
-    "payload": _choice("json", "raven"),
-    "release": _matching(_RELEASE, "up to 200 characters without white space and slashes"),
-    "environment": _matching(_ENVIRONMENT, "up to 64 characters without white space and slashes"),
-    "server_name": _text,
-    "tags": _tags,
-    "ignore": to_names,
-    "scrub_keys": to_names,
-    "scrub_allow": to_names,
-    "send_pii": to_boolean,
-    "send_secret": to_boolean,
-    "sample_rate": _rate,
-    "before_send": to_callable,
-    "locals": _choice("values", "repr", "off"),
-    "max_per_fingerprint": _throttle,
-    "in_app_include": _places,
-    "in_app_exclude": _places,
+OPTIONS: Mapping[str, Option] = {
+    "dsn": Option(_dsn, "DSN", "", "where to report to; without one nothing is, and one warning says so"),
+    "logger": Option(to_text, "text", "", "the event's and the message's logger; default: the client's"),
+    "severity": Option(
+        partial(to_int, low=0, high=7, allowed="an integer from 0 to 7"),
+        "0 to 7",
+        "syslog",
+        "of the heka message; the event's level follows it",
+    ),
+    "protocol": Option(_protocol, "7, 3", "", "3: the event that Sentry 5.1 to 5.4 understands"),
+    "payload": Option(
+        partial(to_choice, choices=("json", "raven")),
+        "json, raven",
+        "",
+        "raven: zlib and base64; default: raven to a router, json to the spool",
+    ),
+    "release": Option(
+        to_matching(_RELEASE, "up to 200 characters without white space and slashes"),
+        "text, no white space or slashes",
+        "200 characters",
+        "of every event",
+    ),
+    "environment": Option(
+        to_matching(_ENVIRONMENT, "up to 64 characters without white space and slashes"),
+        "text, no white space or slashes",
+        "64 characters",
+        "of every event",
+    ),
+    "server_name": Option(to_text, "text", "", "default: the host's name"),
+    "tags": Option(to_pairs, "name:value pairs, or a dict", "", "of every event"),
+    "ignore": Option(to_names, "classes or their names", "", "exceptions that are not reported, with their subclasses"),
+    "scrub_keys": Option(to_names, "names", "", "more names whose values are removed"),
+    "scrub_allow": Option(to_names, "names", "", "names whose values stay although a rule would remove them"),
+    "send_pii": Option(
+        to_flag, "boolean", "", "send who the visitor is: address headers, REMOTE_USER, the user's e-mail"
+    ),
+    "send_secret": Option(to_flag, "boolean", "", "leave the DSN's secret in the heka message"),
+    "sample_rate": Option(partial(to_number, low=0, high=1), "0 to 1", "share", "of the events that are kept"),
+    "before_send": Option(
+        to_callable,
+        "function or its name",
+        "",
+        "gets (event, hint) after scrubbing; returns the event, or None to drop it",
+    ),
+    "locals": Option(
+        partial(to_choice, choices=("values", "repr", "off")),
+        "values, repr, off",
+        "",
+        "how variables are shown; repr calls ``__repr__`` of your classes",
+    ),
+    "max_per_fingerprint": Option(
+        _throttle, "N/SECONDS, as 100/60s", "per process", "events of one fingerprint; the rest is counted"
+    ),
+    "in_app_include": Option(
+        _places, "names of packages and modules; folders", "", "whose frames are ``in_app``, beside the application's"
+    ),
+    "in_app_exclude": Option(
+        _places, "names of packages and modules; folders", "", "whose frames are not; the longer entry decides"
+    ),
 }
+
+
+def convert_given(table: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of *given*, converted by *table*; an option that is None is as if it were not given.
+
+    Raises:
+        InvalidArgumentError: for the first value that is not allowed; it names it.
+    """
+    try:
+        return convert_options(table, {name: value for name, value in given.items() if value is not None})
+    except ConfigError as error:
+        raise InvalidArgumentError(str(error)) from None
 
 
 def parse_options(config: Mapping[str, Any]) -> PluginOptions:
@@ -232,5 +177,4 @@ def parse_options(config: Mapping[str, Any]) -> PluginOptions:
             f"raven plugin: unknown option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}; "
             f"known are {', '.join(OPTIONS)}"
         )
-    values = {name: OPTIONS[name](name, value) for name, value in config.items() if value is not None}
-    return PluginOptions(**values)
+    return PluginOptions(**convert_given(OPTIONS, config))

@@ -70,7 +70,7 @@ def test_a_wrong_url_names_the_option_and_quotes_nothing(text):
     [
         (["--queue", "amq.x"], "queue: 'amq.x'"),
         (["--queue", "x" * 251], "queue: .* longer than 250 bytes"),
-        (["--heartbeat", "0.1"], "heartbeat: 0.1 s is outside"),
+        (["--heartbeat", "0.1"], "heartbeat: '0.1' is not allowed: a number of seconds"),
         (["--amqp-ca-file", "/nowhere"], "amqp_ca_file: /nowhere does not exist"),
     ],
 )

@@ -340,7 +340,10 @@ def test_a_wrong_file_names_file_section_and_key(tmp_path, text, mode, words):
         (["--dsn", "h/1"], "nothing to take events from"),
         (["--listen", "tcp://127.0.0.1:0"], "no rule"),
         (["--listen", "tcp://0.0.0.0:0", "--dsn", "h/1"], "can be reached by other hosts"),
-        (["--listen", "tcp://127.0.0.1:0", "--dsn", "h/1", "--legacy", "x"], "legacy: 'x' is none of"),
+        (
+            ["--listen", "tcp://127.0.0.1:0", "--dsn", "h/1", "--legacy", "x"],
+            "legacy: 'x' is not allowed: event or",
+        ),
         (["--listen", "tcp://127.0.0.1:0", "--dsn", "h/1", "--signer-file", "/nowhere"], "signer_file: /nowhere"),
         (["--listen", "tcp://127.0.0.1:0", "--dsn", "h/1", "--forward", "tcp://x"], "forward: "),
     ],

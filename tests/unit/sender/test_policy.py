@@ -1,15 +1,17 @@
 """Envelopes, throttle, policy, schedule, options: no file, no socket."""
 
+from dataclasses import fields
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heka.convert import _FALSE, _TRUE, to_flag
 from heka.exceptions import ConfigError
 from heka_raven.formats.envelope import EnvelopeError, encode_spool_envelope, parse_envelope
-from heka_raven.reporting.options import _FALSE, _TRUE, to_boolean
 from heka_raven.reporting.throttle import MAX_KEYS, Throttle
 from heka_raven.sender.limits import Limits
-from heka_raven.sender.options import NAMES, sender_options
+from heka_raven.sender.options import OPTIONS, SenderOptions, sender_options
 from heka_raven.sender.policy import MAX_BACKOFF_S, backoff_s, redirect_target
 from heka_raven.sender.request import RequestError, build_request
 from heka_raven.sender.schedule import Schedule
@@ -272,7 +274,7 @@ def test_options_from_text():
 def test_the_words_of_a_flag():
     """The same as for every other boolean of an ini."""
     for word in (*_TRUE, *_FALSE):
-        assert sender_options({"client_reports": word.upper()}).client_reports is to_boolean("a", word)
+        assert sender_options({"client_reports": word.upper()}).client_reports is to_flag("a", word)
 
 
 @pytest.mark.parametrize(
@@ -302,9 +304,7 @@ def test_wrong_options(key, value):
 
 def test_every_option_has_a_converter():
     """No option can be set unchecked."""
-    from heka_raven.sender.options import CONVERTERS
-
-    assert set(NAMES) == set(CONVERTERS)
+    assert {field.name for field in fields(SenderOptions)} == set(OPTIONS)
 
 
 @pytest.mark.parametrize(
