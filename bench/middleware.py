@@ -28,7 +28,7 @@ PEER_ROUNDS = 30
 PEERS = ("ours", "bugsnag", "raven", "sentry")
 HEADERS = [("Content-Type", "text/plain")]
 BODY = [b"hello"]
-LIMIT_REQUEST_US = 0.6
+LIMIT_REQUEST_US = 1.0
 LIMIT_CHUNK_US = 0.15
 
 

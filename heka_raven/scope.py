@@ -1,6 +1,6 @@
 """What an event may know of the request it happened in."""
 
-# Rule 1: the middleware sets CURRENT to two references, nothing else; describing a request costs only once it failed.
+# Rule 1: a request that goes well costs an object and a weak reference; it is described only once something failed.
 # Rule 2: breadcrumbs live in the environ of the request: they go when it goes and show in no other event.
 
 from __future__ import annotations
@@ -49,37 +49,56 @@ class RequestFacts:
 
 
 Environ = dict[str, Any]
-Describe = Callable[[Environ], RequestFacts]
 
-CURRENT: ContextVar[list[Any] | None] = ContextVar("heka_raven_request", default=None)
-"""The last request of this context: a list of ``describe``, ``environ``, and what else the middleware keeps of it.
 
-``environ`` is ``None`` as soon as the application has returned, and between two steps of its body: what happens then,
-in this context or in a copy of it, is not part of the request. So ask :func:`current_environ` or
-:func:`describe_current`.
+class CurrentRequest:
+    """A request in progress, as those see it who make events in it. The middleware's own knows more.
+
+    Attributes:
+        environ: None as soon as the application has returned, and between two steps of its body: what happens then, in
+            this context or in a copy of it, is not part of the request.
+    """
+
+    __slots__ = ("__weakref__", "environ")
+
+    environ: Environ | None
+
+    def describe(self, environ: Environ) -> RequestFacts:
+        """What an event may know of it."""
+        return RequestFacts()
+
+
+CURRENT: ContextVar[Callable[[], CurrentRequest | None] | None] = ContextVar("heka_raven_request", default=None)
+"""The last request of this context, by a weak reference: whoever runs it keeps it, and nobody when it is over.
+
+So ask :func:`current_environ` or :func:`describe_current`.
 """
+
+
+def current_request() -> CurrentRequest | None:
+    """The request that is running in this context, or ``None`` outside one."""
+    reference = CURRENT.get()
+    request = None if reference is None else reference()
+    return None if request is None or request.environ is None else request
 
 
 def current_environ() -> Environ | None:
     """The environ of the running request, or ``None`` outside one."""
-    current = CURRENT.get()
-    return None if current is None else current[1]
+    request = current_request()
+    return None if request is None else request.environ
 
 
 def describe_current() -> RequestFacts | None:
     """What the middleware knows of the running request; ``None`` outside one, or if it cannot be described."""
-    current = CURRENT.get()
-    if current is None:
-        return None
-    describe, environ = current[0], current[1]
-    if environ is None:
+    request = current_request()
+    environ = None if request is None else request.environ
+    if request is None or environ is None:
         return None
     try:
-        facts: RequestFacts = describe(environ)
+        return request.describe(environ)
     except Exception:
         # A request that cannot be described must not cost the error that it ended in.
         return None
-    return facts
 
 
 def breadcrumbs(environ: Environ, create: bool = False) -> deque[dict[str, Any]] | None:

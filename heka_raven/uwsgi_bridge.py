@@ -1,7 +1,8 @@
 """What the worker and the uWSGI plugin tell each other, by in-process calls (0.2 µs).
 
-Outside uWSGI, and in a uWSGI without the plugin, every function is a no-op: callers need not ask first. It needs the
-standard library only: an ini may import it without a middleware.
+Outside uWSGI, and in a uWSGI without the plugin, every function is a no-op: callers need not ask first. Importing it
+changes nothing, unless it is uWSGI's own ``import = heka_raven.uwsgi_bridge``: that calls :func:`show_stacks`. It needs
+the standard library only: an ini may import it without a middleware.
 """
 
 from __future__ import annotations
@@ -196,11 +197,12 @@ def _to_bytes(text: object) -> bytes:
     return text if isinstance(text, bytes) else str(text).encode("utf-8", "replace")
 
 
-def register_stack() -> bool:
-    """Let faulthandler write this process's Python stacks where uWSGI's master reads them (``sentry-watch``).
+def show_stacks() -> bool:
+    """Let ``sentry-watch`` see this process's Python stacks: at a crash, in ``os._exit``, and when the master asks.
 
-    Called when this module is imported. What is registered before a fork holds for the workers too: the plugin puts
-    each worker's own memory file under the one number that faulthandler knows.
+    Registers faulthandler on SIGRTMIN+5 and replaces ``os._exit``. The middleware calls it, and the ini line ``import =
+    heka_raven.uwsgi_bridge``; more calls than one change nothing. What is registered before a fork holds for the
+    workers too: the plugin puts each worker's own memory file under the one number that faulthandler knows.
     """
     module = _uwsgi()
     if module is None or not _may_call(module):
@@ -221,4 +223,18 @@ def register_stack() -> bool:
     return True
 
 
-register_stack()
+def _is_in_the_ini() -> bool:
+    """Whether an option of uWSGI's names this module: ``import`` and the like (``pyimport``, ``shared-import`` …)."""
+    options = getattr(_uwsgi(), "opt", None)
+    if not isinstance(options, Mapping):
+        return False
+    for name, value in options.items():
+        if _to_bytes(name).endswith(b"import"):
+            for module in value if isinstance(value, (list, tuple)) else (value,):
+                if _to_bytes(module).strip() == __name__.encode():
+                    return True
+    return False
+
+
+if _is_in_the_ini():
+    show_stacks()

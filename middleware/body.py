@@ -4,6 +4,7 @@
 # Rule 2: the request is the current one for each step of the body, in whatever thread the server takes it, and not
 #         between two steps.
 # Rule 3: a generator stays a generator: per chunk it costs one look and two stores.
+# Rule 4: whoever holds a body holds its request; nothing else does (the context's reference is weak).
 
 from __future__ import annotations
 
@@ -12,20 +13,18 @@ from contextvars import Token
 from functools import partial
 from types import GeneratorType
 from typing import Any
+from weakref import ref
 
 from heka_raven.middleware.object_proxy import StandIns
-from heka_raven.scope import CURRENT
+from heka_raven.middleware.state import RequestState
+from heka_raven.scope import CURRENT, CurrentRequest, Environ
+
+Reference = Callable[[], CurrentRequest | None]
+Entered = Token[Reference | None]
 
 _get = CURRENT.get
 _set = CURRENT.set
 _reset = CURRENT.reset
-
-Environ = dict[str, Any]
-
-# A request in flight is a list, the cheapest thing that can be changed in place; heka_raven.scope reads the first two.
-# Where every request or chunk passes, the places are written as numbers: a global name costs one look more.
-State = list[Any]
-DESCRIBE, ENVIRON, START_RESPONSE, STATUS, MIDDLEWARE = range(5)
 
 _PLAIN = frozenset(
     {tuple, bytes, str, dict, set, frozenset, type(None), type(iter([])), type(iter(())), type(iter(b""))}
@@ -38,7 +37,7 @@ _EMPTY = b""  # Python keeps a single one
 _FILE_ATTRIBUTES = ("read", "filelike", "getfile")
 
 
-def watch(body: Any, state: State, environ: Environ) -> Iterable[bytes]:
+def watch(body: Any, state: RequestState, environ: Environ) -> Iterable[bytes]:
     """What the server gets for *body*, which is no plain list."""
     kind = type(body)
     if kind is GeneratorType:
@@ -76,81 +75,75 @@ def _has(body: Any, name: str) -> bool:
         return False  # its __getattr__ fails: that is for whoever asks it next, not for us to raise
 
 
-def _enter(state: State) -> Token[State | None] | None:
-    """Make *state* the current request of this context.
+def _enter(reference: Reference) -> Entered | None:
+    """Make the request of *reference* the current one of this context.
 
     Returns:
-        What to reset if another request is running around this one. If none is, *state* may stay when it has ended.
+        What to reset if another request is running around this one. If none is, *reference* stays: it keeps nothing,
+        and costs less than to take it away.
     """
     outer = _get()
-    token = _set(state)
-    return None if outer is None or outer[ENVIRON] is None else token
+    token = _set(reference)
+    around = None if outer is None else outer()
+    return None if around is None or around.environ is None else token
 
 
-def _watch_generator(body: Generator[bytes, Any, Any], state: State, environ: Environ) -> Generator[bytes, None, Any]:
+def _watch_generator(
+    body: Generator[bytes, Any, Any], state: RequestState, environ: Environ
+) -> Generator[bytes, None, Any]:
     """A generator for a generator: it ends, fails and closes as *body* does, and closes nothing that has not begun."""
-    token: Token[State | None] | None = None
+    reference = ref(state)
+    token: Entered | None = None
     page: Iterable[bytes] | None = None
-    begun = closing = False
+    begun = False
     try:
-        if _get() is not state:
-            token = _enter(state)
-        state[1] = environ
+        if _get() is not reference:
+            token = _enter(reference)
+        state.environ = environ
         for chunk in body:
-            state[1] = None
+            state.environ = None
             if token is not None:
                 _reset(token)
                 token = None
             if chunk is not _EMPTY:  # with which no server has to send the headers
                 begun = True
             yield chunk
-            if _get() is not state:
-                token = _enter(state)
-            state[1] = environ
+            if _get() is not reference:
+                token = _enter(reference)
+            state.environ = environ
         return None
     except GeneratorExit:
-        if state[1] is not None:
+        if state.environ is not None:
             raise  # the application's own; the server's comes while this one waits in its yield
-        closing = True
     except BaseException as error:
-        if state[1] is not None:
-            page = state[MIDDLEWARE].failed(state, error, begun)
+        if state.environ is not None:
+            page = state.middleware.failed(state, error, begun)
         if page is None:
             raise
     finally:
-        state[1] = None
+        state.environ = None
         if token is not None:
             _reset(token)
-        if not closing:
-            state[START_RESPONSE] = None
     if page is not None:
         return (yield from page)
-    return _close(state, environ, body.close)
+    return _run(state, environ, True, body.close)
 
 
-def _run(state: State, environ: Environ, begun: bool, function: Callable[..., Any], *args: Any) -> Any:
+def _run(state: RequestState, environ: Environ, begun: bool, function: Callable[..., Any], *args: Any) -> Any:
     """One call into the application, with its request as the current one; its result, or the error page's chunks."""
-    token = _enter(state)
-    state[ENVIRON] = environ
+    token = _enter(ref(state))
+    state.environ = environ
     try:
         return function(*args)
     except BaseException as error:
-        page = state[MIDDLEWARE].failed(state, error, begun)
+        page = state.middleware.failed(state, error, begun)
         if page is None:
             raise
         return iter(page)
     finally:
-        state[ENVIRON] = None
+        state.environ = None
         if token is not None:
             _reset(token)
-
-
-def _close(state: State, environ: Environ, close: Callable[..., Any], *args: Any) -> Any:
-    """The end of a body: what stays in the context after it holds nothing of the server."""
-    try:
-        return _run(state, environ, True, close, *args)
-    finally:
-        state[START_RESPONSE] = None
 
 
 _END = object()
@@ -159,12 +152,13 @@ _END = object()
 class Watched:
     """A body that is no generator. Subclasses have those of the methods in ``_SPECIAL`` that the body's class has."""
 
-    __slots__ = ("_begun", "_body", "_environ", "_source", "_state")
+    __slots__ = ("_begun", "_body", "_environ", "_reference", "_source", "_state")
 
-    def __init__(self, body: Any, state: State, environ: Environ) -> None:
+    def __init__(self, body: Any, state: RequestState, environ: Environ) -> None:
         self._body = body
         self._source = body  # of the next chunk; or the error page that took its place
         self._state = state
+        self._reference = ref(state)
         self._environ = environ
         self._begun = False
 
@@ -182,7 +176,7 @@ class Watched:
         return self._watched_close(self._body.close)
 
     def _watched_close(self, close: Any) -> Any:
-        return partial(_close, self._state, self._environ, close) if callable(close) else close
+        return partial(_run, self._state, self._environ, True, close) if callable(close) else close
 
     def _iter(self) -> Iterator[bytes]:
         found: Any = _run(self._state, self._environ, False, iter, self._body)
@@ -196,18 +190,18 @@ class Watched:
 
     def _step(self) -> bytes:
         state = self._state
-        token = None if _get() is state else _enter(state)
-        state[1] = self._environ
+        token = None if _get() is self._reference else _enter(self._reference)
+        state.environ = self._environ
         try:
             chunk: Any = next(self._source, _END)
         except BaseException as error:
-            page = state[MIDDLEWARE].failed(state, error, self._begun)
+            page = state.middleware.failed(state, error, self._begun)
             if page is None:
                 raise
             self._source = iter(page)
             chunk = next(self._source, _END)
         finally:
-            state[1] = None
+            state.environ = None
             if token is not None:
                 _reset(token)
         if chunk is _END:
@@ -218,17 +212,18 @@ class Watched:
 
     def _item(self, key: Any) -> Any:
         """What iteration asks of a class without ``__iter__``; an IndexError is its end."""
-        token = _enter(self._state)
-        self._state[ENVIRON] = self._environ
+        state = self._state
+        token = _enter(self._reference)
+        state.environ = self._environ
         try:
             return self._body[key]
         except (IndexError, StopIteration):
             raise
         except BaseException as error:
-            self._state[MIDDLEWARE].failed(self._state, error, True)
+            self._state.middleware.failed(self._state, error, True)
             raise
         finally:
-            self._state[ENVIRON] = None
+            state.environ = None
             if token is not None:
                 _reset(token)
 

@@ -13,20 +13,22 @@ from heka_raven.middleware.object_proxy import StandIns
 
 
 class InputTee:
-    """Remembers up to *limit* bytes of what is read from *source*.
+    """Remembers up to *limit* bytes of what is read through it. It knows nothing of its stream: that would be a cycle.
 
     Attributes:
-        stream: what the application is to read from.
         size: bytes that were read.
         whole: whether all of them are remembered, in order.
     """
 
-    def __init__(self, source: Any, limit: int) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._kept = bytearray()
         self.size = 0
         self.whole = True
-        self.stream: Any = _STAND_INS.class_for(type(source))(source, self)
+
+    def around(self, source: Any) -> Any:
+        """What the application is to read from, in place of *source*."""
+        return _STAND_INS.class_for(type(source))(source, self)
 
     def kept(self) -> bytes:
         """What is remembered."""

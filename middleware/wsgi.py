@@ -1,7 +1,7 @@
 """The middleware itself: where an application can fail, and what happens then."""
 
 # Rule 1: the server sees what it would see without us: same bytes, same calls, same exception object.
-# Rule 2: a request that goes well pays for one list and one bound method; everything else is made after a failure.
+# Rule 2: a request that goes well pays for its state, a weak reference and a bound method; the rest after a failure.
 # Rule 3: nothing that goes wrong in here reaches the application or the server.
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from heka.limited_log import TROUBLES
 from heka_raven.capture.exceptions import traceback_of
 from heka_raven.middleware import watch_notes
-from heka_raven.middleware.body import DESCRIBE, ENVIRON, MIDDLEWARE, START_RESPONSE, STATUS, State, watch
+from heka_raven.middleware.body import watch
 from heka_raven.middleware.errorpage import respond
 from heka_raven.middleware.options import MiddlewareOptions, make_client, parse_options
 from heka_raven.middleware.policy import Policy, Verdict
-from heka_raven.middleware.request import describe
+from heka_raven.middleware.state import MECHANISM, Failure, RequestState
 from heka_raven.middleware.tee import InputTee
 from heka_raven.reporting.clients import tell_application
-from heka_raven.scope import CURRENT, EVENT_ID_KEY, RequestFacts
-from heka_raven.uwsgi_bridge import in_uwsgi
+from heka_raven.scope import CURRENT, EVENT_ID_KEY, current_request
+from heka_raven.uwsgi_bridge import in_uwsgi, show_stacks
 
 if TYPE_CHECKING:
     from heka.client import HekaClient
@@ -36,35 +37,6 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 _get = CURRENT.get
 _set = CURRENT.set
 _reset = CURRENT.reset
-
-_MECHANISM = {"type": "wsgi", "handled": False}
-_CAUGHT = {"type": "wsgi", "handled": True}
-_NOTHING: Any = object()
-
-
-def _started(state: State, status: str, headers: Any = _NOTHING, exc_info: Any = None) -> Any:
-    """The ``start_response`` that the application gets, bound to the state of its request."""
-    if exc_info is not None:
-        return _started_anew(state, status, headers, exc_info)
-    if headers is _NOTHING:
-        return state[2](status)  # wrong, and the server is to say so in its own way
-    write = state[2](status, headers)
-    state[3] = status
-    return write
-
-
-def _started_anew(state: State, status: str, headers: Any, exc_info: Any) -> Any:
-    """The application dealt with an exception of its own and tells the server of it."""
-    mechanism = _MECHANISM  # of a server that refuses: the visitor has a part of another response
-    try:
-        write = state[START_RESPONSE](status, headers, exc_info)
-        state[STATUS] = status
-        mechanism = _CAUGHT
-        return write
-    finally:
-        if type(exc_info) is tuple and len(exc_info) == 3 and issubclass(type(exc_info[1]), BaseException):
-            middleware: RavenMiddleware = state[MIDDLEWARE]
-            middleware.report(state, exc_info[1], exc_info[2], state[STATUS], mechanism)
 
 
 class RavenMiddleware:
@@ -80,7 +52,7 @@ class RavenMiddleware:
         ConfigError: naming the option that does not exist, or has a value that is not allowed.
     """
 
-    __slots__ = ("_app", "_describe", "_start", "app", "client", "disconnects", "options", "policy")
+    __slots__ = ("_app", "_sees_start", "app", "client", "disconnects", "options", "policy")
 
     def __init__(
         self, app: Application, client: HekaClient | None = None, dsn: str | None = None, **options: Any
@@ -93,39 +65,39 @@ class RavenMiddleware:
         self.policy = Policy(parsed)
         self.disconnects = 0
         self._app = _with_what_is_wanted(app, parsed)
-        self._describe: Callable[[Environ], RequestFacts] = partial(describe, trusted_proxies=parsed.trusted_proxies)
         # uWSGI's own start_response is not wrapped: beside so fast a server the wrapper would be the dearest part of
         # all, and there is nothing to see: given an exc_info it raises SystemError from the application's own error,
         # which is reported when it comes out.
-        self._start: Callable[[State], StartResponse] | None = None if in_uwsgi() else _started.__get__
+        self._sees_start = not in_uwsgi()
+        show_stacks()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """The WSGI application that a server calls."""
-        state = [self._describe, environ, start_response, None, self]
-        app, start = self._app, self._start  # Python 3.11 can make a call of an attribute fast only if it is a method
+        state = RequestState()
+        state.environ = environ
+        state.start_response = start_response
+        state.middleware = self
+        state.status = state.tee = state.failure = None
+        app = self._app  # Python 3.11 can make a call of an attribute fast only if it is a method
         outer = _get()
-        token = _set(state)
+        token = _set(ref(state))
         try:
-            body = app(environ, start_response if start is None else start(state))
+            body = app(environ, state.start if self._sees_start else start_response)
         except BaseException as error:
             page = self.failed(state, error)
-            state[0] = state[2] = None
             if page is None:
                 raise
             return page
         finally:
-            state[1] = None
-            if outer is not None and outer[1] is not None:
+            state.environ = None
+            around = None if outer is None else outer()
+            if around is not None and around.environ is not None:
                 _reset(token)  # to the request around this one; else what stays costs less than to take it away
         if type(body) is list:
-            state[0] = state[2] = None  # what stays holds nothing of the request
             return body
-        watched = watch(body, state, environ)
-        if watched is body:
-            state[0] = state[2] = None
-        return watched
+        return watch(body, state, environ)
 
-    def failed(self, state: State, error: BaseException, begun: bool = False) -> Iterable[bytes] | None:
+    def failed(self, state: RequestState, error: BaseException, begun: bool = False) -> Iterable[bytes] | None:
         """An exception is on its way to the server: report it.
 
         Args:
@@ -138,19 +110,19 @@ class RavenMiddleware:
         """
         traceback = traceback_of(error)
         inner = traceback.tb_next if traceback is not None else None  # without the frame of the middleware
-        status = state[STATUS] if begun else "500"  # which the server answers, whatever was announced
-        verdict, event_id = self.report(state, error, inner or traceback, status, _MECHANISM)
+        status = state.status if begun else "500"  # which the server answers, whatever was announced
+        verdict, event_id = self.report(state, error, inner or traceback, status, MECHANISM)
         if begun or not self.options.catchall or verdict is not Verdict.REPORT:
             return None
         if not issubclass(type(error), Exception):
             return None  # it is meant to end more than a request
         try:
-            environ = state[ENVIRON]
+            environ = state.environ or {}
             if self.policy.is_raw(environ):
                 return None
             if event_id is None and type(environ.get(EVENT_ID_KEY)) is str:
                 event_id = environ[EVENT_ID_KEY]  # a layer further in has reported it
-            return respond(environ, state[START_RESPONSE], error, event_id, self.options.error_page)
+            return respond(environ, state.start_response, error, event_id, self.options.error_page)
         except BaseException as refused:
             if refused is not error:
                 # Whatever it was, the application's own exception is what the server must see.
@@ -161,7 +133,7 @@ class RavenMiddleware:
 
     def report(
         self,
-        state: State,
+        state: RequestState,
         error: BaseException,
         traceback: TracebackType | None,
         status: str | None,
@@ -174,18 +146,17 @@ class RavenMiddleware:
         """
         verdict = Verdict.PASS
         try:
-            verdict = self.policy.verdict(error, state[ENVIRON])
+            verdict = self.policy.verdict(error, state.environ or {})
             if verdict is Verdict.DISCONNECT:
                 self._count_disconnect()
             if verdict is not Verdict.REPORT:
                 return verdict, None
-            plain = state[DESCRIBE]
-            state[DESCRIBE] = partial(plain, status=status, traceback=traceback)
+            state.failure = Failure(status, traceback)
             try:
                 exc_info = (type(error), error, traceback)
                 return verdict, self.client.raven("", exc_info=exc_info, mechanism=dict(mechanism))
             finally:
-                state[DESCRIBE] = plain  # the traceback's frames hold start_response, which holds the state: a cycle
+                state.failure = None  # the traceback's frames hold start_response, which holds the state: a cycle
         except BaseException:
             _complain("could not report %s", error)
             return verdict, None
@@ -219,9 +190,8 @@ def _with_tee(app: Application, limit: int, environ: Environ, start_response: St
     """*app*, reading its request's body through a tee."""
     __traceback_hide__ = True  # of the stack of an error, by Paste's convention
     source = environ.get("wsgi.input")
-    state = CURRENT.get()
-    if source is not None and state is not None:
-        tee = InputTee(source, limit)
-        environ["wsgi.input"] = tee.stream
-        state[DESCRIBE] = partial(state[DESCRIBE], tee=tee)
+    state = current_request()
+    if source is not None and type(state) is RequestState:
+        state.tee = tee = InputTee(limit)
+        environ["wsgi.input"] = tee.around(source)
     return app(environ, start_response)

@@ -29,6 +29,7 @@ sys.path.insert(0, {root!r})
 from heka_raven import uwsgi_bridge
 import uwsgi
 
+uwsgi_bridge.show_stacks()
 if b"gevent" in uwsgi.opt or "gevent" in uwsgi.opt:
     from gevent import sleep as pause
 else:

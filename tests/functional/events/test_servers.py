@@ -16,6 +16,7 @@ from heka_raven import scope
 from heka_raven.raven_plugin import RavenClient
 from support.events import raised, spool_client
 from support.ports import free_port
+from support.scope import enter_request
 from support.waiting import wait_for
 
 BUGSINK = "bugsink==2.6.1"
@@ -112,7 +113,7 @@ def report_every_kind(spool, dsn):
     """One event of every kind into *spool*: ids by kind."""
     client = spool_client(spool, dsn=dsn, release="app@1.0", environment="test", server_name="web1", tags={"a": "b"})
     ids = {kind: client.raven("the msg", exc_info=raised(function)) for kind, function in KINDS.items()}
-    token = scope.CURRENT.set((facts, {}))
+    token = enter_request(facts, {})
     try:
         ids["request"] = client.raven(exc_info=raised(divide, 1, 0), level="fatal", fingerprint=["own"])
     finally:

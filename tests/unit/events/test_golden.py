@@ -15,6 +15,7 @@ from heka_raven import scope
 from heka_raven.formats.raven_payload import decode_raven
 from support.events import frames_of, last_event, raised, router_client, spool_client
 from support.paths import DATA
+from support.scope import enter_request
 from support.spools import spooled_items
 
 SCHEMA = json.loads((DATA / "sentry_event.schema.json").read_text())
@@ -100,7 +101,7 @@ KINDS = {
 def report_kind(client, kind, **keywords):
     if kind == "group" and sys.version_info < (3, 11):
         pytest.skip("exception groups are of Python 3.11")
-    token = scope.CURRENT.set((facts, {})) if keywords.pop("request", False) else None
+    token = enter_request(facts, {}) if keywords.pop("request", False) else None
     try:
         assert client.raven("the msg", exc_info=raised(KINDS[kind]), **keywords)
     finally:

@@ -5,6 +5,7 @@ import pytest
 from heka.holder import CLIENT_HOLDER
 from heka_raven import scope
 from support.events import router_client
+from support.scope import enter_request
 
 
 @pytest.fixture
@@ -41,6 +42,6 @@ def request_scope():
         fields={"request_method": "GET", "request_path": "/x", "status": 500, "remote_addr": "1.2.3.4"},
         trace={"trace_id": "a" * 32, "span_id": "b" * 16},
     )
-    token = scope.CURRENT.set((lambda given: facts, environ))
+    token = enter_request(lambda given: facts, environ)
     yield environ
     scope.CURRENT.reset(token)

@@ -11,6 +11,7 @@ from heka_raven import scope
 from heka_raven.logging import RavenHandler
 from heka_raven.raven_plugin import RavenClient
 from support.events import last_event, router_client, sent_events
+from support.scope import enter_request
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def logger(client):
 @pytest.fixture
 def environ():
     environ = {}
-    token = scope.CURRENT.set((lambda given: scope.RequestFacts(transaction="GET /x"), environ))
+    token = enter_request(lambda given: scope.RequestFacts(transaction="GET /x"), environ)
     yield environ
     scope.CURRENT.reset(token)
 
@@ -105,7 +106,7 @@ def test_outside_a_request_nothing_is_kept(client, logger):
 def test_breadcrumbs_do_not_cross_requests(client, logger):
     """The breadcrumbs of one request never show in another's event."""
     for number in range(2):
-        token = scope.CURRENT.set((lambda given: scope.RequestFacts(), {}))
+        token = enter_request(lambda given: scope.RequestFacts(), {})
         logger.info("step of %d", number)
         logger.error("failed")
         scope.CURRENT.reset(token)

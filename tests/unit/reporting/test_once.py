@@ -16,6 +16,7 @@ from support.events import (
     exception_call1,
     raised,
 )
+from support.scope import enter_request
 
 
 def test_once_per_request(client, request_scope):
@@ -37,7 +38,7 @@ def test_again_in_the_next_request(client):
     singleton = ValueError("one for all")
 
     def request():
-        token = scope.CURRENT.set((lambda environ: scope.RequestFacts(), {}))
+        token = enter_request(lambda environ: scope.RequestFacts(), {})
         try:
             raise singleton
         except ValueError:

@@ -28,6 +28,7 @@ from support.events import (
     spool_client,
     vars_of,
 )
+from support.scope import enter_request
 from support.spools import spooled_items
 
 # -- the seven behaviours of heka-py-raven's own tests ---
@@ -184,7 +185,7 @@ def test_a_request_that_cannot_be_described(client):
     def describe(environ):
         raise RuntimeError
 
-    token = scope.CURRENT.set((describe, {}))
+    token = enter_request(describe, {})
     try:
         assert report(client)
     finally:

@@ -17,6 +17,7 @@ from heka_raven import scope
 from heka_raven.formats.raven_payload import decode_raven
 from heka_raven.logging import RavenHandler
 from support.events import raised, router_client, spool_client
+from support.scope import enter_request
 
 COUNT = 80
 
@@ -145,7 +146,7 @@ def sent(request, tmp_path):
         else router_client(dsn="https://k@h/1", **options)
     )
     environ = {}
-    token = scope.CURRENT.set((facts, environ))
+    token = enter_request(facts, environ)
     try:
         logger = logging.getLogger("events-secrets")
         handler = RavenHandler(client)

@@ -150,6 +150,7 @@ sys.path.insert(0, {root!r})
 
 def load():
     from heka_raven import uwsgi_bridge
+    uwsgi_bridge.show_stacks()
 
 def application(env, start):
     thread = threading.Thread(target=load)

@@ -161,6 +161,7 @@ def test_protocol_3(serve, receiver):
 
 NO_BRIDGE = """
 import ctypes, os, time
+from heka_raven import uwsgi_bridge
 def application(env, start):
     if env["PATH_INFO"] == "/segfault":
         ctypes.string_at(0)
@@ -171,17 +172,18 @@ def application(env, start):
 """
 
 
-@pytest.mark.parametrize("importing", [False, True])
+@pytest.mark.parametrize("importing", ["", "import = heka_raven.uwsgi_bridge\n"])
 def test_without_the_middleware(serve, receiver, importing):
-    """No bridge: never a signal, so the worker lives, and events without a stack; the ini line import brings it."""
-    lines = "sentry-watch = true\nsentry-watch-slow = 1\nimport = heka_raven.uwsgi_bridge\n" if importing else ""
-    server = serve((lines or "sentry-watch = true\nsentry-watch-slow = 1\n") + PREFORK, app=NO_BRIDGE, home=importing)
+    """The bridge imported and not asked: never a signal, so the worker lives, and events without a stack; the ini line
+    import brings it."""
+    lines = "sentry-watch = true\nsentry-watch-slow = 1\n" + importing
+    server = serve(lines + PREFORK, app=NO_BRIDGE, home=True)
     assert (200, "slept well") == get_until_told(receiver, server, "/slow")
     server.crash("/segfault")
     wait_for(lambda: len(receiver.events) == 2 and server.waiting() == 0, lambda: f"two events\n{server.text()}")
     assert ["segfault", "slow"] == sorted(kinds(receiver))
     for event in receiver.events:
-        assert importing == ("stacktrace" in event["exception"]["values"][0])
+        assert bool(importing) == ("stacktrace" in event["exception"]["values"][0])
         assert "GET /" + event["tags"]["uwsgi.event"] == event["transaction"]
 
 
