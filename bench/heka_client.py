@@ -95,6 +95,11 @@ def main():
             "incr": lambda: client.incr("hits"),
         }
     )
+    return tell(cost)
+
+
+def tell(cost):
+    """Print the costs in us; 1 if a message costs more than it may."""
     total, field = cost["total"], cost["add"] - cost["clear"]
     rest = total - cost["build"] - field - cost["encode"]
 

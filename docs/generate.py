@@ -185,8 +185,26 @@ def shown_default(action):
 
 def configuration():
     collected = Collected()
-    page = HEAD
+    page = HEAD + of_python(collected) + of_uwsgi(collected)
+    page += section("Environment", "Read by the program and by the command; what is set explicitly wins.")
+    page += table(("variable", "meaning"), [(literal(n), t) for n, t in texts.ENVIRONMENT.items()], "30 70")
     page += section(
+        "The command",
+        "``heka-raven send`` and ``relay`` also read ``--config FILE``, TOML with a table for each: the long name of an option with ``_`` for\n"
+        "``-``. What the command line says wins. pip installs the same as a man page (``man heka-raven``) and completion for bash (in ``share/bash-completion/completions``).",
+    )
+    for name, (parser, text) in parsers().items():
+        page += f"``heka-raven {name}``: {text}\n\n"
+        page += collected.table(f"``{name}``", command_rows(parser)) + "\n"
+    page += section("All of them", "A name in ``code`` under *where* is a command of ``heka-raven``.")
+    collected.rows += [(literal(name), "environment", "text", "", "") for name in texts.ENVIRONMENT]
+    page += collected.index()
+    return page.rstrip("\n") + "\n"
+
+
+def of_python(collected):
+    """The options of the plugin, the middleware, the spool and the heka client."""
+    page = section(
         "The raven plugin",
         "Where: the plugin's dict, its section ``[NAME_plugin_raven]`` of a heka INI, and, with ``dsn``, keywords of ``RavenMiddleware`` and\n"
         "keys of its PasteDeploy section. See :doc:`raven_plugin`.",
@@ -225,7 +243,12 @@ def configuration():
         said = [p.name if p.default is p.empty else f"{p.name} = {p.default}" for p in named]
         rows.append((literal(f"heka.streams.{name}"), ", ".join(map(literal, said)) or "(none)"))
     page += table(("class", "options, and their defaults"), rows, "30 70")
-    page += section(
+    return page
+
+
+def of_uwsgi(collected):
+    """The options that the plugin gives uWSGI, and those of a handler."""
+    page = section(
         "uWSGI: for the whole server",
         "Where: uWSGI's ini or command line, with ``plugin = sentry``. See :doc:`uwsgi_plugin`.",
     )
@@ -248,20 +271,7 @@ def configuration():
         unit = "seconds" if kind.endswith(", seconds") else ""
         rows.append((literal(name), kind.removesuffix(", seconds").replace("*", "\\*"), default, unit, text))
     page += collected.table("uWSGI, one handler", rows)
-    page += section("Environment", "Read by the program and by the command; what is set explicitly wins.")
-    page += table(("variable", "meaning"), [(literal(n), t) for n, t in texts.ENVIRONMENT.items()], "30 70")
-    page += section(
-        "The command",
-        "``heka-raven send`` and ``relay`` also read ``--config FILE``, TOML with a table for each: the long name of an option with ``_`` for\n"
-        "``-``. What the command line says wins. pip installs the same as a man page (``man heka-raven``) and completion for bash (in ``share/bash-completion/completions``).",
-    )
-    for name, (parser, text) in parsers().items():
-        page += f"``heka-raven {name}``: {text}\n\n"
-        page += collected.table(f"``{name}``", command_rows(parser)) + "\n"
-    page += section("All of them", "A name in ``code`` under *where* is a command of ``heka-raven``.")
-    collected.rows += [(literal(name), "environment", "text", "", "") for name in texts.ENVIRONMENT]
-    page += collected.index()
-    return page.rstrip("\n") + "\n"
+    return page
 
 
 def _plain(text):

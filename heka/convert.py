@@ -1,7 +1,7 @@
 """The one library of converters: from what an INI file, a command line or a dict gives to an option's checked value.
 
 A table of options has an Option for each name; its texts are what docs/configuration.rst says of it. Every error names
-the key, the value and what is allowed. Nothing is opened here; to_file looks whether there is such a file.
+the key, the value and what is allowed. Pure, but for to_file, which looks whether there is such a file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can go wrong before a message is sent: the errors a program sees when it configures a client wrongly."""
+"""What can go wrong before a message is sent: the errors a program sees when it configures a client wrongly. Pure."""
 
 import configparser
 from collections.abc import Iterator

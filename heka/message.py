@@ -1,4 +1,4 @@
-"""The message types of the wire, their limits, and how to read one field."""
+"""The message types of the wire, their limits, and how to read one field. Pure."""
 
 from typing import Any
 

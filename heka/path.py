@@ -1,4 +1,4 @@
-"""Finds an object by its dotted name: ``package.module.name`` or ``package.module:name``."""
+"""Finds an object by its dotted name: ``package.module.name`` or ``package.module:name``. Pure, but for that import."""
 
 import importlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""The severities of RFC 5424, the numbers a message carries."""
+"""The severities of RFC 5424, the numbers a message carries. Pure."""
 
 
 class SEVERITY:

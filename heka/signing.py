@@ -1,4 +1,4 @@
-"""Signatures: the HMAC of a Message under a key that hekad knows by signer and version."""
+"""Signatures: the HMAC of a Message under a key that hekad knows by signer and version. Pure."""
 
 import hmac
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Records on the wire: framing, and a reader that takes the bytes as they come.
+"""Records on the wire: framing, and a reader that takes the bytes as they come. Pure.
 
 A record is ``0x1E``, one byte of header length, the Header, ``0x1F``, the Message. Records follow each other without
 anything between them. Nothing is escaped: the Header carries the length of the Message.

@@ -1,4 +1,4 @@
-"""Records over TCP."""
+"""Records over TCP, one connection for each destination."""
 
 import os
 import socket

@@ -1,6 +1,6 @@
 """From the bytes of a spool file to what goes over the wire (tests/data/requests.tsv).
 
-No I/O and no clock.
+Pure: no I/O and no clock.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which event goes next.
 
-No I/O, no clock, no threads of its own: the loop calls it under its lock. The DSN of an event stands inside its file,
-so a name is `fresh` until a worker has read it; an event that cannot go now is held in a queue of its DSN. Oldest
+Pure: no I/O, no clock, no threads of its own: the loop calls it under its lock. The DSN of an event stands inside its
+file, so a name is `fresh` until a worker has read it; an event that cannot go now is held in a queue of its DSN. Oldest
 first, per DSN.
 
 Two clocks come in: `now`, Unix time, for rate limits and ages; `tick`, monotonic, for backoff.

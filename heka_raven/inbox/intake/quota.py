@@ -1,4 +1,4 @@
-"""--rate-limit: lets a number of requests pass each second, so that clients' handling of 429 can be tried."""
+"""Lets a number of requests pass each second (``--rate-limit``), so that clients' handling of 429 can be tried."""
 
 import threading
 
