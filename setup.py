@@ -24,7 +24,6 @@ EXTRAS = {
     "full": [
         "brotli>=1.1",
         "bugsnag",
-        "Django",
         "falcon",
         "gevent",
         "gunicorn",
@@ -42,17 +41,24 @@ EXTRAS = {
     # Empty: the install line that heka-py-raven's documentation prints names it.
     "protocol_v3": [],
     "test": [
+        "arrow",
         "attrs>=23",
         "blinker",
         "bottle",
+        "Django",
         "Flask",
         "hypothesis>=6.100",
         "jsonschema>=4.20",
         "kent>=2",
+        "numpy",
+        "pandas",
+        "pendulum",
+        "pydantic>=2",
         "pytest>=8",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.5",
         "sentry-sdk>=2",
+        "SQLAlchemy>=2",
         "WebTest>=3",
     ],
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections
+import datetime
+import decimal
 import enum
-import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +15,15 @@ from heka_raven.capture.classes import (
     find_in_class,
     instance_dict,
     is_heap_type,
-    module_name,
     mro_of,
     type_name,
 )
-from heka_raven.capture.objects import MAX_FIELDS, declared_fields, enum_fields
-from heka_raven.capture.readers import READERS, read_uuid
+from heka_raven.capture.objects import MAX_FIELDS, declared_fields, enum_fields, instance_reader, is_mapped, is_row
+from heka_raven.capture.readers import AS_FIELDS, AS_PAIRS, AS_TEXT, AS_VALUE, row_of
+from heka_raven.capture.standard import read_date, read_datetime, read_decimal, read_time, read_timedelta
 
-OPAQUE, TEXT, ITEMS, DICT, FIELDS, EXCEPTION = "opaque", "text", "items", "dict", "fields", "exception"
+OPAQUE, ITEMS, OBJECT, EXCEPTION = "opaque", "items", "object", "exception"
+TEXT, FIELDS, VALUE, DICT = AS_TEXT, AS_FIELDS, AS_VALUE, AS_PAIRS
 
 MAX_PLANS = 1024
 
@@ -29,7 +31,9 @@ MAX_PLANS = 1024
 class Plan:
     """How to show the values of one class."""
 
-    __slots__ = ("by_value", "cls", "kind", "length", "name", "opaque", "show", "str_file", "str_owner", "user_repr")
+    __slots__ = (
+        "by_value", "cls", "kind", "length", "name", "nesting", "opaque", "show", "str_file", "str_owner", "user_repr",
+    )  # fmt: skip
 
     def __init__(self, cls: type, kind: str, show: Callable[[Any], Any] = id) -> None:
         self.cls = cls  # kept alive: plans are found by the id of the class
@@ -40,6 +44,7 @@ class Plan:
         self.length: Callable[[Any], int] = len
         self.by_value = False  # whether a text that show() returns is the value itself
         self.user_repr = False
+        self.nesting = 1  # how many levels of the depth limit the fields of an object take
         self.str_owner: type = object  # the class whose __str__ an exception has
         self.str_file: str | None = None  # where that is defined, if it is Python
 
@@ -54,7 +59,7 @@ def plan_of(cls: type) -> Plan:
         if len(_plans) >= MAX_PLANS:
             _plans.clear()
         try:
-            plan = _known(cls) or _by_base(cls) or _by_fields(cls) or Plan(cls, OPAQUE)
+            plan = _known(cls) or _by_base(cls) or _by_fields(cls) or _by_instance(cls) or Plan(cls, OPAQUE)
         except Exception:
             return Plan(cls, OPAQUE)  # not kept: it may be for want of stack or memory
         _plans[id(cls)] = plan
@@ -65,11 +70,9 @@ def plan_of(cls: type) -> Plan:
 
 
 def _known(cls: type) -> Plan | None:
-    show = READERS.get(id(cls))
-    if show is None and module_name(cls) == "uuid" and getattr(sys.modules.get("uuid"), "UUID", None) is cls:
-        show = read_uuid  # not imported here: a pure module makes no ids
-    if show is not None:
-        return Plan(cls, TEXT, show)
+    row = row_of(cls)
+    if row is not None:
+        return Plan(cls, row.kind, row.read)
     if issubclass(cls, type):
         return Plan(cls, TEXT, lambda value: f"<class {type_name(value)}>")
     return None
@@ -109,15 +112,30 @@ _BASES: tuple[tuple[type, str, Callable[[Any], Any], Callable[[Any], int]], ...]
     (collections.deque, ITEMS, collections.deque.__iter__, collections.deque.__len__),
     (type({}.keys()), ITEMS, type({}.keys()).__iter__, type({}.keys()).__len__),
     (type({}.values()), ITEMS, type({}.values()).__iter__, type({}.values()).__len__),
+    (datetime.datetime, TEXT, read_datetime, len),
+    (datetime.date, TEXT, read_date, len),
+    (datetime.time, TEXT, read_time, len),
+    (datetime.timedelta, TEXT, read_timedelta, len),
+    (decimal.Decimal, TEXT, read_decimal, len),
 )
 
 
 def _by_fields(cls: type) -> Plan | None:
-    read = declared_fields(cls)
+    read = None if is_mapped(cls) else declared_fields(cls)
     if read is None:
         return None
     plan = Plan(cls, FIELDS, read)
     plan.user_repr = True
+    return plan
+
+
+def _by_instance(cls: type) -> Plan | None:
+    read = instance_reader(cls)
+    if read is None:
+        return None
+    plan = Plan(cls, OBJECT, read)
+    # An object that is no record holds what it works with: of that not as much is shown.
+    plan.nesting = 1 if is_row(cls) else 2
     return plan
 
 

@@ -1,114 +1,181 @@
-"""Values of Python's own types that are shown as a text: one reader for each, for exactly that type."""
+"""The table of library types: how a value of exactly such a type is shown. To teach the package a type, add a row.
+
+A row is found by the name of the type, ``module.Class`` as the class itself says it, and only if that module is
+imported and really holds that class: nothing is imported here, and an application's class of the same name is not
+taken for it. Subclasses are not found: they may have code of the application.
+
+A reader runs no code of the application: it reads what the library keeps, and looks at a bounded part of it. One that
+raises costs its own value, which then stands as ``<module.Class object>``. What it gives is masked and cut as any
+value is. Each row has a test: tests/unit/capture/test_readers.py, and for libraries
+tests/functional/events/test_libraries.py.
+"""
 
 from __future__ import annotations
 
+import collections
 import datetime
 import decimal
 import fractions
+import functools
 import ipaddress
 import pathlib
 import re
+import sys
 import types
 import zoneinfo
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from heka_raven.capture.classes import is_one_of, module_dict, type_name
+import heka_raven.capture.libraries as libraries
+import heka_raven.capture.standard as standard
+from heka_raven.capture.classes import bare_name, module_dict, module_name
 
-_TRUSTED_TZ = frozenset({id(datetime.timezone), id(zoneinfo.ZoneInfo)})
-
-
-def _datetime(value: datetime.datetime) -> str:
-    zone = value.tzinfo
-    if zone is None or id(type(zone)) in _TRUSTED_TZ:
-        return value.isoformat()
-    return f"{value.replace(tzinfo=None).isoformat()} <{type_name(type(zone))}>"
+AS_TEXT, AS_FIELDS, AS_VALUE, AS_PAIRS = "text", "fields", "value", "dict"
 
 
-def _time(value: datetime.time) -> str:
-    zone = value.tzinfo
-    return (value if zone is None or id(type(zone)) in _TRUSTED_TZ else value.replace(tzinfo=None)).isoformat()
+class Row(NamedTuple):
+    """How to show the values of one type: what *read* gives of it, and as what that is shown."""
+
+    kind: str
+    read: Callable[[Any], Any]
 
 
-def _decimal(value: decimal.Decimal) -> str:
-    size = value.__sizeof__()
-    return str(value) if size <= 512 else f"<decimal.Decimal of {size:,} bytes>"
+def text(read: Callable[[Any], str]) -> Row:
+    """Shown as the text that *read* gives."""
+    return Row(AS_TEXT, read)
 
 
-def _fraction(value: fractions.Fraction) -> str:
-    pair = (value._numerator, value._denominator)  # type: ignore[attr-defined]
-    if all(type(part) is int and part.bit_length() <= 640 for part in pair):
-        return f"{pair[0]}/{pair[1]}"
-    return "<fractions.Fraction object>"
+def fields(read: Callable[[Any], list[tuple[str, Any]]]) -> Row:
+    """Shown as the names and values that *read* gives, beside the name of the type."""
+    return Row(AS_FIELDS, read)
 
 
-def read_uuid(value: Any) -> str:
-    return str(value) if type(value.int) is int else "<uuid.UUID object>"
+def value(read: Callable[[Any], Any]) -> Row:
+    """Shown as the value that *read* gives: of a built-in type, or of any that is shown."""
+    return Row(AS_VALUE, read)
 
 
-def _range(value: range) -> str:
-    parts = (value.start, value.stop, value.step)
-    if all(type(part) is int and part.bit_length() <= 640 for part in parts):
-        return f"range({parts[0]}, {parts[1]})" if parts[2] == 1 else f"range({parts[0]}, {parts[1]}, {parts[2]})"
-    return "<range object>"
+def pairs(read: Callable[[Any], list[tuple[Any, Any]]]) -> Row:
+    """Shown as a dict of the pairs that *read* gives."""
+    return Row(AS_PAIRS, read)
 
 
-def _pattern(value: re.Pattern[Any]) -> str:
-    source = value.pattern
-    return f"re.compile({source[:300]!r})" if is_one_of(source, str, bytes) else "<re.Pattern object>"
-
-
-def _function(value: Any) -> str:
-    module = value.__module__
-    name = value.__qualname__
-    return f"<function {module}.{name}>" if type(module) is str and type(name) is str else "<function>"
-
-
-def _builtin(value: Any) -> str:
-    return f"<built-in function {value.__name__}>"
-
-
-def _method(value: types.MethodType) -> str:
-    function = value.__func__
-    return f"<bound method {_function(function)[10:]}" if type(function) is types.FunctionType else "<bound method>"
-
-
-def _module(value: types.ModuleType) -> str:
-    name = module_dict(value).get("__name__")
-    return f"<module {name}>" if type(name) is str else "<module>"
-
-
-def _running(kind: str) -> Callable[[Any], str]:
-    return lambda value: f"<{kind} {value.__qualname__}>"
-
-
-READERS: dict[int, Callable[[Any], str]] = {
-    id(datetime.datetime): _datetime,
-    id(datetime.time): _time,
-    id(datetime.date): lambda value: str(value.isoformat()),
-    id(datetime.timedelta): str,
-    id(datetime.timezone): str,
-    id(decimal.Decimal): _decimal,
-    id(fractions.Fraction): _fraction,
-    id(complex): repr,
-    id(range): _range,
-    id(memoryview): lambda value: f"<memoryview of {value.nbytes:,} bytes>",
-    id(type(...)): repr,
-    id(type(NotImplemented)): repr,
-    id(re.Pattern): _pattern,
-    id(pathlib.PosixPath): str,
-    id(pathlib.PurePosixPath): str,
-    id(pathlib.PureWindowsPath): str,
-    id(ipaddress.IPv4Address): str,
-    id(ipaddress.IPv6Address): str,
-    id(ipaddress.IPv4Network): str,
-    id(ipaddress.IPv6Network): str,
-    id(zoneinfo.ZoneInfo): lambda value: f"<zoneinfo.ZoneInfo {value.key}>" if type(value.key) is str else "<ZoneInfo>",
-    id(types.FunctionType): _function,
-    id(types.BuiltinFunctionType): _builtin,
-    id(types.MethodType): _method,
-    id(types.ModuleType): _module,
-    id(types.GeneratorType): _running("generator"),
-    id(types.CoroutineType): _running("coroutine"),
-    id(types.AsyncGeneratorType): _running("async generator"),
+# Types that Python itself always has at hand; many of them stand in no module under their name.
+BUILT_IN: dict[type, Row] = {
+    datetime.datetime: text(standard.read_datetime),
+    datetime.time: text(standard.read_time),
+    datetime.date: text(standard.read_date),
+    datetime.timedelta: text(standard.read_timedelta),
+    datetime.timezone: text(str),
+    decimal.Decimal: text(standard.read_decimal),
+    fractions.Fraction: text(standard.read_fraction),
+    complex: text(repr),
+    range: text(standard.read_range),
+    slice: value(standard.read_slice),
+    memoryview: text(lambda value: f"<memoryview of {value.nbytes:,} bytes>"),
+    type(...): text(repr),
+    type(NotImplemented): text(repr),
+    re.Pattern: text(standard.read_pattern),
+    re.Match: fields(standard.read_match),
+    pathlib.PosixPath: text(standard.read_path),
+    pathlib.PurePosixPath: text(standard.read_path),
+    pathlib.PureWindowsPath: text(standard.read_path),
+    ipaddress.IPv4Address: text(str),
+    ipaddress.IPv6Address: text(str),
+    ipaddress.IPv4Network: text(str),
+    ipaddress.IPv6Network: text(str),
+    zoneinfo.ZoneInfo: text(standard.read_zone),
+    functools.partial: fields(standard.read_partial),
+    type({}.items()): pairs(standard.read_items),
+    type(collections.OrderedDict().items()): pairs(standard.read_items),
+    types.MappingProxyType: value(standard.held),
+    types.FunctionType: text(standard.read_function),
+    types.BuiltinFunctionType: text(standard.read_builtin),
+    types.MethodType: text(standard.read_method),
+    types.ModuleType: text(standard.read_module),
+    types.GeneratorType: text(standard.read_running("generator")),
+    types.CoroutineType: text(standard.read_running("coroutine")),
+    types.AsyncGeneratorType: text(standard.read_running("async generator")),
 }
+
+# All others, by name. Where a library gave its type two names in two versions, both stand here.
+BY_NAME: dict[str, Row] = {
+    # Python
+    "_io.BufferedRandom": fields(standard.read_file),
+    "_io.BufferedReader": fields(standard.read_file),
+    "_io.BufferedWriter": fields(standard.read_file),
+    "_io.FileIO": fields(standard.read_file),
+    "_io.TextIOWrapper": fields(standard.read_file),
+    "builtins.frozendict": pairs(standard.read_frozen),
+    "collections.UserDict": value(standard.read_data),
+    "collections.UserList": value(standard.read_data),
+    "collections.UserString": value(standard.read_data),
+    "ipaddress.IPv4Interface": text(str),
+    "ipaddress.IPv6Interface": text(str),
+    "logging.Logger": text(standard.read_logger),
+    "sqlite3.Row": pairs(standard.read_sqlite_row),
+    "string.templatelib.Interpolation": fields(standard.read_interpolation),
+    "string.templatelib.Template": fields(standard.read_template),
+    "uuid.UUID": text(standard.read_uuid),
+    # arrow
+    "arrow.arrow.Arrow": text(libraries.read_arrow),
+    # Django
+    "django.db.models.fields.files.FieldFile": value(libraries.read_django_file),
+    "django.db.models.fields.files.ImageFieldFile": value(libraries.read_django_file),
+    # numpy
+    **{
+        f"numpy.{name}": value(libraries.read_numpy_scalar)
+        for name in (
+            "bool", "bool_", "int8", "int16", "int32", "int64", "intc", "longlong", "uint8", "uint16", "uint32",
+            "uint64", "uintc", "ulonglong", "float16", "float32", "float64", "longdouble", "complex64", "complex128",
+        )
+    },
+    "numpy.datetime64": text(str),
+    "numpy.ndarray": fields(libraries.read_numpy_array),
+    "numpy.timedelta64": text(str),
+    "numpy.void": value(libraries.read_numpy_record),
+    # pandas
+    "pandas.DataFrame": fields(libraries.read_frame),
+    "pandas.Index": fields(libraries.read_index),
+    "pandas.RangeIndex": fields(libraries.read_index),
+    "pandas.Series": fields(libraries.read_series),
+    "pandas.Timedelta": text(str),
+    "pandas.Timestamp": text(libraries.read_timestamp),
+    "pandas._libs.missing.NAType": text(str),
+    "pandas._libs.tslibs.nattype.NaTType": text(str),
+    "pandas._libs.tslibs.timedeltas.Timedelta": text(str),
+    "pandas._libs.tslibs.timestamps.Timestamp": text(libraries.read_timestamp),
+    "pandas.api.typing.NAType": text(str),
+    "pandas.api.typing.NaTType": text(str),
+    "pandas.core.frame.DataFrame": fields(libraries.read_frame),
+    "pandas.core.indexes.base.Index": fields(libraries.read_index),
+    "pandas.core.indexes.range.RangeIndex": fields(libraries.read_index),
+    "pandas.core.series.Series": fields(libraries.read_series),
+    # pendulum
+    "pendulum.date.Date": text(standard.read_date),
+    "pendulum.datetime.DateTime": text(standard.read_datetime),
+    "pendulum.duration.Duration": text(standard.read_timedelta),
+    "pendulum.interval.Interval": text(standard.read_timedelta),
+    "pendulum.time.Time": text(standard.read_time),
+    # SQLAlchemy
+    "sqlalchemy.engine.row.Row": pairs(libraries.read_row),
+    "sqlalchemy.engine.row.RowMapping": pairs(libraries.read_row),
+}  # fmt: skip
+
+_BUILT_IN = {id(cls): row for cls, row in BUILT_IN.items()}  # by id: a metaclass may define __hash__
+
+
+def row_of(cls: type) -> Row | None:
+    """The row of exactly *cls*, if it has one."""
+    row = _BUILT_IN.get(id(cls))
+    if row is None:
+        module, name = module_name(cls), bare_name(cls)
+        row = BY_NAME.get(f"{module}.{name}")
+        if row is not None and not _holds(module, name, cls):
+            return None
+    return row
+
+
+def _holds(module: str, name: str, cls: type) -> bool:
+    loaded = sys.modules.get(module)
+    return issubclass(type(loaded), types.ModuleType) and module_dict(loaded).get(name) is cls

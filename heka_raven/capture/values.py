@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from heka_raven.capture.classes import type_name
 from heka_raven.capture.messages import exception_text
-from heka_raven.capture.plans import DICT, EXCEPTION, FIELDS, ITEMS, OPAQUE, TEXT, Plan, plan_of
+from heka_raven.capture.plans import DICT, EXCEPTION, FIELDS, ITEMS, OBJECT, OPAQUE, TEXT, VALUE, Plan, plan_of
 from heka_raven.formats.text import ELLIPSIS, clean, cut
 from heka_raven.scrub.masker import is_suspicious
 
@@ -72,8 +72,8 @@ class Walker:
     """
 
     __slots__ = (
-        "_memo", "call_repr", "clock", "deadline", "guard", "is_library", "legacy", "max_depth", "room", "show_locals",
-        "ticks",
+        "_memo", "_open", "call_repr", "clock", "deadline", "guard", "is_library", "legacy", "max_depth", "room",
+        "show_locals", "ticks",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +99,7 @@ class Walker:
         self.max_depth = MAX_DEPTH + 1 if legacy else MAX_DEPTH
         # One object is shown once, however many frames hold it. The object is kept, so that its id stays its own.
         self._memo: dict[int, tuple[Any, Any, int]] = {}
+        self._open: set[int] = set()  # ids of the objects whose fields are being shown
 
     def exhausted(self) -> bool:
         """Whether the budget of the event is used up."""
@@ -348,19 +349,67 @@ def _items(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
 
 def _dict_items(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
     try:
-        return _mapping(walker, value, depth, dict.__len__(value), dict.items(value))
+        if plan.by_value:
+            return _mapping(walker, value, depth, dict.__len__(value), dict.items(value))
+        pairs = plan.show(value)
+        return _mapping(walker, value, depth, len(pairs), pairs)
     except Exception:
         return f"<{plan.name}, changing>"
+
+
+def _value(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
+    try:
+        other = plan.show(value)
+    except Exception:
+        return plan.opaque
+    return walker.show(other, depth)
 
 
 def _fields(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
     if walker.call_repr and plan.user_repr:
         return _opaque(walker, value, depth, plan)
     try:
-        pairs = [("__class__", plan.name), *plan.show(value)]
+        pairs = plan.show(value)
     except Exception:
         return plan.opaque
+    if not pairs and not plan.user_repr:
+        return plan.opaque
+    pairs.insert(0, ("__class__", plan.name))
     return _mapping(walker, value, depth, len(pairs), pairs)
+
+
+def _object(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
+    """An instance by its attributes; once on each way down, so that a row and its parent do not show each other."""
+    if walker.call_repr or depth >= walker.max_depth or id(value) in walker._open:
+        return _opaque(walker, value, depth, plan)
+    key = id(value) * 8 + depth
+    known = walker._memo.get(key)
+    if known is not None:
+        walker.room -= known[2]
+        return known[1] if walker.room > 0 else CUT
+    room = walker.room
+    walker.ticks -= 1
+    if (walker.ticks <= 0 or walker.room <= 0) and walker.exhausted():
+        return CUT
+    try:
+        pairs = plan.show(value)
+    except Exception:
+        return plan.opaque  # another thread writes to it
+    if not pairs:
+        return plan.opaque
+    out: dict[str, Any] = {}
+    count = len(pairs)
+    if count >= MAX_ITEMS:
+        del pairs[MAX_ITEMS - 2 :]
+    walker.room -= len(plan.name) + 8 * count
+    walker._open.add(id(value))
+    pairs.insert(0, ("__class__", plan.name))
+    _fill(walker, out, pairs, depth + plan.nesting, walker.legacy)
+    walker._open.discard(id(value))
+    if count >= MAX_ITEMS and not walker.legacy:
+        out[ELLIPSIS] = f"<{count - MAX_ITEMS + 2:,} more>"
+    walker._memo[key] = (value, out, room - walker.room)
+    return out
 
 
 def _exception(walker: Walker, value: BaseException, depth: int, plan: Plan) -> Any:
@@ -376,6 +425,8 @@ _BY_KIND: dict[str, Callable[[Walker, Any, int, Plan], Any]] = {
     ITEMS: _items,
     DICT: _dict_items,
     FIELDS: _fields,
+    OBJECT: _object,
+    VALUE: _value,
     EXCEPTION: _exception,
 }
 
