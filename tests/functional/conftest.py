@@ -1,5 +1,9 @@
 """Fixtures of the tests that start real processes: the directory of their spool, a real uWSGI with the plugin."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from support.receiver import Receiver
@@ -12,6 +16,14 @@ UWSGI = find_uwsgi()
 def spool(tmp_path):
     """Where the spool is to be; nothing is there yet."""
     return tmp_path / "spool"
+
+
+@pytest.fixture
+def passable():
+    """A directory that another user can pass through and write to, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="hk-passable-") as where:
+        os.chmod(where, 0o777)
+        yield Path(where)
 
 
 @pytest.fixture

@@ -129,13 +129,23 @@ class Server:
         name: str = "uwsgi",
         app: str = APP,
         home: bool = False,
+        launch: list[str] | None = None,
+        emperor: str | None = None,
     ) -> None:
+        """Start it.
+
+        Args:
+            launch: a command that the server's own is appended to.
+            emperor: options of an emperor, whose vassal the server then is.
+        """
         self.port = free_port()
         self.tmp_path = tmp_path
         self.spool = tmp_path / "spool"
         self.log_path = tmp_path / f"{name}.log"
         (tmp_path / "app.py").write_text(app.replace("{root!r}", repr(str(ROOT))))
-        self.ini = tmp_path / f"{name}.ini"
+        vassals = tmp_path / f"{name}-vassals"
+        vassals.mkdir(exist_ok=True)
+        self.ini = (tmp_path if emperor is None else vassals) / f"{name}.ini"
         text = f"""[uwsgi]
 {find_plugin(uwsgi, plugin)}
 http-socket = 127.0.0.1:{self.port}
@@ -149,8 +159,9 @@ sentry-spool = {self.spool}
 """
         self.ini.write_text(text)
         self.log = open(self.log_path, "wb")
+        where = ["--ini", str(self.ini)] if emperor is None else ["--emperor", str(vassals), *emperor.split()]
         self.process = subprocess.Popen(
-            [uwsgi, "--ini", str(self.ini)],
+            [*(launch or ()), uwsgi, *where],
             stdout=self.log,
             stderr=subprocess.STDOUT,
             cwd=tmp_path,

@@ -11,7 +11,8 @@ int hk_answer_ask(int worker)
     const struct uwsgi_worker *w = &uwsgi.workers[worker];
     hk_life *life = hk_shared_life(worker, w->respawn_count);
 
-    if (w->pid <= 0 || life->pid != w->pid || __atomic_load_n(&life->answers, __ATOMIC_ACQUIRE) != w->pid || !hk_stack_has_file(w->pid))
+    if (w->pid <= 0 || life->pid != w->pid || __atomic_load_n(&life->answers, __ATOMIC_ACQUIRE) != w->pid
+        || !hk_stack_has_file(worker))
         return -1;
     return kill(w->pid, HK_ANSWER_SIGNAL);
 }

@@ -3,6 +3,7 @@
 #include "../edge/sys.h"
 #include "shared.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #define STACK_MS 90U /* the most that a harakiri holds the master for it */
@@ -13,14 +14,12 @@ void hk_stack_clear(int worker)
         lseek(hk_shared_stack_fd(worker), 0, SEEK_SET);
 }
 
-int hk_stack_has_file(pid_t pid)
+int hk_stack_has_file(int worker)
 {
-    char path[64], name[64];
-    ssize_t n;
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, hk_shared_python_fd());
-    n = readlink(path, name, sizeof name);
-    return n > 0 && hk_slice_starts(hk_slice_make(name, (size_t)n), "/memfd:heka-raven-stack");
+    return fcntl(hk_shared_stack_fd(worker), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK
+        && lock.l_pid == uwsgi.workers[worker].pid;
 }
 
 int hk_stack_ask(int worker)
@@ -28,7 +27,8 @@ int hk_stack_ask(int worker)
     const struct uwsgi_worker *w = &uwsgi.workers[worker];
     hk_life *life = hk_shared_life(worker, w->respawn_count);
 
-    if (w->pid <= 0 || life->pid != w->pid || __atomic_load_n(&life->ready, __ATOMIC_ACQUIRE) != w->pid || !hk_stack_has_file(w->pid))
+    if (w->pid <= 0 || life->pid != w->pid || __atomic_load_n(&life->ready, __ATOMIC_ACQUIRE) != w->pid
+        || !hk_stack_has_file(worker))
         return -1;
     hk_stack_clear(worker);
     return kill(w->pid, HK_STACK_SIGNAL);

@@ -5,15 +5,15 @@
 
 #include "../core/pool.h"
 
-#include <sys/types.h>
-
 int hk_stack_ask(int worker); /* 0: it will write it */
 void hk_stack_wait(int worker);
 hk_slice hk_stack_read(int worker, hk_pool *pool);
 void hk_stack_clear(int worker);
 
-/* Whether a worker has its memory file. The application may have closed it and opened a file of its own under the
- * number, or be another program by now: an exec closes it, and takes the handlers along. */
-int hk_stack_has_file(pid_t pid);
+/* Whether a worker has its memory file still. The application may have closed it and opened a file of its own under the
+ * number, or be another program by now: an exec closes it, and takes the handlers along. With the descriptor goes the
+ * worker's lock on the file, which the master may ask for whoever the worker is: a process that changed its user lets
+ * nobody look into its /proc/PID/fd. */
+int hk_stack_has_file(int worker);
 
 #endif

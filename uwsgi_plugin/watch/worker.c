@@ -5,6 +5,7 @@
 #include "running.h"
 #include "shared.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 static struct stat own_file; /* of its memfd: the application may have closed it and opened another under its number */
@@ -122,6 +123,7 @@ static void set_ready(void)
 
 void hk_worker_start(void)
 {
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     int fd = hk_shared_python_fd(), core;
     struct sigaction action;
     size_t i;
@@ -135,7 +137,9 @@ void hk_worker_start(void)
     for (core = 0; core < uwsgi.cores; core++)
         if ((hk_shared_note(uwsgi.mywid, core)->sequence & 1) != 0)
             hk_note_reset(hk_shared_note(uwsgi.mywid, core)); /* it died while it wrote */
-    if (fd < 0 || dup3(hk_shared_stack_fd(uwsgi.mywid), fd, O_CLOEXEC) < 0 || fstat(fd, &own_file) != 0)
+    /* The lock says that the file is in place, see hk_stack_has_file. */
+    if (fd < 0 || dup3(hk_shared_stack_fd(uwsgi.mywid), fd, O_CLOEXEC) < 0 || fstat(fd, &own_file) != 0
+        || fcntl(fd, F_SETLK, &lock) != 0)
         stack_here = 0;
     set_ready();
     memset(&action, 0, sizeof action);

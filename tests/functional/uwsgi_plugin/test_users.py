@@ -1,0 +1,102 @@
+"""A server that root starts and that another user runs: the watch sees what it sees elsewhere."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from support.users import NOBODY, ROOT_ONLY, launch_readable
+from support.uwsgi import DEBIAN, find_uwsgi
+from support.waiting import wait_for
+from support.watch import functions, told_in_time
+
+UWSGI = find_uwsgi()
+full = pytest.mark.full
+EVERY_UWSGI = [
+    pytest.param(UWSGI, id="pypi"),
+    pytest.param(
+        DEBIAN, id="debian", marks=[full, pytest.mark.skipif(not os.path.exists(DEBIAN), reason="no Debian uWSGI")]
+    ),
+]
+pytestmark = [
+    pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
+    ROOT_ONLY,
+    pytest.mark.timeout(180),
+]
+APP = """
+import ctypes, os, sys, time
+sys.path.insert(0, {root!r})
+from heka_raven.middleware import RavenMiddleware
+
+class Route:
+    rule = "/things/<id>"
+
+def stuck():
+    time.sleep(30)
+
+def inner(env, start):
+    if env["PATH_INFO"].startswith("/things"):
+        env["bottle.route"] = Route()
+        env["heka_raven.user"] = {"id": "7"}
+        stuck()
+    if env["PATH_INFO"] == "/boom":
+        raise ValueError("boom")
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d" % os.getuid()]
+
+application = RavenMiddleware(inner, dsn=os.environ["TEST_DSN"], catchall=True)
+"""
+
+
+@pytest.fixture
+def serve_as_nobody(serve, receiver, passable):
+    """A server whose ini says uid = nobody, with the middleware."""
+
+    def start(lines, *, uwsgi=UWSGI, app=APP, **keywords):
+        return serve(
+            f"uid = {NOBODY}\ngid = {NOBODY}\n{lines}", uwsgi=uwsgi, where=passable, app=app, home=uwsgi == DEBIAN,
+            launch=launch_readable(passable), env={"TEST_DSN": receiver.dsn}, **keywords,
+        )  # fmt: skip
+
+    return start
+
+
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+@pytest.mark.parametrize(
+    "mode, emperor",
+    [
+        pytest.param("processes = 2", None, id="prefork"),
+        pytest.param("processes = 2\nlazy-apps = true", None, id="lazy-apps", marks=full),
+        pytest.param("threads = 2\nenable-threads = true", None, id="threads"),
+        pytest.param("gevent = 8", None, id="gevent", marks=full),
+        pytest.param("processes = 2", "", id="emperor", marks=full),
+    ],
+)
+def test_harakiri_of_a_worker_that_changed_its_user(serve_as_nobody, receiver, uwsgi, mode, emperor):
+    """uid = nobody, given by root: a harakiri has the stack, and what only the app knows of its request.
+
+    Such a worker lets nobody look at it, also not its master of the same user.
+    """
+    if uwsgi == DEBIAN and "gevent" in mode:
+        pytest.skip("Debian has gevent in a plugin of its own")
+
+    def tell():
+        server = serve_as_nobody(f"sentry-watch = true\nharakiri = 3\n{mode}", uwsgi=uwsgi, emperor=emperor)
+        assert str(NOBODY) == server.get("/")[1]
+        time.sleep(0.5)  # one that ends takes the one timer of its worker with it
+        threading.Thread(target=server.crash, args=("/things/5",), daemon=True).start()
+        event = wait_for(lambda: receiver.events and receiver.events[0], server.text)
+        server.stop()
+        return event
+
+    # With threads the request may run on a core whose thread is not the main one: only that answers.
+    answers = "threads" not in mode
+    event = told_in_time(
+        receiver,
+        tell,
+        lambda event: "stacktrace" in event["exception"]["values"][0] and ("user" in event or not answers),
+    )
+    assert "stuck" == functions(event)[-1]
+    if answers:
+        assert "GET /things/<id>" == event["transaction"] and "7" == event["user"]["id"]
