@@ -26,6 +26,8 @@ ACCEPTS_A_TURN = 64
 MAX_CONNECTIONS = 1024
 MAX_RECORD_S = 30.0  # from the first byte of a record to its last
 MAX_GARBAGE = 256 * 1024  # bytes without a valid record; more than that and it is no Heka client
+HTTP_METHODS = (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"DELETE ", b"PATCH ", b"CONNECT ", b"PRI ")
+LONGEST_METHOD = 8  # bytes; no record is as short
 MIN_QUIET_S = 60.0  # a connection that was used within this time is not closed to make room
 TICK_S = 0.5
 SO_RXQ_OVFL = 40  # socket(7); Python has no name for it
@@ -39,6 +41,7 @@ class _Connection:
     last_read: float
     reader: RecordReader = field(default_factory=RecordReader)
     record_since: float | None = None  # when the record that is not whole yet began
+    first: bytes | None = b""  # bytes of the connection, until they tell that it speaks no HTTP
     judged: int = 0  # bytes of garbage that were there when the last valid record came
 
 
@@ -198,6 +201,8 @@ class Listener:
             self._drop(connection)
             return False
         connection.last_read = time.monotonic()
+        if connection.first is not None and self._speaks_http(connection, data):
+            return False
         refused = reader.refused
         records = reader.feed(data)
         if reader.refused != refused:
@@ -213,6 +218,16 @@ class Listener:
             self._drop(connection)
             return False
         return True
+
+    def _speaks_http(self, connection: _Connection, data: bytes) -> bool:
+        """Drop a client of HTTP: records are found between garbage, and any web page makes a browser send a request."""
+        first = (connection.first or b"") + data[:LONGEST_METHOD]
+        if first.startswith(HTTP_METHODS):
+            self._counts.trouble("connections.broken", "an HTTP request, no Heka records", connection.source)
+            self._drop(connection)
+            return True
+        connection.first = None if len(first) >= LONGEST_METHOD else first
+        return False
 
     def _take(self, connection: _Connection, records: list[Record]) -> None:
         for record in records:

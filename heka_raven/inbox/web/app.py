@@ -10,7 +10,13 @@ from urllib.parse import urlsplit
 
 import orjson
 from webob import Request, Response
-from webob.exc import HTTPException, HTTPForbidden, HTTPMethodNotAllowed, HTTPNotFound
+from webob.exc import (
+    HTTPException,
+    HTTPForbidden,
+    HTTPMethodNotAllowed,
+    HTTPNotFound,
+    HTTPRequestEntityTooLarge,
+)
 
 from heka_raven.inbox.intake.auth import client_fields
 from heka_raven.inbox.intake.intake import MAX_WIRE, Intake, Limits, Refusal
@@ -24,6 +30,9 @@ from heka_raven.inbox.web.static import Static
 log = logging.getLogger("heka_raven.inbox")
 
 View = Callable[..., Response]
+
+MAX_IMPORT = 256 * 1024 * 1024  # bytes of an import, which goes to a file, not memory
+MAX_FORM = 64 * 1024  # bytes of any other request of a page
 
 # Nothing inline, nothing from elsewhere, no frame around it, no form to elsewhere.
 CSP = (
@@ -100,6 +109,17 @@ class Inbox:
         result: Iterable[bytes] = response(environ, start_response)
         return result
 
+    def body_limit(self, environ: dict[str, Any]) -> int:
+        """How many bytes of body a request may have, by its head: only who may import sends a large one."""
+        request = Request(environ)
+        try:
+            if _INTAKE.fullmatch(request.path_info):
+                return MAX_WIRE
+            may = request.path_info == "/data/import" and self.guard.refuse(request) is None and _same_origin(request)
+        except (HTTPException, UnicodeError):
+            may = False
+        return MAX_IMPORT if may else MAX_FORM
+
     def close(self) -> None:
         self.store.close()
 
@@ -131,6 +151,8 @@ class Inbox:
                 raise HTTPMethodNotAllowed(f"allowed: {', '.join(views)}")
             if method != "GET" and not _same_origin(request):
                 raise HTTPForbidden("a page of another site asked for this")
+            if (request.content_length or 0) > self.body_limit(request.environ):
+                raise HTTPRequestEntityTooLarge("more than is taken here")
             return view(request, **match.groupdict())
         raise HTTPNotFound("no such page")
 
@@ -141,6 +163,8 @@ class Inbox:
         if request.method != "POST":
             raise HTTPMethodNotAllowed("allowed: POST, OPTIONS")
         try:
+            if not self._may_send(request):
+                raise Refusal(403, "events of this page are not taken: start the inbox with --key or --allow-host")
             if (request.content_length or 0) > MAX_WIRE:
                 raise Refusal(413, f"request body larger than {MAX_WIRE:,} bytes")
             body = request.body_file.read(MAX_WIRE + 1)
@@ -161,6 +185,14 @@ class Inbox:
                 headers["X-Sentry-Rate-Limits"] = f"{refusal.retry_after_s}::organization"
             return _json(refusal.status, {"detail": refusal.reason}, headers)
         return _json(200, {"id": event_id} if event_id else {}, _CORS)
+
+    def _may_send(self, request: Request) -> bool:
+        """Whether a browser's page may send events: any may where clients need a key that they know, else local ones.
+
+        A page that a developer visits could otherwise fill the inbox. What is no browser sends no Origin.
+        """
+        origin = request.headers.get("Origin")
+        return origin is None or self.intake.limits.key is not None or self.guard.knows(urlsplit(origin).hostname or "")
 
 
 def _same_origin(request: Request) -> bool:

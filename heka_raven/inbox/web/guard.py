@@ -8,7 +8,7 @@ from webob.exc import HTTPForbidden, HTTPUnauthorized
 from heka_raven.inbox.intake.auth import derive, same
 
 COOKIE = "heka_raven_inbox"
-LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
+LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 OPEN_PATHS = ("/login", "/static/")
 
 
@@ -18,7 +18,7 @@ class Guard:
     def __init__(self, token: str | None, hosts: Iterable[str] = ()) -> None:
         self.token = token
         self._session = derive(token, "session") if token else ""
-        self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
+        self._hosts = LOOPBACK_NAMES | {host.lower().strip("[]") for host in hosts}
 
     def refuse(self, request: Request) -> Response | None:
         """None, or the answer for one who may not read.
@@ -29,8 +29,8 @@ class Guard:
         """
         if self.token is None:
             host = request.host.lower()
-            name = host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
-            if name not in self._hosts:
+            name = host[1 : host.index("]")] if host.startswith("[") and "]" in host else host.partition(":")[0]
+            if not self.knows(name):
                 raise HTTPForbidden("this inbox is called by another name; see --allow-host")
             return None
         if request.path_info.startswith(OPEN_PATHS):
@@ -43,6 +43,10 @@ class Guard:
         if request.path_info == "/" or "text/html" in request.headers.get("Accept", ""):
             return Response(status=303, location="/login")
         raise HTTPUnauthorized("show the token: Authorization: Bearer TOKEN")
+
+    def knows(self, host: str) -> bool:
+        """Whether this name means this machine, or is one of ``--allow-host``."""
+        return host in self._hosts
 
     def log_in(self, given: str, response: Response) -> bool:
         """Set the session cookie if the token is right."""

@@ -3,15 +3,17 @@
 import errno
 import ipaddress
 import socket
-from typing import Any
+import sys
 
 import waitress
 from waitress.server import BaseWSGIServer, MultiSocketServer
 
+from heka_raven.inbox.web.app import Inbox
+from heka_raven.inbox.web.bounds import MAX_CONNECTIONS, bound
+
 TCP = socket.SOCK_STREAM
 UDP = socket.SOCK_DGRAM
 THREADS = 6
-MAX_UPLOAD = 256 * 1024 * 1024  # bytes of a request; only an import is that large, and it goes to a file, not memory
 
 
 class ListenError(Exception):
@@ -68,15 +70,18 @@ def bind(host: str, port: int, kind: socket.SocketKind = TCP) -> socket.socket:
     return found
 
 
-def make_server(app: Any, listener: socket.socket) -> MultiSocketServer | BaseWSGIServer:
+def make_server(app: Inbox, listener: socket.socket) -> MultiSocketServer | BaseWSGIServer:
     """The server, listening; ``run()`` serves until SystemExit or KeyboardInterrupt is raised in it."""
-    return waitress.create_server(
+    server = waitress.create_server(
         app,
         sockets=[listener],
         threads=THREADS,
         ident="heka-raven inbox",
-        max_request_body_size=MAX_UPLOAD,
+        max_request_body_size=sys.maxsize,  # bounds.py has the limits
         clear_untrusted_proxy_headers=True,
         channel_timeout=30,
-        connection_limit=200,
+        cleanup_interval=5,
+        connection_limit=MAX_CONNECTIONS + 20,
     )
+    bound(server, app.body_limit)
+    return server

@@ -1,6 +1,7 @@
 """A real relay process, real sockets, a real kent behind it."""
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -148,6 +149,21 @@ def test_slow_broken_and_silent_clients_cost_one_connection_each(tmp_path):
         for sock in (slow, garbage, silent):
             sock.close()
     assert (1, 1) == (relay.counts()["connections.slow"], relay.counts()["connections.broken"])
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_page_in_a_browser_cannot_send_records(tmp_path, size):
+    """Any web page can make a browser POST to 127.0.0.1: what begins as an HTTP request is closed, records or not."""
+    with running_relay(tmp_path / "spool", "--dsn", RULE) as relay, relay.tcp() as sock:
+        sock.settimeout(20)
+        data = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + encode(event_json(), DSN)
+        with contextlib.suppress(OSError):
+            for at in range(0, len(data), size):
+                sock.sendall(data[at : at + size])
+        with contextlib.suppress(ConnectionResetError):
+            assert b"" == sock.recv(1)
+        assert [] == relay.names()
+    assert 1 == relay.counts()["connections.broken"]
 
 
 def test_more_connections_than_places(tmp_path):
