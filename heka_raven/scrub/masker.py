@@ -104,8 +104,8 @@ class Masker:
             text = _ESCAPED.sub(self._mask_escaped, text)
         return self._mask_plain(text)
 
-    def _mask_plain(self, text: str) -> str:
-        """What :meth:`clean_text` does, without a look into what is escaped."""
+    def _mask_plain(self, text: str, deep: bool = False) -> str:
+        """What :meth:`clean_text` does, without a look into what is escaped; *deep*: nor into cookies."""
         mask, is_secret = self.mask, self.is_secret
         if "form-data; name=" in text:
             return mask  # a multipart body: its values stand on lines of their own, away from their names
@@ -115,7 +115,7 @@ class Masker:
             text = self._mask_userinfo(text)
         text = shapes.mask_messages(text, mask, is_secret)
         if "=" in text or ":" in text or "'," in text or '",' in text:
-            text = self._mask_assigned(ASSIGNED, text)
+            text = self._mask_assigned(ASSIGNED, text, deep)
         if "--" in text:
             text = self._mask_assigned(FLAG, text)
         if "</" in text:
@@ -162,17 +162,20 @@ class Masker:
     def _holds_secret(self, value: str) -> bool:
         """Whether there is a secret in *value*, of a parameter or a cookie, however often it is escaped."""
         for _ in range(MAX_ESCAPED):
-            if is_suspicious(value) and self._mask_plain(value) != value:
+            if is_suspicious(value) and self._mask_plain(value, True) != value:
                 return True
             if "%" not in value and "+" not in value:
                 break
             value = unescape(value.replace("+", " "))
         return False
 
-    def _mask_assigned(self, pattern: re.Pattern[str], text: str, open_values: frozenset[str] = frozenset()) -> str:
+    def _mask_assigned(
+        self, pattern: re.Pattern[str], text: str, deep: bool = False, open_values: frozenset[str] = frozenset()
+    ) -> str:
         """Mask what *pattern* finds assigned to private names. What is not private is searched for more.
 
         Args:
+            deep: whether a cookie header is masked whole; or one in another would be looked at again and again.
             open_values: how values begin that stay, because another is put in their place later: ``%s``, ``{name}``.
         """
         parts: list[str] = []
@@ -196,7 +199,7 @@ class Masker:
             masked = self.mask
             if kind == kinds.DIRECTORY and text.startswith("/", value.start):
                 continue
-            if kind == kinds.COOKIE and not value.bracket:
+            if kind == kinds.COOKIE and not value.bracket and not deep:
                 masked = self.clean_cookie(text[value.start : value.stop])
             parts += [text[done:place], text[place : value.start], masked, value.closing]
             done = place = value.end

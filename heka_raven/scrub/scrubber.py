@@ -169,7 +169,7 @@ class Scrubber(Masker):
         lines = []
         for line in found[0].split("\n"):  # none may be lost
             if self._names.may_be_in(line):
-                line = self._mask_assigned(ASSIGNED, line, PLACEHOLDERS)
+                line = self._mask_assigned(ASSIGNED, line, open_values=PLACEHOLDERS)
             lines.append(mask_bearer(line, self.mask))
         return "\n".join(lines)
 

@@ -75,7 +75,17 @@ def mask_tokens(text: str, mask: str) -> str:
 
 def mask_cards(text: str, mask: str) -> str:
     """Numbers that are a payment card's."""
-    return _DIGITS.sub(lambda found: mask if is_card(found[0].replace(" ", "").replace("-", "")) else found[0], text)
+    parts: list[str] = []
+    done = place = 0
+    while (found := _DIGITS.search(text, place)) is not None:
+        if is_card(found[0].replace(" ", "").replace("-", "")):
+            parts += [text[done : found.start()], mask]
+            done = place = found.end()
+        else:
+            grouped = found[1] is not None or found[2] is not None
+            place = found.start() + 4 if grouped else found.end()  # another may begin with the next group
+    parts.append(text[done:])
+    return "".join(parts) if len(parts) > 1 else text
 
 
 def is_card(digits: str) -> bool:

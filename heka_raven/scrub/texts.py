@@ -35,7 +35,7 @@ _BRACKET = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_.]*)?[\[({]")
 _STEP = re.compile(r"""(?<!\\)(\\*)(["'])|[\[({\])}]""")
 _PLAIN = r"""[^ \t\r\n\f\v&;,"'<>)\]}]"""
 _UNQUOTED = re.compile(
-    rf"""(?i:{"|".join(SCHEMES)})[ \t]+[^ \t\r\n\f\v,;"'<>]+|(?i:{"|".join(LINE_SCHEMES)})[ \t][^\r\n]*|{_PLAIN}+""",
+    rf"""(?i:{"|".join(SCHEMES)})[ \t]+{_PLAIN}+|(?i:{"|".join(LINE_SCHEMES)})[ \t][^\r\n]*|{_PLAIN}+""",
     re.ASCII,
 )
 _MORE_PLAIN = re.compile(rf"{_PLAIN}*")
@@ -142,7 +142,8 @@ def _end_of_bracket(text: str, place: int) -> int:
 def block_at(text: str, found: re.Match[str]) -> tuple[bool, Value | None]:
     """A YAML block after the colon that was *found*: whether one may begin there, and the block.
 
-    It is made of the lines that follow and are indented deeper than the name's; of a list, as deep.
+    It is made of the lines that follow and are indented deeper than the name's; of a list, as deep. Of JSON that was
+    laid out by hand, it is the string or the bracket on the next line.
     """
     place = found.end()
     opening = _BLOCK.match(text, place)
@@ -152,6 +153,8 @@ def block_at(text: str, found: re.Match[str]) -> tuple[bool, Value | None]:
     indent = _end(_LINE_INDENT, text, line) - line
     is_list = opening[0][0] not in "|>"
     at, end, length = opening.end(), 0, len(text)
+    if is_list and text.startswith(("'", '"', "[", "{", "("), begin := _end(_BLANKS, text, at)):
+        return True, value_at(text, begin)
     while at < length:
         begin = _end(_BLANKS, text, at)
         stop = text.find("\n", begin)
@@ -166,4 +169,4 @@ def block_at(text: str, found: re.Match[str]) -> tuple[bool, Value | None]:
         return True, None
     if text[end - 1] == "\r":
         end -= 1
-    return True, Value(place, end, end)
+    return True, Value(place, end, end, "", True)
