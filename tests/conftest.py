@@ -1,6 +1,7 @@
 """What every test may rely on: support modules beside this file import by their plain name."""
 
 import gc
+import os
 import signal
 import sys
 import warnings
@@ -33,6 +34,33 @@ def pytest_collection_finish():
     """
     gc.collect()
     gc.freeze()
+
+
+# A skip may say what a machine cannot give. Packages are there: `./run` has installed them.
+MAY_SKIP = ("this machine", "this Python", "needs root")
+STRICT = "RUN_TESTS" in os.environ  # `./run` says so
+
+
+def _judge_skip(report):
+    """Make a failure of a skip for want of a package."""
+    if STRICT and report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        if not reason.removeprefix("Skipped: ").startswith(MAY_SKIP):
+            report.outcome = "failed"
+            report.longrepr = f"{path}:{line}: {reason}: ./run installs what tests need, so this skip hides a gap"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Let nothing be skipped for want of a package where `./run` started the tests."""
+    return _judge_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    """Likewise where a whole file would be skipped."""
+    return _judge_skip((yield))
 
 
 @pytest.fixture(autouse=True)

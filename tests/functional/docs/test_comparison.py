@@ -155,7 +155,7 @@ def get(port, path):
 
 @pytest.mark.full
 @pytest.mark.skipif(DEBIAN is None, reason="no uwsgi-core: ./run test full installs it")
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="Debian's uWSGI has a Python of its own, 3.11")
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="this Python is not that of Debian's uWSGI")
 def test_a_worker_without_threads(receiver, tmp_path):
     """Where uWSGI has Python threads off, sentry-sdk's thread stands still between requests: most events stay behind.
 

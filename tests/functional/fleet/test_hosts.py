@@ -118,7 +118,7 @@ def test_the_units_are_valid():
     """systemd reads all three without a word, except that this host has no such user or file."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
-        pytest.skip("no systemd here")
+        pytest.skip("this machine has no systemd")
     units = [str(path) for path in sorted(EXAMPLES.glob("*.service"))]
     done = subprocess.run([analyze, "verify", "--man=no", *units], capture_output=True, text=True, timeout=60)
     assert (3, 0, "") == (len(units), done.returncode, done.stderr.strip())

@@ -36,7 +36,7 @@ def test_the_unit_tests_pass_on_every_python(version):
     """3.10 to 3.13: the unit tests pass, in an environment that holds what setup.py asks for."""
     python = find_python(version)
     if python is None:
-        pytest.skip(f"no Python {version} on this machine")
+        pytest.skip(f"this machine has no Python {version}")
     venv = ROOT / "build" / f"venv-{version}"
     if not (venv / "bin" / "pytest").exists():
         subprocess.run([python, "-m", "venv", str(venv)], check=True)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -71,8 +70,6 @@ def test_uwsgi_without_the_plugin(spool, tmp_path, threads):
 
 def test_uwsgi_with_the_plugin(spool, tmp_path):
     """With the plugin no thread starts: its process delivers, and C and Python share one exact ledger."""
-    if not shutil.which("gcc"):
-        pytest.skip("needs a C compiler")
     built = run_command("build-plugin", "--uwsgi", find_uwsgi(), "--output", tmp_path)
     assert 0 == built[0], built
     options = ["--enable-threads", "--plugins-dir", str(tmp_path), "--plugin", "sentry", "--sentry-spool", str(spool)]
@@ -104,7 +101,7 @@ def in_namespace(script_text, *arguments):
         timeout=60,
     )
     if any(text in ran.stderr for text in ("not permitted", "permission denied", "cannot change root filesystem")):
-        pytest.skip("no mount namespace to be had here")
+        pytest.skip("this machine gives no mount namespace")
     return ran
 
 

@@ -146,7 +146,6 @@ def test_debug_masks_key_and_secret(serve, receiver):
 
 def test_middleware_finds_the_spool_and_starts_no_thread(serve, receiver):
     """RavenMiddleware(app, dsn=...) under uWSGI writes to sentry-spool; and its report is the only one."""
-    pytest.importorskip("heka_raven.middleware")
     app = """
 import sys, threading
 sys.path.insert(0, {root!r})

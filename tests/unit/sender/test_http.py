@@ -92,7 +92,7 @@ def test_ipv6(transport):
     try:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
-        pytest.skip("no IPv6 here")
+        pytest.skip("this machine has no IPv6")
     got = []
 
     def serve():
