@@ -13,6 +13,8 @@
 
 #define CONNECT_TIMEOUT_MS 5000L
 #define TIMEOUT_MS 10000L
+#define MAX_REPLY_BODY 65536U /* bytes read so that the connection can be used again; a longer reply costs it */
+#define MAX_REPLY_HEAD 262144U /* bytes of all headers of a reply and of those before it */
 #define MAX_HEADER 8192U /* bytes kept of each header that is looked at */
 
 typedef struct slot {
@@ -22,6 +24,7 @@ typedef struct slot {
     hk_buf rate_limits;
     hk_buf retry_after;
     int has_location, has_rate_limits, has_retry_after;
+    size_t head_size, body_size; /* bytes of this reply so far */
     int headers_done; /* the end of the headers of the final reply was seen */
     hk_buf set_for; /* url, auth, type and flags of the last request: the next one like it needs its body only */
     char error[CURL_ERROR_SIZE];
@@ -36,11 +39,14 @@ struct hk_http {
     hk_http_options options;
 };
 
+/* Anything but size * n ends the transfer and closes the connection. */
 static size_t drop_body(char *p, size_t size, size_t n, void *ctx)
 {
+    slot *s = ctx;
+
     (void)p;
-    (void)ctx;
-    return size * n;
+    s->body_size += size * n;
+    return s->body_size > MAX_REPLY_BODY ? 0 : size * n;
 }
 
 static int is_header(const char *p, size_t n, const char *lower)
@@ -75,6 +81,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
     slot *s = ctx;
 
     n *= size;
+    s->head_size += n;
+    if (s->head_size > MAX_REPLY_HEAD)
+        return 0;
     if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) { /* a new reply, after 100 Continue or a proxy's */
         s->has_location = s->has_rate_limits = s->has_retry_after = s->headers_done = 0;
     } else if (n <= 2 && (p[0] == '\r' || p[0] == '\n')) {
@@ -170,6 +179,7 @@ static int set_up(hk_http *h, slot *s, const hk_request_out *r)
     bad |= curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, r->timeout_s > 0 ? (long)r->timeout_s * 1000L : TIMEOUT_MS) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, drop_body) != CURLE_OK;
+    bad |= curl_easy_setopt(c, CURLOPT_WRITEDATA, s) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_HEADERDATA, s) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_ERRORBUFFER, s->error) != CURLE_OK;
@@ -208,6 +218,7 @@ static int start(void *ctx, const hk_request_out *r)
         }
     }
     s->has_location = s->has_rate_limits = s->has_retry_after = s->headers_done = 0;
+    s->head_size = s->body_size = 0;
     s->error[0] = '\0';
     s->tag = r->tag;
     if (set_body(s->easy, r->body) < 0 || curl_multi_add_handle(h->multi, s->easy) != CURLM_OK)

@@ -109,14 +109,29 @@ static void pause_target(hk_sender *s, hk_target *t, const hk_reply_in *r)
     }
 }
 
+/* A target for the log: scheme, host and project. Its key is left out: who has it can send events. */
+static int name_start(const hk_target *t)
+{
+    const char *found = strstr(t->key, "://");
+
+    return found == NULL ? 0 : (int)(found - t->key) + 3;
+}
+
+static const char *name_rest(const hk_target *t)
+{
+    const char *found = strchr(t->key, '@');
+
+    return found == NULL ? "" : found + 1;
+}
+
 static void log_failure(hk_sender *s, const hk_target *t, const hk_reply_in *r)
 {
     if (r->status == 0)
-        hk_sys_log_sparingly(&s->logged_failure_ms, "[sentry] %s: %s; events wait in %s and are tried again", t->key,
-                             r->error, s->spool->path);
+        hk_sys_log_sparingly(&s->logged_failure_ms, "[sentry] %.*s%s: %s; events wait in %s and are tried again",
+                             name_start(t), t->key, name_rest(t), r->error, s->spool->path);
     else
-        hk_sys_log_sparingly(&s->logged_failure_ms, "[sentry] %s: HTTP status %d; events wait in %s and are tried again",
-                             t->key, r->status, s->spool->path);
+        hk_sys_log_sparingly(&s->logged_failure_ms, "[sentry] %.*s%s: HTTP status %d; events wait in %s and are tried again",
+                             name_start(t), t->key, name_rest(t), r->status, s->spool->path);
 }
 
 /* One step a round, however many connections failed in it. */
@@ -152,7 +167,8 @@ static void settle(hk_sender *s, hk_flight *f, const hk_policy_verdict *v, const
         hk_reply_discard(s, f->target, v->reason);
         if (v->reason == HK_REASON_SEND)
             hk_sys_log_sparingly(&s->logged_refusal_ms,
-                                 "[sentry] %s refused an event: HTTP status %d; a copy is in %s/dead", t->key, r->status,
+                                 "[sentry] %.*s%s refused an event: HTTP status %d; a copy is in %s/dead", name_start(t), t->key,
+                                 name_rest(t), r->status,
                                  s->spool->path);
     } else if ((e = find(s, &f->entry)) != NULL) {
         e->busy = 0;

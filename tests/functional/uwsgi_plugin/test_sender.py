@@ -239,3 +239,43 @@ def test_client_report(serve, receiver):
     assert json.loads(payload)["discarded_events"] == [discarded]
     counts = ledger(server.spool)
     assert counts["discarded.send_error"] == counts["captured"] == 1
+
+
+def test_a_reply_without_end_is_not_read(serve):
+    """A server (or what sits on its port) that answers without end costs 64 KiB; its status counts."""
+    sent = []
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(400)
+            self.end_headers()
+            try:
+                while sum(sent) < 500_000_000:
+                    sent.append(self.wfile.write(bytes(1_000_000)))
+            except OSError:
+                pass
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        server = serve(PUT, dsn=f"http://public@127.0.0.1:{http.server_address[1]}/1")
+        server.get("/", "PUT")
+        wait_for(lambda: server.waiting() == 0, "an empty spool")
+        assert ledger_at_rest(server)["discarded.send_error"] == 1
+        wait_for(lambda: "refused an event" in server.text(), "the line in the log")
+        http.shutdown()
+    assert sum(sent) < 50_000_000
+    assert f"http://127.0.0.1:{http.server_address[1]}/1 refused an event" in server.text()
+
+
+def test_the_log_quotes_no_key(serve):
+    """Who reads the log must not be able to send events."""
+    port = free_port()
+    server = serve(PUT, dsn=f"http://visible-key@127.0.0.1:{port}/1")
+    server.get("/", "PUT")
+    wait_for(lambda: "are tried again" in server.text(), "the line in the log")
+    assert f"http://127.0.0.1:{port}/1: " in server.text()
+    assert "visible-key" not in server.text().replace("sentry-dsn = http://visible-key", "")
