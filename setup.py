@@ -33,6 +33,7 @@ EXTRAS = {
     # Empty: the install line that heka-py-raven's documentation prints names it.
     "protocol_v3": [],
     "test": [
+        "aiohttp",
         "arrow",
         "attrs>=23",
         "blinker",
@@ -55,6 +56,7 @@ EXTRAS = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.5",
         "pytest>=8",
+        "PyYAML",
         "repoze.who",
         "Routes",
         "sentry-sdk>=2",

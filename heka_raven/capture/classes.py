@@ -6,6 +6,7 @@ __getattribute__, properties, a metaclass with any special method, and none of i
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -86,3 +87,9 @@ def plain_dict(value: Any) -> dict[Any, Any]:
 def is_heap_type(cls: type) -> bool:
     """Whether a class statement or an extension made *cls*, and not Python itself."""
     return bool(_type_flags(cls) & _HEAP_TYPE)
+
+
+def is_held(cls: type) -> bool:
+    """Whether *cls* is what its module, as it names it, really holds under its name; nothing is imported."""
+    loaded = sys.modules.get(module_name(cls))
+    return issubclass(type(loaded), types.ModuleType) and module_dict(loaded).get(bare_name(cls)) is cls

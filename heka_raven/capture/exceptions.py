@@ -13,6 +13,7 @@ from heka_raven.capture.classes import bare_name, is_one_of, module_name
 from heka_raven.capture.frames import MAX_EVENT_FRAMES, Frames
 from heka_raven.capture.messages import exception_text
 from heka_raven.capture.values import Walker
+from heka_raven.capture.written import written
 from heka_raven.formats.text import cut
 
 MAX_EXCEPTIONS = 50
@@ -120,7 +121,7 @@ def exception_value(walker: Walker, exc: BaseException) -> str:
     notes = _exc_dict(exc).get("__notes__")
     if is_one_of(notes, list, tuple):
         for note in islice(notes, MAX_NOTES):
-            text += "\n" + (note if type(note) is str else walker.text(note))
+            text += "\n" + (note if type(note) is str else written(note, walker.guard))
     return cut(text, MAX_MESSAGE)
 
 

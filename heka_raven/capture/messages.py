@@ -1,7 +1,7 @@
 """What an exception says, without running the application's __str__.
 
-Built-in exceptions are written as Python writes them, from their fields, read through the built-in types' own
-descriptors: Python's own functions would call __str__ of whatever the application put into them.
+Built-in exceptions read as on a terminal, from their fields, read through the built-in types' own descriptors: Python's
+own functions would call __str__ of whatever the application put into them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from heka_raven.capture.classes import instance_dict, is_one_of
-from heka_raven.capture.plans import plan_of
+from heka_raven.capture.library_messages import message_of
+from heka_raven.capture.plans import EXCEPTION, plan_of
+from heka_raven.capture.written import NameMask, is_plain_library_value, spoken, written
 from heka_raven.formats.text import clean
 
 MAX_TEXT = 16384  # characters looked at; events keep 8,192
 MAX_ARGS = 50
+MAX_INNER = 10  # exceptions that are the only argument of each other
+MAX_PLAIN = 500  # values inside an exception that are looked at
 
 _exc_args = BaseException.__dict__["args"].__get__
 _exc_dict = BaseException.__dict__["__dict__"].__get__
@@ -27,7 +31,8 @@ class Shower(Protocol):
     call_repr: bool
     is_library: Callable[[str], bool] | None
 
-    def text(self, value: Any) -> str: ...
+    @property
+    def guard(self) -> NameMask: ...
 
 
 def exception_text(walker: Shower, exc: BaseException) -> str:
@@ -38,6 +43,12 @@ def exception_text(walker: Shower, exc: BaseException) -> str:
     or by its attributes when it has no args.
     """
     plan = plan_of(type(exc))
+    known = None if walker.call_repr else message_of(plan.str_owner)
+    if known is not None:
+        try:
+            return clean(known(exc, instance_dict(exc), walker.guard)[:MAX_TEXT])
+        except Exception:
+            return args_message(exc, walker)
     if plan.str_file is not None and (
         walker.call_repr
         or (walker.is_library is not None and walker.is_library(plan.str_file) and _state_is_plain(exc))
@@ -65,14 +76,27 @@ def plain_text(exc: BaseException) -> str | None:
 
 
 def _state_is_plain(exc: BaseException) -> bool:
-    """Whether all that *exc* holds is text, numbers or bytes: then a library's ``__str__`` meets no other code."""
-    for value in (*_exc_args(exc), *instance_dict(exc).values()):
-        if id(type(value)) in _PLAIN_TYPES:
+    """Whether all that *exc* holds is plain: then a library's ``__str__`` meets no other code.
+
+    Plain is text, a number, bytes, a value of the standard library, a built-in exception of such, or a container of
+    these.
+    """
+    left: list[Any] = [*_exc_args(exc), *instance_dict(exc).values()]
+    for _ in range(MAX_PLAIN):
+        if not left:
+            return True
+        value = left.pop()
+        kind = type(value)
+        if id(kind) in _PLAIN_TYPES or is_plain_library_value(value):
             continue
-        if is_one_of(value, list, tuple) and len(value) <= 100 and {*map(id, map(type, value))} <= _PLAIN_TYPES:
-            continue
-        return False
-    return True
+        if is_one_of(value, list, tuple, set, frozenset, dict) and len(value) <= MAX_PLAIN:
+            left += value
+            left += value.values() if kind is dict else ()
+        elif plan_of(kind).kind == EXCEPTION and id(plan_of(kind).str_owner) in _MESSAGES:
+            left += [*_exc_args(value), *instance_dict(value).values()]
+        else:
+            return False
+    return False
 
 
 def args_message(exc: Any, walker: Shower) -> str:
@@ -81,27 +105,41 @@ def args_message(exc: Any, walker: Shower) -> str:
     if not args:
         return _attributes(exc, walker)
     if len(args) == 1:
-        value = args[0]
-        return _argument(value, walker)
-    return "(" + ", ".join(walker.text(value) for value in args[:MAX_ARGS]) + ")"
+        return _argument(args[0], walker)
+    return written(args, walker.guard)
 
 
 def _attributes(exc: Any, walker: Shower) -> str:
     own = _exc_dict(exc)
     names = [name for name in own if type(name) is str and not name.startswith("_")]
-    return ", ".join(f"{name}={walker.text(own[name])}" for name in names[:MAX_ARGS])
+    shown = {name: written(own[name], walker.guard) for name in names[:MAX_ARGS]}
+    walker.guard.mask_names(shown, list(shown))
+    return ", ".join(f"{name}={text}" for name, text in shown.items())
 
 
 def _argument(value: Any, walker: Shower) -> str:
-    if issubclass(type(value), str):
-        return clean(str.__getitem__(value, slice(0, MAX_TEXT)))
-    return walker.text(value)
+    if issubclass(type(value), BaseException):
+        return _inner_message(value, walker)
+    return spoken(value, walker.guard)
+
+
+def _inner_message(exc: Any, walker: Shower) -> str:
+    """The message of an exception that is the argument of another one, and may hold that one."""
+    args = _exc_args(exc)
+    for _ in range(MAX_INNER):
+        if len(args) != 1 or not issubclass(type(args[0]), BaseException):
+            break
+        exc = args[0]
+        args = _exc_args(exc)
+    if any(issubclass(type(value), BaseException) for value in args):
+        return written(exc, walker.guard)
+    return exception_text(walker, exc)
 
 
 def _key_error_message(exc: Any, walker: Shower) -> str:
     args = _exc_args(exc)
     if len(args) == 1:
-        return walker.text(args[0])
+        return written(args[0], walker.guard)
     return args_message(exc, walker)
 
 
@@ -116,9 +154,9 @@ def _os_error_message(exc: Any, walker: Shower) -> str:
     text = f"[Errno {_argument(number, walker)}] {_argument(reason, walker)}"
     first, second = _read(OSError, "filename", exc), _read(OSError, "filename2", exc)
     if first is not None:
-        text += f": {walker.text(first)}"
+        text += f": {written(first, walker.guard)}"
         if second is not None:
-            text += f" -> {walker.text(second)}"
+            text += f" -> {written(second, walker.guard)}"
     return text
 
 
@@ -130,9 +168,12 @@ def _import_error_message(exc: Any, walker: Shower) -> str:
 def _syntax_error_message(exc: Any, walker: Shower) -> str:
     message, file, line = (_read(SyntaxError, name, exc) for name in ("msg", "filename", "lineno"))
     text = _argument(message, walker)
-    if type(file) is str and type(line) is int:
-        return f"{text} ({file.rsplit('/', 1)[-1]}, line {line})"
-    return text
+    places = []
+    if type(file) is str:
+        places.append(file.rsplit("/", 1)[-1])
+    if type(line) is int:
+        places.append(f"line {line}")
+    return f"{text} ({', '.join(places)})" if places else text
 
 
 def _unicode_error_message(exc: Any, walker: Shower) -> str:

@@ -20,7 +20,6 @@ import functools
 import ipaddress
 import pathlib
 import re
-import sys
 import types
 import zoneinfo
 from collections.abc import Callable
@@ -28,7 +27,7 @@ from typing import Any, NamedTuple
 
 import heka_raven.capture.libraries as libraries
 import heka_raven.capture.standard as standard
-from heka_raven.capture.classes import bare_name, module_dict, module_name
+from heka_raven.capture.classes import bare_name, is_held, module_name
 
 AS_TEXT, AS_FIELDS, AS_VALUE, AS_PAIRS = "text", "fields", "value", "dict"
 
@@ -169,13 +168,23 @@ def row_of(cls: type) -> Row | None:
     """The row of exactly *cls*, if it has one."""
     row = _BUILT_IN.get(id(cls))
     if row is None:
-        module, name = module_name(cls), bare_name(cls)
-        row = BY_NAME.get(f"{module}.{name}")
-        if row is not None and not _holds(module, name, cls):
+        row = BY_NAME.get(f"{module_name(cls)}.{bare_name(cls)}")
+        if row is not None and not is_held(cls):
             return None
     return row
 
 
-def _holds(module: str, name: str, cls: type) -> bool:
-    loaded = sys.modules.get(module)
-    return issubclass(type(loaded), types.ModuleType) and module_dict(loaded).get(name) is cls
+# Types whose repr() shows all that they hold, and holds nothing of the application's but texts and numbers.
+_SAFE_REPR = frozenset(
+    map(id, (
+        datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone, decimal.Decimal,
+        fractions.Fraction, complex, range, pathlib.PosixPath, pathlib.PurePosixPath, pathlib.PureWindowsPath,
+        ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network, type(...),
+        type(NotImplemented),
+    ))
+)  # fmt: skip
+
+
+def has_safe_repr(cls: type) -> bool:
+    """Whether repr() of a value of exactly *cls* runs no code of the application, if its row could read the value."""
+    return id(cls) in _SAFE_REPR or (module_name(cls) == "uuid" and row_of(cls) is not None)
