@@ -292,7 +292,7 @@ class Masker:
             if type(word) is not str:
                 continue
             flag = word.strip("'\"")  # in quotes under protocol 3
-            if flag[:1] == "-" and "=" not in flag and len(flag) < MAX_SAFE_NAME and self.is_secret(flag.lstrip("-")):
+            if flag[:1] == "-" and "=" not in flag and self.is_secret(flag.lstrip("-")):
                 value = node[index + 1]
                 if type(value) is not str or value.lstrip("'\"")[:1] != "-":
                     node[index + 1] = self.mask
