@@ -157,69 +157,83 @@ def _wrap(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[
     call = getattr(type(kind), "__call__", None)  # noqa: B004
     kind = call if isinstance(call, types.FunctionType) else kind
     if inspect.isasyncgenfunction(kind):
+        return _wrap_async_generator(function, failed)
+    if inspect.iscoroutinefunction(kind):
+        return _wrap_coroutine(function, failed)
+    if inspect.isgeneratorfunction(kind):
+        return _wrap_generator(function, failed)
+    return _wrap_function(function, failed)
 
-        @functools.wraps(function)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            inner = function(*args, **kwargs)
+
+def _wrap_function(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception:
             try:
-                sent, value = None, await inner.__anext__()
-                while True:
-                    try:
-                        sent = yield value
-                    except GeneratorExit:
-                        await inner.aclose()
-                        raise
-                    except BaseException as thrown:
-                        value = await inner.athrow(thrown)
-                    else:
-                        value = await inner.asend(sent)
-            except StopAsyncIteration:
-                return
-            except Exception:
-                try:
-                    failed()
-                except RecursionError:
-                    pass  # no room to report from here; a layer further up has it
-                raise
+                failed()
+            except RecursionError:
+                pass  # no room even for that call; a layer further up has it
+            raise
 
-    elif inspect.iscoroutinefunction(kind):
+    return wrapper
 
-        @functools.wraps(function)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+
+def _wrap_generator(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return (yield from function(*args, **kwargs))
+        except Exception:
             try:
-                return await function(*args, **kwargs)
-            except Exception:
-                try:
-                    failed()
-                except RecursionError:
-                    pass  # no room to report from here; a layer further up has it
-                raise
+                failed()
+            except RecursionError:
+                pass  # no room even for that call; a layer further up has it
+            raise
 
-    elif inspect.isgeneratorfunction(kind):
+    return wrapper
 
-        @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
+
+def _wrap_coroutine(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await function(*args, **kwargs)
+        except Exception:
             try:
-                return (yield from function(*args, **kwargs))
-            except Exception:
+                failed()
+            except RecursionError:
+                pass  # no room even for that call; a layer further up has it
+            raise
+
+    return wrapper
+
+
+def _wrap_async_generator(function: Callable[..., Any], failed: Callable[[], None]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        inner = function(*args, **kwargs)
+        try:
+            sent, value = None, await inner.__anext__()
+            while True:
                 try:
-                    failed()
-                except RecursionError:
-                    pass  # no room to report from here; a layer further up has it
-                raise
-
-    else:
-
-        @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
+                    sent = yield value
+                except GeneratorExit:
+                    await inner.aclose()
+                    raise
+                except BaseException as thrown:
+                    value = await inner.athrow(thrown)
+                else:
+                    value = await inner.asend(sent)
+        except StopAsyncIteration:
+            return
+        except Exception:
             try:
-                return function(*args, **kwargs)
-            except Exception:
-                try:
-                    failed()
-                except RecursionError:
-                    pass  # no room to report from here; a layer further up has it
-                raise
+                failed()
+            except RecursionError:
+                pass  # no room even for that call; a layer further up has it
+            raise
 
     return wrapper
 

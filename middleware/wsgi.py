@@ -24,6 +24,7 @@ from heka_raven.middleware.policy import Policy, Verdict
 from heka_raven.middleware.state import MECHANISM, Failure, RequestState
 from heka_raven.middleware.tee import InputTee
 from heka_raven.reporting.clients import tell_application
+from heka_raven.reporting.dedupe import pass_on
 from heka_raven.scope import CURRENT, EVENT_ID_KEY, current_request
 from heka_raven.uwsgi_bridge import in_uwsgi, show_stacks
 
@@ -150,6 +151,7 @@ class RavenMiddleware:
             if verdict is Verdict.DISCONNECT:
                 self._count_disconnect()
             if verdict is not Verdict.REPORT:
+                pass_on(error, traceback, state.environ)
                 return verdict, None
             state.failure = Failure(status, traceback)
             try:

@@ -26,12 +26,11 @@ from heka.limited_log import SparseLog
 from heka_raven import __version__
 from heka_raven.capture.classes import bare_name, module_name, mro_of, plain_dict, type_name
 from heka_raven.capture.exceptions import Capturer, exception_tree
-from heka_raven.capture.messages import plain_text
 from heka_raven.capture.values import Walker
 from heka_raven.events.encode import encode_json
 from heka_raven.events.event import build_event, level_name, logentry_of, skeleton, timestamp_text
 from heka_raven.reporting.app_code import AppCode
-from heka_raven.reporting.dedupe import mark_reported, reported_as
+from heka_raven.reporting.dedupe import NOT_SENT, PASSED, mark_reported, reported_as
 from heka_raven.reporting.handover import Handover, tell_bare
 from heka_raven.reporting.options import PluginOptions
 from heka_raven.reporting.report import Count, ExcInfo, Report
@@ -39,7 +38,6 @@ from heka_raven.reporting.source import SourceReader, installed_modules
 from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
 from heka_raven.scrub.scrubber import Scrubber
 
-NOT_SENT = "-"  # before the id of an event that was dropped, on the exception it was of
 LOCK_WAIT_S = 0.05
 LOCALS_BUDGET_S = 0.015
 REST_BUDGET_S = 0.005  # for what else an event shows of values: request, extra, user, breadcrumbs
@@ -99,6 +97,7 @@ class Reporter:
             return self._report(client, report, count)
         except Exception as error:
             self._count_lost(count, error)
+            self._mark_lost(report.exc_info)
             return None
         except BaseException:
             count("discarded.internal_sdk_error")  # a signal's handler ends the program, or a timer the request
@@ -134,29 +133,20 @@ class Reporter:
     # -- one event -----------------------------------------------------------------------------------------------
 
     def _report(self, client: Any, report: Report, count: Count) -> str | None:
-        options = self.options
         environ = current_environ()
         event_id = os.urandom(16).hex()
         exc_info = report.exc_info
-        if exc_info is not None:
-            known = reported_as(exc_info[1], exc_info[2], environ)
-            if known is not None or self._ignored(exc_info[0]):
-                count("discarded.event_processor")
-                if known is not None and environ is not None and not known.startswith(NOT_SENT):
-                    environ[EVENT_ID_KEY] = known  # whatever was reported meanwhile: this is the error on its way
-                return None
-        rate = options.sample_rate if report.sample_rate is None else report.sample_rate
-        if rate < 1 and random.random() >= rate:  # noqa: S311 - a sample, not a secret
-            count("discarded.sample_rate")
-            self._mark(exc_info, NOT_SENT + event_id, environ)
+        if exc_info is not None and (known := reported_as(exc_info[1], exc_info[2], environ)) is not None:
+            count("discarded.event_processor")
+            if environ is not None and not known.startswith(NOT_SENT):
+                environ[EVENT_ID_KEY] = known  # whatever was reported meanwhile: this is the error on its way
             return None
-        held_back = 0
-        if options.max_per_fingerprint is not None:
-            allowed, held_back = self._admit(report)
-            if not allowed:
-                count("discarded.throttled")
-                self._mark(exc_info, NOT_SENT + event_id, environ)
-                return None
+        reason, held_back = self._admit(report)
+        if reason is not None:
+            count(f"discarded.{reason}")
+            # Another client may ignore other classes.
+            self._mark(exc_info, (PASSED if reason == "event_processor" else NOT_SENT) + event_id, environ)
+            return None
         facts = describe_current()
         event, final = self._build(client, report, event_id, environ, facts, held_back)
         if final is None:
@@ -168,17 +158,43 @@ class Reporter:
         if final == "skeleton":
             count("scrub_failed")
         if not self._handover.hand_over(client, report, event, facts, count):
+            self._mark(exc_info, PASSED + event_id, environ)
             return None
         self._mark(exc_info, event_id, environ)
         if environ is not None:
             environ[EVENT_ID_KEY] = event_id
-        if exc_info is not None and "uwsgi" in sys.modules:
-            _tell_uwsgi(event_id, exc_info[1], environ)
         return event_id
 
     def _mark(self, exc_info: ExcInfo | None, event_id: str, environ: dict[str, Any] | None) -> None:
         if exc_info is not None:
             mark_reported(exc_info[1], exc_info[2], event_id, environ)
+
+    def _mark_lost(self, exc_info: ExcInfo | None) -> None:
+        try:
+            self._mark(exc_info, PASSED + os.urandom(16).hex(), current_environ())
+        except Exception:
+            pass  # in too deep a recursion; a layer further up has it
+
+    # -- whether ---------------------------------------------------------------------------------------------------
+
+    def _admit(self, report: Report) -> tuple[str | None, int]:
+        """Why there is to be no event of *report* (a name of the ledger's), and how many like it were held back."""
+        options = self.options
+        if report.exc_info is not None and self._ignored(report.exc_info[0]):
+            return "event_processor", 0
+        rate = options.sample_rate if report.sample_rate is None else report.sample_rate
+        if rate < 1 and random.random() >= rate:  # noqa: S311 - a sample, not a secret
+            return "sample_rate", 0
+        if options.max_per_fingerprint is None:
+            return None, 0
+        # A fork while another thread holds the lock must not stop the child's requests: wait, but not for ever.
+        locked = self._throttle_lock.acquire(timeout=LOCK_WAIT_S)
+        try:
+            admission = options.max_per_fingerprint.admit(_fingerprint(report), time.monotonic())
+        finally:
+            if locked:
+                self._throttle_lock.release()
+        return None if admission.allowed else "throttled", admission.held_back
 
     def _ignored(self, cls: type) -> bool:
         if not self.options.ignore:
@@ -191,30 +207,7 @@ class Reporter:
             for name in self.options.ignore
         )
 
-    def _admit(self, report: Report) -> tuple[bool, int]:
-        """Ask the throttle; the fingerprint is class, place and line of the error."""
-        throttle = self.options.max_per_fingerprint
-        assert throttle is not None  # noqa: S101 - for mypy
-        key: tuple[Any, ...] = (report.logger, report.msg, report.logentry and report.logentry[0])
-        if report.exc_info is not None:
-            traceback = report.exc_info[2]
-            while traceback is not None and traceback.tb_next is not None:
-                traceback = traceback.tb_next
-            code = traceback.tb_frame.f_code if traceback is not None else None
-            key = (
-                type_name(report.exc_info[0]),
-                code and code.co_filename,
-                code and code.co_name,
-                traceback and traceback.tb_lineno,
-            )
-        # A fork while another thread holds the lock must not stop the child's requests: wait, but not for ever.
-        locked = self._throttle_lock.acquire(timeout=LOCK_WAIT_S)
-        try:
-            admission = throttle.admit(key, time.monotonic())
-        finally:
-            if locked:
-                self._throttle_lock.release()
-        return admission.allowed, admission.held_back
+    # -- what ------------------------------------------------------------------------------------------------------
 
     def _build(
         self,
@@ -231,19 +224,7 @@ class Reporter:
         now = time.time() if report.timestamp is None else report.timestamp
         try:
             # Local variables have a budget of their own: the request is shown however many there are.
-            legacy, call_repr = options.protocol == 3, options.locals == "repr"
-            walker, rest = (
-                Walker(
-                    time.perf_counter if call_repr else time.thread_time,
-                    self.scrubber,
-                    legacy=legacy,
-                    call_repr=call_repr,
-                    is_library=self.is_library,
-                    show_locals=options.locals != "off",
-                    budget_s=budget_s,
-                )
-                for budget_s in (LOCALS_BUDGET_S, LOCALS_BUDGET_S + REST_BUDGET_S)
-            )
+            walker, rest = self._walker(LOCALS_BUDGET_S), self._walker(LOCALS_BUDGET_S + REST_BUDGET_S)
             exceptions = None
             if report.exc_info is not None:
                 mechanism = _mechanism(report.mechanism)
@@ -251,13 +232,6 @@ class Reporter:
             if request := plain_dict(report.request):
                 facts = facts or RequestFacts()
                 facts.request = request
-            crumbs = report.breadcrumbs or (breadcrumbs(environ) if environ is not None else None)
-            extra = dict(report.fields) if options.protocol == 7 else {}
-            extra.update(plain_dict(report.extra))
-            if report.msg or options.protocol == 3:
-                extra["msg"] = report.msg
-            if held_back:
-                extra["held_back"] = held_back
             event = build_event(
                 event_id=event_id,
                 now=now,
@@ -269,11 +243,11 @@ class Reporter:
                 logentry=logentry_of(*report.logentry, rest) if report.logentry is not None else None,
                 facts=facts,
                 tags=report.tags,
-                extra=extra,
+                extra=self._extra(report, held_back),
                 user=report.user,
                 fingerprint=report.fingerprint,
                 contexts=report.contexts,
-                breadcrumbs=crumbs,
+                breadcrumbs=report.breadcrumbs or (breadcrumbs(environ) if environ is not None else None),
                 culprit=report.culprit,
                 transaction=report.transaction,
             )
@@ -291,6 +265,28 @@ class Reporter:
             if report.exc_info is not None:
                 bare["exception"] = {"values": _bare_exceptions(report.exc_info)}
             return skeleton(bare, "capture failed"), "skeleton"
+
+    def _walker(self, budget_s: float) -> Walker:
+        options = self.options
+        call_repr = options.locals == "repr"
+        return Walker(
+            time.perf_counter if call_repr else time.thread_time,
+            self.scrubber,
+            legacy=options.protocol == 3,
+            call_repr=call_repr,
+            is_library=self.is_library,
+            show_locals=options.locals != "off",
+            budget_s=budget_s,
+        )
+
+    def _extra(self, report: Report, held_back: int) -> dict[str, Any]:
+        extra = dict(report.fields) if self.options.protocol == 7 else {}
+        extra.update(plain_dict(report.extra))
+        if report.msg or self.options.protocol == 3:
+            extra["msg"] = report.msg
+        if held_back:
+            extra["held_back"] = held_back
+        return extra
 
     def _finish(self, event: dict[str, Any], report: Report) -> tuple[dict[str, Any], str | None]:
         """Scrub, then ask before_send. The word is ``whole``, ``skeleton``, or ``None``: dropped by before_send."""
@@ -328,6 +324,22 @@ class Reporter:
             return event
         except Exception:
             return skeleton(event, "scrubbing failed")
+
+
+def _fingerprint(report: Report) -> tuple[Any, ...]:
+    """What the throttle counts by: class, place and line of the error; of a message, its logger and template."""
+    if report.exc_info is None:
+        return report.logger, report.msg, report.logentry and report.logentry[0]
+    traceback = report.exc_info[2]
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code if traceback is not None else None
+    return (
+        type_name(report.exc_info[0]),
+        code and code.co_filename,
+        code and code.co_name,
+        traceback and traceback.tb_lineno,
+    )
 
 
 def _mechanism(given: Any) -> dict[str, Any]:
@@ -372,14 +384,3 @@ def _add_worker(contexts: dict[str, Any]) -> None:
     number = uwsgi_bridge.worker_number()
     if number:
         contexts.setdefault("uwsgi", {"worker": number})
-
-
-def _tell_uwsgi(event_id: str, exc: BaseException, environ: dict[str, Any] | None) -> None:
-    """Let the plugin drop the same exception when uWSGI's own exception handler brings it."""
-    try:
-        from heka_raven import uwsgi_bridge
-
-        # uWSGI hashes str(exc); where that would run the application's code, the class alone must do.
-        uwsgi_bridge.tell_reported(event_id, bare_name(type(exc)), plain_text(exc), environ)
-    except Exception:
-        pass  # then the error is reported twice

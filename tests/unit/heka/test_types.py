@@ -17,7 +17,7 @@ from heka.holder import CLIENT_HOLDER, get_client
 from heka.message import Message, first_value
 from heka.streams import UdpStream
 from heka.wire import RecordReader
-from heka_raven.raven_plugin import capture_stack
+from heka_raven import RavenMiddleware, build_client, capture_stack
 
 client: HekaClient = get_client("app", {"stream_class": "heka.streams.UdpStream"})
 sent: bool = client.heka("t", severity=SEVERITY.ERROR, fields={"a": 1, "b": {"c": True}})
@@ -44,6 +44,9 @@ elapsed: int | None = timer.result
 @client.timer("t")
 def timed(x: int) -> int:
     return x
+
+
+application = RavenMiddleware(lambda environ, start_response: [], build_client("https://k@h/1"))
 
 
 @capture_stack(severity=2)

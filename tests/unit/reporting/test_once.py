@@ -3,11 +3,17 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import copy
+import gc
+import json
 import os
 import pickle
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+
+import pytest
 
 from heka.testing import sent_messages
 from heka_raven import scope
@@ -150,6 +156,65 @@ def test_once_through_futures(client):
     assert 2 == len(sent_messages(client))
 
 
+def test_a_future_that_gives_on_twice_is_one_report_in_every_run(client):
+    """Whatever addresses the new traceback gets: 300 futures, each awaited three times, are 300 reports."""
+
+    async def wait_often():
+        ids, kept = [], []
+        for number in range(300):
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(ValueError(number))
+            for _ in range(3):
+                try:
+                    await future
+                except ValueError:
+                    ids.append(client.raven())
+                    kept.append(object())  # takes what was free, so that the next entry lies elsewhere
+            if number % 3 == 0:
+                kept.clear()
+        return ids
+
+    ids = asyncio.run(wait_often())
+    assert (900, 300) == (len(ids), len(set(ids) - {None}))
+
+
+@pytest.mark.parametrize("away", ["before each", "now and then"])
+def test_a_singleton_raised_again_is_new_in_every_run(client, away):
+    """Raised 300 times at one place, with its old traceback or without, it is 300 reports."""
+    singleton = ValueError("one for all")
+    ids = set()
+    for number in range(300):
+        if away == "before each" or number % 50 == 0:
+            singleton.__traceback__ = None  # its entries are freed, and the next get their places
+        try:
+            raise singleton
+        except ValueError:
+            ids.add(client.raven())
+    assert 300 == len(ids - {None})
+
+
+def test_the_mark_makes_no_cycle(client):
+    """With the collector off, an exception that was reported is freed with its frames."""
+
+    class Local:
+        pass
+
+    def fail():
+        local = Local()
+        seen.append(weakref.ref(local))
+        raise ValueError(1)
+
+    seen = []
+    gc.disable()
+    try:
+        for _ in range(20):
+            with contextlib.suppress(ValueError):
+                capture_stack(client=client)(fail)()
+        assert [None] * 20 == [ref() for ref in seen]
+    finally:
+        gc.enable()
+
+
 def test_an_exception_that_nobody_raised_is_reported_once(client):
     """One that was only made is reported once; raised afterwards, it is new."""
     made = ValueError("made")
@@ -189,7 +254,11 @@ def test_the_mark_is_harmless(client):
         raise ValueError("x")
     except ValueError as exc:
         client.raven()
-        assert repr(exc) == repr(pickle.loads(pickle.dumps(exc)))
+        again = pickle.loads(pickle.dumps(exc))
+        assert repr(exc) == repr(again)
+        assert {name: str(value) for name, value in vars(exc).items()} == vars(again)
+        assert [str] * len(vars(again)) == [type(value) for value in vars(again).values()]
+        assert vars(again) == json.loads(json.dumps(vars(exc))) == vars(copy.copy(exc))
 
 
 def test_a_new_exception_at_the_same_address(client, request_scope):
