@@ -59,7 +59,7 @@ class SpoolStream:
         max_count: int | str = DEFAULT_MAX_COUNT,
         **options: Any,
     ) -> None:
-        """Open the spool, or refuse.
+        """Check the options; the spool itself is opened by the first event.
 
         Args:
             path: default: ``$HEKA_RAVEN_SPOOL``, ``/var/spool/heka-raven/UID`` or ``/tmp/heka-raven-UID``.
@@ -70,7 +70,8 @@ class SpoolStream:
             options: see :class:`heka_raven.sender.options.SenderOptions`.
 
         Raises:
-            ConfigError: naming the option that is wrong; ``SpoolError`` if the directory cannot be used.
+            ConfigError: naming the option that is wrong. A directory that cannot be used is none: what decides is
+                who has an event. A server may load its application as root and answer requests as another user.
         """
         given = {"sender": sender, "durability": durability, "max_bytes": max_bytes, "max_count": max_count}
         own = convert_options(OPTIONS, given, "stream_")
@@ -78,7 +79,7 @@ class SpoolStream:
         if self.sender == "auto" and os.environ.get(SENDER_ENVIRONMENT):
             self.sender = OPTIONS["sender"].convert(f"${SENDER_ENVIRONMENT}", os.environ[SENDER_ENVIRONMENT])
         self.options = sender_options(options, prefix="stream_", others=tuple(OPTIONS))
-        self.spool = Spool(path, **own)
+        self.spool = Spool(path, later=True, **own)
         self.ledger: Ledger = self.spool.ledger
         self._thread: SenderThread | None = None
         self._sends = self.sender != "off"
@@ -110,7 +111,7 @@ class SpoolStream:
             self.spool.log_sparingly("encode", "an event could not be put into an envelope: %s", error)
             return False
         stored = self.spool.put(event_id, head, payload, b"\n")
-        if self._sends:
+        if self._sends and stored:
             try:
                 self._start_sender()
             except Exception as error:

@@ -18,10 +18,10 @@ import secrets
 import stat
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from heka_raven.spool.directory import is_at
+from heka_raven.spool.directory import SpoolError, is_at
 
 MAGIC = b"HKLEDG01"
 SIZE = 512  # bytes; the rest after the last counter is zero and reserved
@@ -92,8 +92,15 @@ class Snapshot:
 class Ledger:
     """The counters of one writer. Safe between threads, across forks, and on a disk that is full or gone."""
 
-    def __init__(self, spool_path: str) -> None:
+    def __init__(self, spool_path: str, find: Callable[[], str] | None = None) -> None:
+        """Count for the spool at *spool_path*.
+
+        Args:
+            find: called before a file is begun; returns the spool's path, or raises where there is none yet. Until then
+                the counts are held in memory.
+        """
         self.directory = os.path.join(spool_path, "state", "ledger")
+        self._find = find
         self._reset()
 
     def _reset(self) -> None:
@@ -133,7 +140,7 @@ class Ledger:
                     # All values are ours, so those in between may be written along.
                     os.pwrite(self._fd, _PACK[last - first](*values[first : last + 1]), 8 * first + 8)
                 self._dirty = False
-            except OSError:
+            except (OSError, SpoolError):
                 self._dirty = True
 
     def is_gone(self) -> bool:
@@ -162,6 +169,19 @@ class Ledger:
             if carried:
                 self.add_many(carried)
 
+    def move(self, *carried: tuple[str, int]) -> None:
+        """Begin a new file in another spool, which *find* returns by now.
+
+        Args:
+            carried: counts of the event in hand, which goes to the new spool.
+        """
+        with self._lock:
+            if self._fd < 0:
+                return  # nothing was counted elsewhere
+            self.add_many(tuple((name, -n) for name, n in carried))
+            self.close()
+            self.add_many(carried)
+
     def after_fork(self) -> None:
         """Leave the parent's file to the parent."""
         fd, inode = self._fd, self._inode
@@ -184,6 +204,8 @@ class Ledger:
         return _LAYOUT.pack(MAGIC, *self._values)
 
     def _open(self) -> None:
+        if self._find is not None:
+            self.directory = os.path.join(self._find(), "state", "ledger")
         name = f"{self._pid}-{start_time(self._pid)}-{secrets.token_hex(4)}"
         path = os.path.join(self.directory, name)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

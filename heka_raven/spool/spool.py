@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from heka.exceptions import ConfigError
 from heka.limited_log import SparseLog
 from heka_raven.spool import ledger as ledger_module
-from heka_raven.spool.directory import SpoolError, make_spool, resolve_spool_path
+from heka_raven.spool.directory import ENVIRONMENT, SpoolError, make_spool, resolve_spool_path
 from heka_raven.spool.ledger import Ledger
 
 __all__ = ["Backlog", "Entry", "Spool", "SpoolError", "parse_name", "read_backlog", "resolve_spool_path"]
@@ -84,12 +84,15 @@ class Spool:
         max_count: int = DEFAULT_MAX_COUNT,
         durability: str = "process",
         ledger: Ledger | None = None,
+        later: bool = False,
     ) -> None:
         """Make the directories, or refuse.
 
         Args:
             durability: ``process`` survives the death of the process; ``power`` fsyncs file and directory as well.
             ledger: where to count; default: one of its own.
+            later: touch nothing now: the first event makes the directories, in the process and as the user that has
+                it, and where that fails it is counted and told as lost.
 
         Raises:
             SpoolError: when the directory cannot be made or must not be trusted.
@@ -100,19 +103,49 @@ class Spool:
         for key, value in (("max_bytes", max_bytes), ("max_count", max_count)):
             if value < 1:
                 raise ConfigError(f"{key}: {value} is less than 1")
+        given = path or os.environ.get(ENVIRONMENT)
+        self._given = os.path.abspath(given) if given else None  # the directory we are in now may not be that of later
         self.path, self.reason = resolve_spool_path(path)
         self.max_bytes = max_bytes
         self.max_count = max_count
         self.durability = durability
-        make_spool(self.path)
-        self.ledger = Ledger(self.path) if ledger is None else ledger
-        self._new = os.path.join(self.path, "new")
-        self._tmp = os.path.join(self.path, "tmp")
-        self._dead = os.path.join(self.path, "dead")
+        self._uid = -1  # as whom it was opened; -1: not yet
+        self.ledger = Ledger(self.path, self._find if later else None) if ledger is None else ledger
         self._level_count = self._level_bytes = 0
-        self._level_read_at = float("-inf")
         self._buried = 0
         self._log = SparseLog()
+        self._set_path(self.path)
+        if not later:
+            self.open()
+
+    def open(self, *carried: tuple[str, int]) -> None:
+        """Make what is missing, and check it; anew where the process has another user by now.
+
+        Args:
+            carried: counts of the event in hand, where it was counted as the former user's.
+
+        Raises:
+            SpoolError: when the directory cannot be made or must not be trusted.
+        """
+        uid, before = os.geteuid(), self._uid
+        path = self._given or resolve_spool_path(uid=uid)[0]
+        make_spool(path)
+        self._set_path(path)
+        self._uid = uid
+        if before not in (-1, uid):
+            self.ledger.move(*carried)
+
+    def _find(self) -> str:
+        if self._uid != os.geteuid():
+            self.open()
+        return self.path
+
+    def _set_path(self, path: str) -> None:
+        self.path = path
+        self._new = os.path.join(path, "new")
+        self._tmp = os.path.join(path, "tmp")
+        self._dead = os.path.join(path, "dead")
+        self._level_read_at = float("-inf")
 
     def put(self, event_id: str, *envelope: bytes) -> bool:
         """Take an event in. Never raises; what cannot be kept is counted as ``cache_overflow``.
@@ -125,7 +158,9 @@ class Spool:
         """
         try:
             size = sum(map(len, envelope))
-            if self.ledger.is_gone():
+            if self._uid != os.geteuid():
+                self.open(("captured", 1))
+            elif self.ledger.is_gone():
                 self._begin_anew(("captured", 1))
             if not self.has_room(size):
                 self.ledger.add("discarded.cache_overflow")

@@ -1,13 +1,20 @@
 """A server that root starts and that another user runs: the watch sees what it sees elsewhere."""
 
+import http.client
 import os
+import shutil
+import signal
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from support.paths import ROOT
+from support.ports import free_port
 from support.users import NOBODY, ROOT_ONLY, launch_readable
-from support.uwsgi import DEBIAN, find_uwsgi
+from support.uwsgi import DEBIAN, find_uwsgi, ledger_at_rest
 from support.waiting import wait_for
 from support.watch import functions, told_in_time
 
@@ -71,6 +78,7 @@ def serve_as_nobody(serve, receiver, passable):
         pytest.param("threads = 2\nenable-threads = true", None, id="threads"),
         pytest.param("gevent = 8", None, id="gevent", marks=full),
         pytest.param("processes = 2", "", id="emperor", marks=full),
+        pytest.param("processes = 2\nmaster-as-root = true", None, id="master-as-root", marks=full),
     ],
 )
 def test_harakiri_of_a_worker_that_changed_its_user(serve_as_nobody, receiver, uwsgi, mode, emperor):
@@ -100,3 +108,62 @@ def test_harakiri_of_a_worker_that_changed_its_user(serve_as_nobody, receiver, u
     assert "stuck" == functions(event)[-1]
     if answers:
         assert "GET /things/<id>" == event["transaction"] and "7" == event["user"]["id"]
+
+
+DROPS = [
+    pytest.param("master-as-root = true", id="master-as-root"),
+    pytest.param("drop-after-apps = true", id="drop-after-apps"),
+    pytest.param("drop-after-init = true", id="drop-after-init", marks=full),
+    pytest.param("lazy-apps = true", id="lazy-apps", marks=full),
+]
+
+
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+@pytest.mark.parametrize("drop", DROPS)
+def test_an_app_that_root_loads_reports_as_the_later_user(serve_as_nobody, receiver, uwsgi, drop):
+    """The application is loaded by root, its errors are those of the later user: delivered, and none is lost."""
+    server = serve_as_nobody(f"processes = 2\n{drop}", uwsgi=uwsgi)
+    assert 500 == server.get("/boom")[0]
+    wait_for(lambda: receiver.events, server.text)
+    assert ["ValueError"] == [event["exception"]["values"][0]["type"] for event in receiver.events]
+    counts = ledger_at_rest(server)
+    assert (1, 1) == (counts["captured"], counts["delivered"])
+    assert {NOBODY} == {path.stat().st_uid for path in server.spool.rglob("*")}
+
+
+@pytest.mark.parametrize("drop", DROPS[1:])
+def test_an_app_that_root_loads_reports_without_the_plugin(receiver, passable, drop):
+    """The same where no plugin names a spool: it is the later user's, and a thread of the worker delivers."""
+    port = free_port()
+    uid = 100_000 + port  # nobody else's: its default spool is in /tmp
+    command = [*launch_readable(passable), UWSGI, "--master", "--enable-threads", "--need-app", "--uid", str(uid)]
+    (passable / "app.py").write_text(APP.replace("{root!r}", repr(str(ROOT))))
+    spool = Path(f"/tmp/heka-raven-{uid}")
+    with open(passable / "log", "wb") as log:
+        server = subprocess.Popen(
+            [*command, "--http-socket", f"127.0.0.1:{port}", "--wsgi-file", "app.py", f"--{drop.split()[0]}"],
+            cwd=passable, stdout=log, stderr=log, start_new_session=True,
+            env={**os.environ, "TEST_DSN": receiver.dsn, "HEKA_RAVEN_SPOOL": ""},
+        )  # fmt: skip
+        try:
+            wait_for(lambda: status(port, "/") == 200, lambda: (passable / "log").read_text(), process=server)
+            assert 500 == status(port, "/boom")
+            wait_for(lambda: receiver.events, lambda: (passable / "log").read_text())
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
+    assert ["ValueError"] == [event["exception"]["values"][0]["type"] for event in receiver.events]
+    assert uid == spool.stat().st_uid
+    shutil.rmtree(spool)
+
+
+def status(port, path):
+    """The status of one reply; 0 where nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()

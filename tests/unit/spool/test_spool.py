@@ -6,6 +6,7 @@ import stat
 import subprocess
 import threading
 import time
+import traceback
 
 import pytest
 
@@ -21,6 +22,7 @@ from support.delivery import assert_exact, fill, run_app, waiting
 from support.waiting import wait_for
 
 ID = "0123456789abcdef" * 2
+DSN = "http://k@h/1"
 ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT, reason="needs root to become somebody else")
 
@@ -278,8 +280,11 @@ def test_the_path(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "open", "dangling"])
-def test_untrustworthy_paths_are_refused(tmp_path, kind):
-    """A link, a file, a directory open to others: one line that names path and cure, and nothing is written."""
+def test_untrustworthy_paths_are_refused(tmp_path, kind, caplog):
+    """A link, a file, a directory open to others: one line that names path and cure, and nothing is written.
+
+    A stream says it at its first event, which is lost: an app that cannot report is an app that runs.
+    """
     path = tmp_path / "spool"
     target = tmp_path / "target"
     target.mkdir(0o700)
@@ -293,9 +298,81 @@ def test_untrustworthy_paths_are_refused(tmp_path, kind):
         path.mkdir()
         path.chmod(0o750)
     with pytest.raises(SpoolError, match=str(path)) as caught:
-        SpoolStream(path=str(path), sender="off")
+        Spool(str(path))
     assert "\n" not in str(caught.value)
+    stream = SpoolStream(path=str(path), sender="off")
+    assert (False, False) == tuple(stream.write_event(ID, DSN, b"{}") for _ in range(2))
+    assert [True] == [str(caught.value) in record.getMessage() for record in caplog.records]
     assert [] == os.listdir(target)
+
+
+def test_a_stream_is_made_without_its_spool(tmp_path):
+    """Nothing is decided when an app is imported: the first event makes the spool, and the next find it."""
+    stream = SpoolStream(path=str(tmp_path / "spool"), sender="off")
+    assert [] == os.listdir(tmp_path)
+    stream.ledger.add("captured")
+    assert stream.write_event(ID, DSN, b"{}")
+    assert 1 == len(waiting(tmp_path / "spool"))
+    counts = read_snapshot(str(tmp_path / "spool"))
+    assert (1, 1, 0) == (counts["captured"], counts.pending, counts.missing)
+
+
+def test_a_relative_path_is_that_of_the_start(tmp_path, monkeypatch):
+    """A path without a slash in front means the directory where the stream was made, wherever the app goes then."""
+    monkeypatch.chdir(tmp_path)
+    stream = SpoolStream(path="spool", sender="off")
+    monkeypatch.chdir("/")
+    assert stream.write_event(ID, DSN, b"{}")
+    assert ["spool"] == os.listdir(tmp_path)
+
+
+def test_a_spool_that_can_be_had_later_is_used(tmp_path):
+    """What is in the way may go: the events until then are counted as lost, in the ledger that is there at last."""
+    path = tmp_path / "spool"
+    path.write_text("")
+    stream = SpoolStream(path=str(path), sender="off")
+    stream.ledger.add("captured")
+    assert not stream.write_event(ID, DSN, b"{}")
+    path.unlink()
+    stream.ledger.add("captured")
+    assert stream.write_event(ID, DSN, b"{}")
+    counts = read_snapshot(str(path))
+    assert (2, 1, 1, 1) == tuple(
+        counts[name] for name in ("captured", "discarded.cache_overflow", "write_failed", "spooled.count")
+    )
+
+
+@as_root
+@pytest.mark.parametrize("fork", [True, False])
+def test_events_of_the_user_who_has_them(tmp_path, monkeypatch, fork):
+    """Made by root, used by another user, also where root itself had an event before: each has a spool of its own."""
+    monkeypatch.delenv("HEKA_RAVEN_SPOOL", raising=False)
+    monkeypatch.setattr("heka_raven.spool.directory.SYSTEM_PARENT", str(tmp_path / "system"))
+    for directory in (*tmp_path.parents[:2], tmp_path):
+        directory.chmod(0o755)
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system").chmod(0o777)
+    stream = SpoolStream(sender="off")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            stream.ledger.add("captured")
+            assert stream.write_event(ID, DSN, b"{}")
+            if fork and (child := os.fork()) > 0:
+                os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            os.setgid(4711)
+            os.setuid(4711)
+            stream.ledger.add("captured")
+            assert stream.write_event(ID, DSN, b"{}")
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    for uid in ("0", "4711"):
+        counts = read_snapshot(str(tmp_path / "system" / uid))
+        assert (1, 1, 0) == (counts["captured"], counts.pending, counts.missing)
 
 
 def test_a_shared_directory_is_not_to_be_closed_to_others(tmp_path):
@@ -346,7 +423,7 @@ def test_heka_records_are_refused_with_one_warning(tmp_path, caplog):
     stream.write(b"\x1e...")
     stream.write(b"\x1e...")
     assert 1 == len(caplog.records)
-    assert [] == waiting(tmp_path / "spool")
+    assert [] == os.listdir(tmp_path)
 
 
 def test_stream_options_are_checked(tmp_path, monkeypatch):
