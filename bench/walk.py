@@ -3,7 +3,8 @@
     python bench/walk.py
 
 The second error of a process is traced with ``sys.setprofile``: the first also imports, opens the spool and reads
-source files. A file counts once, when one of its functions is entered; comprehensions and lambdas are part of theirs.
+source files. Two numbers: the files that stand one in the other when the rename is called, which is the way itself, and
+all that are entered on it, with the pure rooms that are asked for what an event shows.
 """
 
 import logging
@@ -28,6 +29,8 @@ def application(environ, start_response):
 
 def project_file(name):
     """*name* as the project calls it; None for a file of somebody else, and for this one."""
+    if name.startswith("<"):
+        return None
     path = Path(name).resolve()
     if not path.is_relative_to(ROOT) or ".venv" in path.parts or path == Path(__file__).resolve():
         return None
@@ -35,19 +38,22 @@ def project_file(name):
 
 
 def walk():
-    """``(file, functions entered)`` for each file of the project, in the order in which they are entered first."""
+    """The files on the stack at the rename, outermost first, and ``{file: functions entered}`` of the whole walk."""
     spool = tempfile.mkdtemp()
     os.environ["HEKA_RAVEN_SPOOL"] = spool
     logging.disable()
     from heka_raven.middleware import RavenMiddleware
 
     wrapped = RavenMiddleware(application, dsn="http://key@127.0.0.1:9/1", stream_sender="off")
-    entered, renamed = {}, []
+    entered, stack = {}, []
 
     def trace(frame, event, argument):
-        if event == "c_call" and argument is os.rename and len(renamed) < 1:
-            renamed.append(True)
-        if event == "call" and not renamed and (name := project_file(frame.f_code.co_filename)) is not None:
+        if event == "c_call" and argument is os.rename and not stack:
+            while frame is not None:
+                if (name := project_file(frame.f_code.co_filename)) is not None and name not in stack:
+                    stack.insert(0, name)
+                frame = frame.f_back
+        elif event == "call" and not stack and (name := project_file(frame.f_code.co_filename)) is not None:
             entered.setdefault(name, {}).setdefault(frame.f_code.co_qualname, None)
 
     try:
@@ -62,15 +68,19 @@ def walk():
         written = len(os.listdir(f"{spool}/new"))
     finally:
         shutil.rmtree(spool)
-    if written != 2 or not renamed:
-        raise SystemExit(f"{written} events in the spool, not 2; the rename was {'' if renamed else 'not '}seen")
-    return {name: list(functions) for name, functions in entered.items()}
+    if written != 2 or not stack:
+        raise SystemExit(f"{written} events in the spool, not 2; the rename was {'' if stack else 'not '}seen")
+    return stack, {name: list(functions) for name, functions in entered.items()}
 
 
 def main():
-    found = walk()
-    for number, (name, functions) in enumerate(found.items(), 1):
-        print(f"{number:>3}  {name:<42}{len(functions):>4} functions, from {functions[0]}")
+    stack, entered = walk()
+    print(f"{len(stack)} files from RavenMiddleware to the rename:")
+    for name in stack:
+        print(f"     {name}")
+    print(f"{len(entered)} files entered in all, of {len({str(Path(name).parent) for name in entered})} folders:")
+    for name, functions in entered.items():
+        print(f"     {name:<42}{len(functions):>4} functions, from {functions[0]}")
 
 
 if __name__ == "__main__":
