@@ -6,6 +6,7 @@ No code of the application runs: attributes of an exception are read through Bas
 from __future__ import annotations
 
 import types
+from collections import deque
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from heka_raven.capture.written import written
 from heka_raven.formats.text import cut
 
 MAX_EXCEPTIONS = 50
+ROOT_EXCEPTIONS = 5  # of them, kept for the root cause where there are more
+MAX_CHAIN = 10_000  # causes that are followed to find it
 MAX_MESSAGE = 8192
 MAX_NOTES = 20
 
@@ -40,6 +43,7 @@ class Link(NamedTuple):
     traceback: types.TracebackType | None
     parent: int | None
     source: str | None
+    left_out: int = 0  # exceptions between the parent and this one
 
 
 def is_group(exc: BaseException) -> bool:
@@ -54,7 +58,10 @@ def traceback_of(exc: BaseException) -> types.TracebackType | None:
 
 
 def exception_tree(exc: BaseException, traceback: types.TracebackType | None) -> list[Link]:
-    """*exc*, then its cause or context and the members of its group, depth first, each once."""
+    """*exc*, then its cause or context and the members of its group, depth first, each once.
+
+    Of more than :data:`MAX_EXCEPTIONS` those next to *exc* are kept, and the root cause with those next to it.
+    """
     links: list[Link] = []
     seen: set[int] = set()
     waiting = [Link(exc, traceback, None, None)]
@@ -71,12 +78,43 @@ def exception_tree(exc: BaseException, traceback: types.TracebackType | None) ->
                 Link(member, _exc_traceback(member), number, f"exceptions[{index}]")
                 for index, member in reversed(list(enumerate(members)))
             ]
-        cause = _exc_cause(link.exc)
+        cause, source = _reason(link.exc)
         if cause is not None:
-            waiting.append(Link(cause, _exc_traceback(cause), number, "__cause__"))
-        elif not _exc_suppress(link.exc) and (context := _exc_context(link.exc)) is not None:
-            waiting.append(Link(context, _exc_traceback(context), number, "__context__"))
-    return links
+            waiting.append(Link(cause, _exc_traceback(cause), number, source))
+    return _with_root(links) if waiting else links
+
+
+def _reason(exc: BaseException) -> tuple[BaseException | None, str]:
+    """What led to *exc*: its cause, or its context where that is not suppressed."""
+    cause = _exc_cause(exc)
+    if cause is not None:
+        return cause, "__cause__"
+    return None if _exc_suppress(exc) else _exc_context(exc), "__context__"
+
+
+def _with_root(links: list[Link]) -> list[Link]:
+    """*links* with the root of the first one's causes in the place of the last ones."""
+    numbers = {id(link.exc): number for number, link in enumerate(links[:-ROOT_EXCEPTIONS])}
+    exc, source = _reason(links[0].exc)
+    seen = {id(links[0].exc)}
+    parent = skipped = 0  # the last one on the way that is kept; and how many after it are not
+    tail: deque[tuple[BaseException, str]] = deque(maxlen=ROOT_EXCEPTIONS)
+    while exc is not None and id(exc) not in seen and len(seen) < MAX_CHAIN:
+        seen.add(id(exc))
+        if id(exc) in numbers:
+            parent = numbers[id(exc)]
+        else:
+            skipped += 1
+            tail.append((exc, source))
+        exc, source = _reason(exc)
+    if not tail:
+        return links  # what is too much hangs elsewhere: the members of a group
+    kept = links[: MAX_EXCEPTIONS - len(tail)]
+    left_out = skipped - len(tail)
+    for exc, source in tail:
+        kept.append(Link(exc, _exc_traceback(exc), parent, source, left_out))
+        parent, left_out = len(kept) - 1, 0
+    return kept
 
 
 class Capturer(Frames):
@@ -134,6 +172,8 @@ def _mechanism(
         if link.parent is not None:
             shown["parent_id"] = link.parent
             shown["source"] = link.source
+    if link.left_out:
+        shown["description"] = f"{link.left_out:,} exceptions between this one and the next are left out"
     if is_group(link.exc):
         shown["is_exception_group"] = True
     if carets:

@@ -30,6 +30,7 @@ CONTEXT_LINES = 5
 LINES_BEFORE = 10  # that are looked through before those that are shown
 MAX_TEMPLATES = 1024
 
+# The lines of a file, None where there are none; an OSError where they cannot be read at this moment.
 SourceLines = Callable[[str, dict[str, Any]], Sequence[str] | None]
 Caret = tuple[int, int, int, int]  # lineno, col, end_lineno, end_col
 Shown = tuple[dict[str, Any], "Caret | None", Any]  # a frame, its caret, its __traceback_hide__
@@ -125,15 +126,18 @@ class Frames:
         if template is None:
             # Only now: the interpreter looks a line number up in a table, from its beginning.
             lineno = frame.f_lineno if entry is None else entry.tb_lineno
-            template = self._make_template(frame, code, lasti, lineno or 0)
+            template, lasting = self._make_template(frame, code, lasti, lineno or 0)
             # Generated code ('<string>') is not kept: it comes and goes, and has no source to look up.
-            if not code.co_filename.startswith("<"):
+            if lasting and not code.co_filename.startswith("<"):
                 if len(self._templates) >= MAX_TEMPLATES:
                     self._templates.clear()
                 self._templates[key] = template
         return template
 
-    def _make_template(self, frame: types.FrameType, code: types.CodeType, lasti: int, lineno: int) -> Template:
+    def _make_template(
+        self, frame: types.FrameType, code: types.CodeType, lasti: int, lineno: int
+    ) -> tuple[Template, bool]:
+        """The template, and whether it may be kept: not, if the source cannot be read at this moment."""
         path = str.__str__(code.co_filename)
         module_globals = frame.f_globals
         name = dict.get(module_globals, "__name__")
@@ -149,7 +153,11 @@ class Frames:
         qualname = getattr(code, "co_qualname", code.co_name)  # 3.11
         if qualname != code.co_name:
             shown["raw_function"] = cut(qualname, MAX_LINE)
-        lines = self.source_lines(path, module_globals)
+        lasting = True
+        try:
+            lines = self.source_lines(path, module_globals)
+        except OSError:
+            lines, lasting = None, False
         caret = None
         if lines and 0 < lineno <= len(lines):
             begin = max(0, lineno - 1 - CONTEXT_LINES)
@@ -158,13 +166,13 @@ class Frames:
             shown["pre_context"] = source[:index]
             shown["context_line"] = source[index]
             shown["post_context"] = source[index + 1 :]
-            caret = _caret(code, lasti, lines)
+            caret = _caret(code, lasti, lineno, lines) if _is_python(path, module_globals) else None
             if caret is not None:
                 shown["colno"] = caret[1]
         optimized = code.co_flags & inspect.CO_OPTIMIZED and code.co_flags & inspect.CO_NEWLOCALS
         names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
         special = not optimized or any(name.startswith("__traceback_") for name in names)
-        return Template(code, shown, caret, special)
+        return Template(code, shown, caret, special), lasting
 
     def _masked(self, lines: Sequence[str], begin: int, end: int) -> list[str]:
         """The lines from *begin* to *end*, masked with those before: a literal may have begun there."""
@@ -217,7 +225,18 @@ def short_filename(module: str, path: str) -> str:
     return "/".join(parts[-max(2, depth) :]).lstrip("/")
 
 
-def _caret(code: types.CodeType, lasti: int, lines: Sequence[str]) -> Caret | None:
+def _is_python(path: str, module_globals: dict[str, Any]) -> bool:
+    """Whether the file is what Python compiled: the columns of a template's code are those of the code made from it."""
+    if dict.get(module_globals, "__jinja_exception__") is not None:
+        return False
+    if path.endswith((".py", ".pyw")) or path.startswith("<"):
+        return True
+    return (
+        dict.get(module_globals, "__name__") == "__main__" and dict.get(module_globals, "__file__") == path
+    )  # a script
+
+
+def _caret(code: types.CodeType, lasti: int, lineno: int, lines: Sequence[str]) -> Caret | None:
     """PEP 657: ``(lineno, col, end_lineno, end_col)``, 1-based, in characters, the end exclusive."""
     positions = getattr(code, "co_positions", None)
     if positions is None or lasti < 0:
@@ -226,15 +245,20 @@ def _caret(code: types.CodeType, lasti: int, lines: Sequence[str]) -> Caret | No
     if found is None or None in found:
         return None
     line, end_line, column, end_column = found
-    if not (0 < line <= end_line <= len(lines)):
+    if not (0 < line <= lineno <= end_line <= len(lines)):
         return None
-    return (line, _column(lines[line - 1], column), end_line, _column(lines[end_line - 1], end_column))
+    begin, end = _column(lines[line - 1], column), _column(lines[end_line - 1], end_column)
+    if begin is None or end is None:
+        return None  # the file is not what it was when it was compiled
+    return (line, begin, end_line, end)
 
 
-def _column(line: str, offset: int) -> int:
+def _column(line: str, offset: int) -> int | None:
+    """The column of the byte *offset*; ``None`` where the line is not that long."""
     if line.isascii():
-        return offset + 1
-    return len(line.encode("utf-8", "replace")[:offset].decode("utf-8", "replace")) + 1
+        return offset + 1 if offset <= len(line) else None
+    text = line.encode("utf-8", "replace")
+    return len(text[:offset].decode("utf-8", "replace")) + 1 if offset <= len(text) else None
 
 
 def _without_hidden(shown: list[Shown]) -> list[Shown]:

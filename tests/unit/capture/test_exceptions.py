@@ -119,14 +119,51 @@ def test_cycles_of_causes_end():
 
 
 def test_long_chains_are_cut():
-    """A chain of 5,000 causes shows its last 50."""
+    """A chain of 5,000 causes shows 50: those next to the exception, and the root cause with those next to it."""
     exc = ValueError(0)
     for number in range(1, 5000):
         newer = ValueError(number)
         newer.__cause__ = exc
         exc = newer
     values = capture(exc)
-    assert (50, "4999") == (len(values), values[-1]["value"])
+    assert [*range(5), *range(4955, 5000)] == [int(value["value"]) for value in values]
+    mechanisms = [value["mechanism"] for value in reversed(values)]
+    assert list(range(50)) == [mechanism["exception_id"] for mechanism in mechanisms]
+    assert [None, *range(49)] == [mechanism.get("parent_id") for mechanism in mechanisms]
+    assert [None, *["__cause__"] * 49] == [mechanism.get("source") for mechanism in mechanisms]
+    told = [mechanism["description"] for mechanism in mechanisms if "description" in mechanism]
+    assert ["4,950 exceptions between this one and the next are left out"] == told
+
+
+def test_the_root_cause_beside_a_wide_group():
+    """The root cause of a group with a hundred members, each with causes of its own, is kept."""
+    if sys.version_info < (3, 11):
+        pytest.skip("exception groups are of Python 3.11")
+    members = [ValueError(number) for number in range(100)]
+    for member in members:
+        member.__context__ = KeyError("inner")
+    group = __builtins__["ExceptionGroup"]("g", members)
+    exc = group
+    for number in range(60):
+        exc.__cause__ = OSError(number)
+        exc = exc.__cause__
+    values = capture(group)
+    assert (50, "g (100 sub-exceptions)", "59") == (len(values), values[-1]["value"], values[0]["value"])
+    ids = [value["mechanism"]["exception_id"] for value in values]
+    assert all(value["mechanism"].get("parent_id", 0) in ids for value in values)
+
+
+def test_the_end_of_a_chain_without_end():
+    """A chain longer than anybody looks at, and one that comes back to itself, end."""
+    first = exc = ValueError("first")
+    for number in range(20_000):
+        exc.__context__ = ValueError(number)
+        exc = exc.__context__
+    started = time.thread_time()
+    assert 50 == len(capture(first))
+    assert time.thread_time() - started < 1
+    exc.__context__ = first
+    assert 50 == len(capture(first))
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python has no exception groups")
