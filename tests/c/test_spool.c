@@ -159,6 +159,45 @@ static void ledger_cut_short(void)
     hk_spool_free(&s);
 }
 
+/* The directory is the workers': what they put under our name, a link or a file of root's, is neither written to nor given
+ * away; the counts go to a new file. */
+static void ledger_is_a_trap(void)
+{
+    char name[64], text[16] = "";
+    uint64_t counts[HK_LEDGER_SLOTS];
+    struct stat st;
+    hk_spool s;
+    int fd, kind;
+
+    for (kind = 0; kind < 4; kind++) {
+        spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+        fd = openat(s.root_fd, "precious", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        CHECK(fd >= 0 && write(fd, "precious", 8) == 8);
+        snprintf(name, sizeof name, "%ld-%llu", (long)getpid(), (unsigned long long)hk_ledger_start_time(getpid()));
+        if (kind == 0)
+            CHECK(linkat(s.root_fd, "precious", s.ledger_fd, name, 0) == 0);
+        else if (kind == 1)
+            CHECK(symlinkat("../../precious", s.ledger_fd, name) == 0);
+        else if (kind == 2)
+            CHECK(mkfifoat(s.ledger_fd, name, 0600) == 0);
+        else if (geteuid() == 0) { /* as master-as-root: ours is root's, the ledger is to be nobody's */
+            s.ledger.uid = 65534;
+            s.ledger.gid = 65534;
+            CHECK(renameat(s.root_fd, "precious", s.ledger_fd, name) == 0);
+        }
+        CHECK(spools_capture(&s, "", "x") == 0);
+        CHECK(pread(fd, text, sizeof text, 0) == 8 && memcmp(text, "precious", 8) == 0);
+        CHECK(fstat(fd, &st) == 0 && st.st_uid == geteuid());
+        CHECK(fstatat(s.ledger_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1);
+        CHECK(st.st_uid == (geteuid() == 0 ? s.ledger.uid : geteuid()));
+        spools_sum(&s, counts);
+        CHECK(counts[HK_COUNT_CAPTURED] == 1);
+        close(fd);
+        CHECK(unlinkat(s.root_fd, "precious", 0) == 0 || kind == 3);
+        hk_spool_free(&s);
+    }
+}
+
 /* A process whose ledger has the name of one that was folded (a pid comes round; without /proc it is all there is)
  * counts, and the next fold leaves its file alone. */
 static void a_folded_name_comes_round(void)
@@ -248,6 +287,7 @@ int main(void)
     ledgers_across_forks();
     a_folded_name_comes_round();
     ledger_cut_short();
+    ledger_is_a_trap();
     out_of_memory();
     resolves();
     return spools_end();

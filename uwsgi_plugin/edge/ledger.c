@@ -84,6 +84,27 @@ static void file_name(const hk_ledger *l, char name[NAME_BYTES])
     snprintf(name, NAME_BYTES, "%ld-%llu", (long)l->pid, (unsigned long long)l->start);
 }
 
+/* Open the file, made anew if need be. What lies there under our name may be a trap, for the directory is the workers':
+ * a file of root's that was moved or linked there would be given away by a chown. Only a new file is given to them. */
+static int open_or_make(const hk_ledger *l, const char *name, struct stat *st)
+{
+    uid_t owner = geteuid() == 0 ? l->uid : geteuid();
+    int fd = openat(l->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_uid == owner && st->st_nlink == 1)
+        return fd; /* an exec keeps pid and start time */
+    if (fd >= 0)
+        close(fd);
+    if (unlinkat(l->dir_fd, name, 0) < 0 && errno != ENOENT)
+        return -1;
+    fd = openat(l->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && (fstat(fd, st) < 0 || (st->st_uid != owner && fchown(fd, l->uid, l->gid) < 0))) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 static int open_file(hk_ledger *l)
 {
     char name[NAME_BYTES];
@@ -93,14 +114,9 @@ static int open_file(hk_ledger *l)
     int fd;
 
     file_name(l, name);
-    fd = openat(l->dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    fd = open_or_make(l, name, &st);
     if (fd < 0)
         return -1;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)
-        || (geteuid() == 0 && st.st_uid != l->uid && fchown(fd, l->uid, l->gid) < 0)) {
-        close(fd);
-        return -1;
-    }
     /* An exec keeps pid and start time: what the program before counted goes on. */
     if (!l->begun && pread(fd, image, sizeof image, 0) == (ssize_t)sizeof image && memcmp(image, magic, 8) == 0)
         for (i = 1; i < HK_LEDGER_SLOTS; i++)

@@ -201,13 +201,14 @@ static int write_all(int fd, const void *data, size_t n)
 
 static hk_status write_total(int dir_fd, const total *t, const hk_buf *names)
 {
-    static const char temporary[] = ".total"; /* one name: what a killed fold left is overwritten */
+    static const char temporary[] = ".total"; /* one name: what a killed fold left goes away */
     uint64_t counts[HK_LEDGER_SLOTS];
     int fd, rc = -1;
 
     memcpy(counts, t->counts, sizeof counts);
     memcpy(counts, "HKLEDG01", 8);
-    fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    unlinkat(dir_fd, temporary, 0); /* what lies there may be a link to another file, or a pipe */
+    fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return HK_ERR_SYSTEM;
     if (write_all(fd, counts, sizeof counts) == 0 && write_all(fd, names->data, names->len) == 0)

@@ -214,7 +214,8 @@ hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s)
     }
     hk_json_close(&j, '}');
     hk_json_close(&j, '}');
-    fd = hk_buf_ok(&text) ? openat(state_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    unlinkat(state_fd, temporary, 0); /* what lies there may be a link to another file, or a pipe */
+    fd = hk_buf_ok(&text) ? openat(state_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
     if (fd < 0)
         goto out;
     for (rest = hk_buf_slice(&text); rest.n > 0;) {
@@ -240,11 +241,13 @@ out:
 int hk_targets_lock(int state_fd)
 {
     char pid[24];
-    int fd = openat(state_fd, "sender.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), n;
+    struct stat st;
+    int fd = openat(state_fd, "sender.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600), n;
 
     if (fd < 0)
         return -1;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1 /* nothing of another's is to be cut short */
+        || flock(fd, LOCK_EX | LOCK_NB) < 0) {
         close(fd);
         return -1;
     }
