@@ -14,10 +14,11 @@ from heka_raven.cli.options import add_spool, existing_spool
 from heka_raven.cli.parser import EXIT_OK, Parser
 from heka_raven.fleet.state import read_states
 from heka_raven.fleet.state import rows as fleet_rows
-from heka_raven.sender.limits import Limits
+from heka_raven.formats.text import printable
+from heka_raven.sender.limits import Limits, load_limits
 from heka_raven.sender.lock import holder_pid
 from heka_raven.spool.ledger import read_snapshot
-from heka_raven.spool.spool import parse_name, read_backlog, read_file
+from heka_raven.spool.spool import parse_name, read_backlog
 
 CLEAR = "\x1b[H\x1b[2J"
 
@@ -74,13 +75,8 @@ def collect(path: str, reason: str) -> dict[str, Any]:
 
 
 def _limits(path: str, now: float) -> list[dict[str, Any]]:
-    data = read_file(os.path.join(path, "state", "limits.json"))
-    try:
-        state = None if data is None else orjson.loads(data)
-    except orjson.JSONDecodeError:
-        state = None
     limits = Limits()
-    limits.load_state(state, now)
+    load_limits(path, limits, now)
     alive: Any = limits.to_state(now)["limits"]
     return [
         {"dsn": key, "category": category or "all", "seconds_left": round(until - now, 1)}
@@ -127,7 +123,9 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     told += [(name.replace("_", " "), str(ledger[name])) for name in ("scrub_failed", "write_failed") if ledger[name]]
     if ledger["missing"]:
         told.append(("unaccounted", f"{ledger['missing']} (at most one per killed process)"))
-    return told + fleet_rows(found["fleet"])
+    told += fleet_rows(found["fleet"])
+    # Names of servers and whatever a fleet's file holds come from others.
+    return [(printable(name), printable(value)) for name, value in told]
 
 
 def _show_table(found: dict[str, Any]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
+from heka_raven.spool.directory import MAX_STATE, read_file, replace_file
 from heka_raven.spool.ledger import is_alive, start_time
-from heka_raven.spool.spool import read_file
 
 WRITE_EVERY_S = 2.0
 _FILE = re.compile(r"fleet-(relay|send)-([0-9]+)-([0-9]+)\.json", re.ASCII)
@@ -44,11 +44,8 @@ class FleetState:
             return
         self._written_at = tick
         told = {"role": self._role, "pid": os.getpid(), "started": self._started, "written": time.time(), **facts}
-        temporary = f"{self._path}.tmp"
         try:
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-                file.write(orjson.dumps(told))
-            os.rename(temporary, self._path)
+            replace_file(self._path, orjson.dumps(told), f"{self._path}.tmp")
         except OSError:
             pass  # the disk is full or the spool is gone; both are said elsewhere
 
@@ -59,7 +56,7 @@ def read_states(spool_path: str) -> list[dict[str, Any]]:
     states = []
     for name in _names(directory):
         found = _FILE.fullmatch(name)
-        data = read_file(os.path.join(directory, name)) if found else None
+        data = read_file(os.path.join(directory, name), MAX_STATE) if found else None
         try:
             state = None if data is None else orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -75,21 +72,25 @@ def rows(states: list[dict[str, Any]]) -> list[tuple[str, str]]:
     for state in states:
         role = str(state.get("role"))
         told.append((role, f"pid {state.get('pid')}" if state["running"] else f"pid {state.get('pid')}, stopped"))
-        if state.get("listen"):
-            told.append(
-                (f"{role} listens", ", ".join(state["listen"]) + f", {state.get('connections', 0)} connections")
-            )
+        if listen := _texts(state.get("listen")):
+            told.append((f"{role} listens", f"{', '.join(listen)}, {state.get('connections', 0)} connections"))
         broker = state.get("broker")
         if isinstance(broker, dict):
             words = f"{broker.get('url')}: {broker.get('state')}"
             if broker.get("error"):
                 words += f" ({broker['error']})"
             told.append((f"{role} broker", words))
-            for name, depth in (broker.get("queues") or {}).items():
-                told.append((f"{role} queue {name}", f"{depth} waiting"))
-        counts = state.get("counts")
-        told += [(f"{role} {name}", str(n)) for name, n in (counts.items() if isinstance(counts, dict) else ())]
+            told += [(f"{role} queue {name}", f"{depth} waiting") for name, depth in _items(broker.get("queues"))]
+        told += [(f"{role} {name}", str(n)) for name, n in _items(state.get("counts"))]
     return told
+
+
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def _items(value: object) -> list[tuple[Any, Any]]:
+    return list(value.items()) if isinstance(value, dict) else []
 
 
 def _names(directory: str) -> list[str]:

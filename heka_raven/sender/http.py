@@ -32,6 +32,7 @@ from urllib3.exceptions import (
 )
 from urllib3.util import Timeout, make_headers
 
+from heka_raven.formats.text import printable
 from heka_raven.sender.policy import Reply
 
 MAX_REPLY_BODY = 64 * 1024  # bytes read so that the connection can be used again; a longer reply costs the connection
@@ -312,7 +313,7 @@ def _drop_closed(kept: queue.LifoQueue[_Watched | None]) -> int:
 
 
 def _reply(status: int, headers: Any, detail: str) -> Reply:
-    found = {name: value for name in REPLY_HEADERS if (value := headers.get(name)) is not None}
+    found = {name: printable(value) for name in REPLY_HEADERS if (value := headers.get(name)) is not None}
     return Reply(status, found, detail if status >= 300 else "")
 
 
@@ -326,7 +327,7 @@ def _read_rest(response: Any) -> str:
         body: bytes = response.read(MAX_REPLY_BODY)
     except (HTTPError, http.client.HTTPException, OSError, ValueError):
         return ""
-    return body[:MAX_DETAIL].decode("utf-8", "replace").strip()
+    return printable(body[:MAX_DETAIL].decode("utf-8", "replace").strip())
 
 
 def explain(error: BaseException) -> str:

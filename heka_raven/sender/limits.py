@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import orjson
 
 from heka_raven.sender.policy import ALL, ERROR, MAX_PAUSE_S
-from heka_raven.spool.spool import Spool, read_file
+from heka_raven.spool.directory import MAX_STATE, read_file, replace_file
+from heka_raven.spool.spool import Spool
 
 MAX_SLEW_S = 1.0  # by which a clock may be moved between two looks without having been set
 
@@ -68,9 +69,9 @@ class Limits:
         self.changed = False
 
 
-def load_limits(spool: Spool, limits: Limits, now: float) -> None:
+def load_limits(spool_path: str, limits: Limits, now: float) -> None:
     """Take over ``state/limits.json``; one that cannot be read is none."""
-    data = read_file(_limits_path(spool))
+    data = read_file(_limits_path(spool_path), MAX_STATE)
     try:
         limits.load_state(None if data is None else orjson.loads(data), now)
     except orjson.JSONDecodeError:
@@ -81,17 +82,13 @@ def save_limits(spool: Spool, limits: Limits, now: float) -> None:
     """Write ``state/limits.json``, by rename, if anything changed."""
     if not limits.changed:
         return
-    path = _limits_path(spool)
-    temporary = f"{path}.new"
+    path = _limits_path(spool.path)
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(fd, "wb") as file:
-            file.write(orjson.dumps(limits.to_state(now)))
-        os.rename(temporary, path)
+        replace_file(path, orjson.dumps(limits.to_state(now)), f"{path}.new")
         limits.changed = False
     except OSError as error:
         spool.log_sparingly("limits", "spool %s: rate limits cannot be kept: %s", spool.path, error)
 
 
-def _limits_path(spool: Spool) -> str:
-    return os.path.join(spool.path, "state", "limits.json")
+def _limits_path(spool_path: str) -> str:
+    return os.path.join(spool_path, "state", "limits.json")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import threading
 import time
 import weakref
@@ -17,6 +18,8 @@ from heka_raven.spool.directory import SpoolError, is_at, make_spool
 
 SOON_TRIES = 5
 SOON_PAUSE_S = 0.02
+
+_LOOK = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY  # the spool may be another user's
 
 _held: weakref.WeakSet[SenderLock] = weakref.WeakSet()
 _opening = threading.RLock()  # no fork while a lock file is open and not in _held
@@ -98,14 +101,16 @@ class SenderLock:
 def holder_pid(spool_path: str) -> int | None:
     """Who holds the lock now; None when nobody does. Takes nothing: a shared try, given back at once."""
     try:
-        fd = os.open(os.path.join(spool_path, "state", "sender.lock"), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(os.path.join(spool_path, "state", "sender.lock"), _LOOK)
     except OSError:
         return None
     try:
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return None
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            text = os.read(fd, 32).strip()
+            text = os.read(fd, 16).strip()
             return int(text) if text.isdigit() else 0
         return None
     except OSError:

@@ -98,7 +98,7 @@ class Sender:
     def run(self) -> None:
         """Deliver until stopped, the lock is lost, or (once) everything was tried."""
         self._spool.ledger.renew()  # the spool may be another than that of our last run
-        load_limits(self._spool, self._limits, time.time())
+        load_limits(self._spool.path, self._limits, time.time())
         self._reports = Reports(ledger.read_snapshot(self._spool.path), time.monotonic())
         try:
             while True:

@@ -7,6 +7,7 @@ ours with mode 0700: the files hold keys and what users typed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -14,6 +15,7 @@ from heka.exceptions import ConfigError
 
 ENVIRONMENT = "HEKA_RAVEN_SPOOL"
 SYSTEM_PARENT = "/var/spool/heka-raven"
+MAX_STATE = 16 * 1024 * 1024  # bytes of a file in state/; a larger one is none of ours
 PARTS = ("new", "tmp", "dead", "state", "state/ledger")
 
 
@@ -77,7 +79,7 @@ def make_spool(path: str) -> None:
         SpoolError: when one cannot be made or must not be used.
     """
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        _make_parents(os.path.dirname(path))
         for directory in (path, *(os.path.join(path, part) for part in PARTS)):
             try:
                 os.mkdir(directory, 0o700)
@@ -92,6 +94,14 @@ def make_spool(path: str) -> None:
         raise SpoolError(f"spool {path}: not writable for uid {os.geteuid()}")
 
 
+def _make_parents(directory: str) -> None:
+    """For others to pass through and not to write to, whatever the umask is."""
+    if not os.path.isdir(directory):
+        _make_parents(os.path.dirname(directory))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory, 0o755)
+
+
 def is_at(fd: int, path: str) -> bool:
     """Whether the open file *fd* is still what lies at *path*."""
     try:
@@ -99,6 +109,40 @@ def is_at(fd: int, path: str) -> bool:
     except OSError:
         return False
     return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+
+def read_file(path: str, limit: int | None = None) -> bytes | None:
+    """The bytes of a regular file, without following a link or waiting for a pipe; None when it is none of at most
+    *limit* bytes, or cannot be read now."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return None
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode) or (limit is not None and info.st_size > limit):
+            return None
+        parts = []
+        while part := os.read(fd, info.st_size + 1):
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def replace_file(path: str, data: bytes, temporary: str) -> None:
+    """Write a whole file, 0600, and put it at *path* by rename. What lies at *temporary*, a link or a pipe, goes away.
+
+    Raises:
+        OSError: what was at *path* is as it was.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(data)
+    os.rename(temporary, path)
 
 
 def _words(error: OSError) -> str:

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from heka_raven.spool.directory import SpoolError, is_at
+from heka_raven.spool.directory import SpoolError, is_at, replace_file
 
 MAGIC = b"HKLEDG01"
 SIZE = 512  # bytes; the rest after the last counter is zero and reserved
@@ -313,11 +313,9 @@ def fold(spool_path: str) -> int:
 
 
 def _write_total(directory: str, values: list[int], names: set[str]) -> None:
-    temporary = os.path.join(directory, f".{TOTAL}")  # one name: what a killed fold left is overwritten
-    with open(temporary, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(_LAYOUT.pack(MAGIC, *values) + "".join(f"{name}\n" for name in sorted(names)).encode("ascii"))
-    os.rename(temporary, os.path.join(directory, TOTAL))
+    temporary = os.path.join(directory, f".{TOTAL}")  # one name: what a killed fold left goes away
+    data = _LAYOUT.pack(MAGIC, *values) + "".join(f"{name}\n" for name in sorted(names)).encode("ascii")
+    replace_file(os.path.join(directory, TOTAL), data, temporary)
 
 
 def _remove(path: str) -> bool:

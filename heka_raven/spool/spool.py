@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from heka.exceptions import ConfigError
 from heka.limited_log import SparseLog
 from heka_raven.spool import ledger as ledger_module
-from heka_raven.spool.directory import ENVIRONMENT, SpoolError, make_spool, resolve_spool_path
+from heka_raven.spool.directory import ENVIRONMENT, SpoolError, make_spool, read_file, resolve_spool_path
 from heka_raven.spool.ledger import Ledger
 
 __all__ = ["Backlog", "Entry", "Spool", "SpoolError", "parse_name", "read_backlog", "resolve_spool_path"]
@@ -341,24 +341,6 @@ class Spool:
     def log_sparingly(self, kind: str, message: str, *args: object, exc_info: bool = False) -> None:
         """Log a trouble of this kind, at most once a minute."""
         self._log.tell(kind, logging.ERROR, message, *args, exc_info=exc_info)
-
-
-def read_file(path: str) -> bytes | None:
-    """The bytes of a regular file, without following a link or waiting for a pipe."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    try:
-        size = os.fstat(fd).st_size
-        parts = []
-        while part := os.read(fd, size + 1):
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
 
 
 def read_backlog(spool_path: str) -> Backlog:

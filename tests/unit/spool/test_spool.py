@@ -49,11 +49,13 @@ def test_put(tmp_path):
 
 
 def test_modes_do_not_depend_on_the_umask(tmp_path):
-    """umask 0: still nobody else may look."""
-    run_app(tmp_path / "spool", "http://a@b/1", "os.umask(0)\ncapture(SpoolStream(path=path, sender='off'))")
-    (name,) = waiting(tmp_path / "spool")
-    assert (0o700, 0o600) == (mode(tmp_path / "spool"), mode(tmp_path / "spool" / "new" / name))
-    assert {0o600} == {mode(tmp_path / "spool/state/ledger" / n) for n in os.listdir(tmp_path / "spool/state/ledger")}
+    """umask 0: still nobody else may look, or write beside it."""
+    spool = tmp_path / "a" / "b" / "spool"
+    run_app(spool, "http://a@b/1", "os.umask(0)\ncapture(SpoolStream(path=path, sender='off'))")
+    (name,) = waiting(spool)
+    assert (0o700, 0o600) == (mode(spool), mode(spool / "new" / name))
+    assert {0o600} == {mode(spool / "state/ledger" / n) for n in os.listdir(spool / "state/ledger")}
+    assert {0o755} == {mode(tmp_path / "a"), mode(tmp_path / "a" / "b")}
 
 
 @pytest.mark.parametrize("durability", ["process", "power"])
@@ -201,7 +203,7 @@ def test_foreign_files_in_new_are_left_alone(tmp_path):
     os.mkfifo(new / f"{2:020d}-1-{ID}.env")
     os.mkdir(new / f"{3:020d}-1-{ID}.env")
     assert 3 == len(spool.names())
-    assert [None, b"", None] == [spool.read(name) for name in spool.names()]
+    assert [None, None, None] == [spool.read(name) for name in spool.names()]
 
 
 @pytest.mark.parametrize("gone", ["spool", "spool/new", "spool/tmp", "spool/state"])
