@@ -20,15 +20,17 @@ SOURCES = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d"
 # How apt reaches its mirror; what else it is told here is this machine's own business.
 APT_OPTIONS = re.compile(r"Acquire::(Check-|http|https|Retries)")
 USER, UID = "someone", 1000
+SHOWN = "/srv/shown"  # where the machine finds what this one's pip configuration names
 
 ENTER = """
 machine=$1 shown=$2; shift 2
 mount -t proc proc "$machine/proc"
 mount --rbind /dev "$machine/dev"
 for path in $shown; do
-    mkdir -p "$machine$(dirname "$path")"
-    if [ -d "$path" ]; then mkdir -p "$machine$path"; else touch "$machine$path"; fi
-    mount --bind "$path" "$machine$path"
+    there="$machine/srv/shown$path"
+    mkdir -p "$(dirname "$there")"
+    if [ -d "$path" ]; then mkdir -p "$there"; else touch "$there"; fi
+    mount --bind "$path" "$there"
 done
 exec chroot "$@"
 """
@@ -45,7 +47,7 @@ def mirror():
 
 
 def pip_configuration():
-    """What pip is told here: its settings as the text of a pip.conf, and the paths of this machine that they name."""
+    """What pip is told here: the text of a pip.conf for the machine, and the paths of this one that it names."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
     settings, paths = {}, set()
     for name, value in re.findall(r"^(?:global|user|site|install|:env:)\.(\S+)='(.*)'$", listed.stdout, re.MULTILINE):
@@ -53,9 +55,11 @@ def pip_configuration():
         for word in value.replace("\\n", " ").split():
             path = urlsplit(word).path if word.startswith("file://") else word
             if path.startswith("/") and os.path.exists(path):
-                paths.add(path)
+                # The pages of an index lead to files beside it.
+                paths.add(os.path.dirname(path.rstrip("/")) if word.startswith("file://") else path)
     lines = [f"{name} = {value}" for name, value in settings.items() if name != "config-file"]
-    return "\n".join(["[global]", *lines, ""]), sorted(paths)
+    text = re.sub(r"(?<=file://)/|(?<![^\s=])/", f"{SHOWN}/", "\n".join(["[global]", *lines, ""]))
+    return text, sorted(paths)
 
 
 class Machine:
