@@ -45,6 +45,7 @@ SERVER = {
     "sentry-watch-options": ("options of a handler", "", ""),
     "sentry-watch-slow": ("number", "off", "seconds"),
     "sentry-watch-backlog": ("1 to 100", "100", "percent"),
+    "sentry-watch-patience": ("1 to 60000", "90 and 25", "milliseconds"),
     "sentry-watch-storm": ("number", "5", "deaths"),
     "sentry-watch-storm-seconds": ("number", "60", "seconds"),
     "sentry-no-sender": ("flag", "false", ""),

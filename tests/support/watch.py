@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -13,6 +12,8 @@ from support.uwsgi import Server
 from support.waiting import WAIT_S, wait_for
 
 full = pytest.mark.full
+# On a busy machine a worker may have to wait for a processor before it can say anything.
+WATCH = "sentry-watch = true\nsentry-watch-patience = 5000\n"
 PREFORK = "processes = 4\n"
 LAZY = PREFORK + "lazy-apps = true\n"
 THREADS = "processes = 2\nthreads = 2\nenable-threads = true\n"
@@ -161,17 +162,6 @@ def get_until_told(receiver: Receiver, server: Server, path: str) -> tuple[int, 
     (server.tmp_path / "let-go").touch()
     thread.join(WAIT_S)
     return answers[0]
-
-
-def told_in_time(receiver: Receiver, tell: Callable[[], dict], whole: Callable[[dict], object]) -> dict:
-    """The event that *tell* brings about, again where the worker was late: at a harakiri it has 90 ms for its stack and
-    25 to say what it knows, and a busy machine may give it no processor for longer."""
-    for _ in range(4):
-        receiver.requests.clear()
-        event = tell()
-        if whole(event):
-            break
-    return event
 
 
 def kinds(receiver: Receiver) -> list[str]:

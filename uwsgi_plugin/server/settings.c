@@ -19,6 +19,8 @@ struct uwsgi_option hk_settings_options[] = {
       &hk_settings.watch_slow_s, 0 },
     { "sentry-watch-backlog", required_argument, 0, "percent of the listen queue that is reported (default 100)",
       uwsgi_opt_set_int, &hk_settings.watch_backlog, 0 },
+    { "sentry-watch-patience", required_argument, 0, "milliseconds to wait for a worker's stack, and its answer, at a harakiri",
+      uwsgi_opt_set_int, &hk_settings.watch_patience_ms, 0 },
     { "sentry-watch-storm", required_argument, 0, "deaths in a row that are a storm (default 5)", uwsgi_opt_set_int,
       &hk_settings.storm_deaths, 0 },
     { "sentry-watch-storm-seconds", required_argument, 0, "the seconds within which these deaths are a storm (default 60)",

@@ -17,6 +17,7 @@ typedef struct hk_settings_values {
     char *watch_options; /* of its handler, as those of an alarm */
     int watch_slow_s;
     int watch_backlog; /* percent */
+    int watch_patience_ms; /* 0: as long as each of the waits is worth by itself */
     int storm_deaths;
     int storm_s;
     uint64_t spool_size;

@@ -20,7 +20,8 @@ int hk_answer_ask(int worker)
 void hk_answer_wait(int worker, int core)
 {
     const struct timespec step = { 0, 1000000 };
-    uint64_t until = hk_sys_monotonic_ms() + ANSWER_MS, before = hk_shared_note(worker, core)->sequence;
+    unsigned patience = (unsigned)hk_settings.watch_patience_ms;
+    uint64_t until = hk_sys_monotonic_ms() + (patience > 0 ? patience : ANSWER_MS), before = hk_shared_note(worker, core)->sequence;
 
     while (hk_sys_monotonic_ms() < until) {
         uint64_t now = __atomic_load_n(&hk_shared_note(worker, core)->sequence, __ATOMIC_ACQUIRE);

@@ -144,9 +144,10 @@ void hk_live_look_at_queues(void)
 
 void hk_live_collect(uint64_t now_ms)
 {
+    unsigned patience = (unsigned)hk_settings.watch_patience_ms;
     int i;
 
     for (i = 1; i <= uwsgi.numproc; i++)
-        if (now_ms - waiting[i].asked_ms >= STACK_MS)
+        if (now_ms - waiting[i].asked_ms >= (patience > STACK_MS ? patience : STACK_MS))
             hk_live_report(i);
 }

@@ -20,6 +20,11 @@ static void check_options(void)
         hk_sys_log("[sentry] sentry-watch-backlog: %d is outside 1..100 percent; 100 is used", hk_settings.watch_backlog);
         hk_settings.watch_backlog = 100;
     }
+    if (hk_settings.watch_patience_ms < 0 || hk_settings.watch_patience_ms > 60000) {
+        hk_sys_log("[sentry] sentry-watch-patience: %d is outside 1..60000 milliseconds; the default is used",
+                   hk_settings.watch_patience_ms);
+        hk_settings.watch_patience_ms = 0;
+    }
     if (hk_settings.storm_deaths < 1 || hk_settings.storm_deaths > (int)HK_WATCH_MAX_STORM) {
         hk_sys_log("[sentry] sentry-watch-storm: %d is outside 1..%u deaths; 5 is used", hk_settings.storm_deaths, HK_WATCH_MAX_STORM);
         hk_settings.storm_deaths = 5;

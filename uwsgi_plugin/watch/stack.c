@@ -37,7 +37,8 @@ int hk_stack_ask(int worker)
 void hk_stack_wait(int worker)
 {
     const struct timespec step = { 0, 2000000 };
-    uint64_t until = hk_sys_monotonic_ms() + STACK_MS;
+    unsigned patience = (unsigned)hk_settings.watch_patience_ms;
+    uint64_t until = hk_sys_monotonic_ms() + (patience > 0 ? patience : STACK_MS);
     int same = 0;
     off_t last = 0;
     struct stat st;

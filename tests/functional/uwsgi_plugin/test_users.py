@@ -16,7 +16,7 @@ from support.ports import free_port
 from support.users import NOBODY, ROOT_ONLY, launch_readable
 from support.uwsgi import DEBIAN, find_uwsgi, ledger_at_rest
 from support.waiting import wait_for
-from support.watch import functions, told_in_time
+from support.watch import WATCH, functions
 
 UWSGI = find_uwsgi()
 full = pytest.mark.full
@@ -57,7 +57,7 @@ application = RavenMiddleware(inner, dsn=os.environ["TEST_DSN"], catchall=True)
 
 
 @pytest.fixture
-def serve_as_nobody(serve, receiver, passable):
+def serve_as_nobody(passable, receiver, serve):
     """A server whose ini says uid = nobody, with the middleware."""
 
     def start(lines, *, uwsgi=UWSGI, app=APP, **keywords):
@@ -89,22 +89,13 @@ def test_harakiri_of_a_worker_that_changed_its_user(serve_as_nobody, receiver, u
     if uwsgi == DEBIAN and "gevent" in mode:
         pytest.skip("Debian has gevent in a plugin of its own")
 
-    def tell():
-        server = serve_as_nobody(f"sentry-watch = true\nharakiri = 3\n{mode}", uwsgi=uwsgi, emperor=emperor)
-        assert str(NOBODY) == server.get("/")[1]
-        time.sleep(0.5)  # one that ends takes the one timer of its worker with it
-        threading.Thread(target=server.crash, args=("/things/5",), daemon=True).start()
-        event = wait_for(lambda: receiver.events and receiver.events[0], server.text)
-        server.stop()
-        return event
-
+    server = serve_as_nobody(f"{WATCH}harakiri = 3\n{mode}", uwsgi=uwsgi, emperor=emperor)
+    assert str(NOBODY) == server.get("/")[1]
+    time.sleep(0.5)  # one that ends takes the one timer of its worker with it
+    threading.Thread(target=server.crash, args=("/things/5",), daemon=True).start()
+    event = wait_for(lambda: receiver.events and receiver.events[0], server.text)
     # With threads the request may run on a core whose thread is not the main one: only that answers.
     answers = "threads" not in mode
-    event = told_in_time(
-        receiver,
-        tell,
-        lambda event: "stacktrace" in event["exception"]["values"][0] and ("user" in event or not answers),
-    )
     assert "stuck" == functions(event)[-1]
     if answers:
         assert "GET /things/<id>" == event["transaction"] and "7" == event["user"]["id"]

@@ -17,6 +17,7 @@ from support.watch import (
     MODES,
     PREFORK,
     THREADS,
+    WATCH,
     bystanders,
     functions,
     hold_three,
@@ -24,7 +25,6 @@ from support.watch import (
     kinds,
     one_event,
     suspect,
-    told_in_time,
 )
 
 pytestmark = pytest.mark.timeout(180)
@@ -35,23 +35,15 @@ pytestmark = pytest.mark.timeout(180)
 def test_harakiri(serve, receiver, mode, path, function):
     """A worker over its time limit: the request, out of several in flight, and its Python stack, also inside C code."""
     transaction = "GET " + path.partition("?")[0]
-
-    def tell():
-        server = serve("sentry-watch = true\nharakiri = 5\n" + mode)
-        running = server.tmp_path / (transaction.removeprefix("GET /") + ".pid")
-        running.unlink(missing_ok=True)
-        in_background(server, path)
-        wait_for(running.exists, "the request to run")
-        time.sleep(1)
-        # Younger, and they outlast the limit: one that ends on the same worker would take its one timer with it.
-        in_background(server, *["/hold?10"] * 3)
-        wait_for(lambda: transaction in [e["transaction"] for e in receiver.events], server.text)
-        wait_for(lambda: server.waiting() == 0, "an empty spool")
-        (event,) = [e for e in receiver.events if e["transaction"] == transaction]
-        server.stop()
-        return event
-
-    event = told_in_time(receiver, tell, lambda event: "stacktrace" in event["exception"]["values"][0])
+    server = serve(f"{WATCH}harakiri = 5\n{mode}")
+    in_background(server, path)
+    wait_for((server.tmp_path / (transaction.removeprefix("GET /") + ".pid")).exists, "the request to run")
+    time.sleep(1)
+    # Younger, and they outlast the limit: one that ends on the same worker would take its one timer with it.
+    in_background(server, *["/hold?10"] * 3)
+    wait_for(lambda: transaction in [e["transaction"] for e in receiver.events], server.text)
+    wait_for(lambda: server.waiting() == 0, "an empty spool")
+    (event,) = [e for e in receiver.events if e["transaction"] == transaction]
     # Those beside may go over the limit too, one by one; nobody else says anything, and nobody is told as killed.
     assert {e["transaction"] for e in receiver.events} <= {transaction, "GET /hold"}
     assert {"harakiri"} == set(kinds(receiver))

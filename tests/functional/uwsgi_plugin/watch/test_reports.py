@@ -16,13 +16,13 @@ from support.waiting import wait_for
 from support.watch import (
     PREFORK,
     THREADS,
+    WATCH,
     functions,
     get_until_told,
     hold_three,
     kinds,
     one_event,
     suspect,
-    told_in_time,
 )
 
 SCHEMA = DATA / "sentry_event.schema.json"
@@ -84,15 +84,9 @@ TRACE = {"sentry-trace": "a" * 32 + "-" + "b" * 16 + "-1"}
 def test_what_the_middleware_knows_is_asked(serve, receiver, why):
     """Route, user and trace of a request that is stuck in Python, also those set while it ran."""
     limit = "harakiri = 2" if why == "harakiri" else "sentry-watch-slow = 1"
-    server = serve(f"sentry-watch = true\n{limit}\n{PREFORK}", app=WITH_MIDDLEWARE, env={"TEST_DSN": receiver.dsn})
-
-    def tell():
-        threading.Thread(target=server.get, args=("/things/5",), kwargs={"headers": TRACE}, daemon=True).start()
-        return one_event(receiver, server, why)
-
-    event = told_in_time(
-        receiver, tell, lambda event: "user" in event and event["fingerprint"][-1] == "inner in app.py"
-    )
+    server = serve(f"{WATCH}{limit}\n{PREFORK}", app=WITH_MIDDLEWARE, env={"TEST_DSN": receiver.dsn})
+    threading.Thread(target=server.get, args=("/things/5",), kwargs={"headers": TRACE}, daemon=True).start()
+    event = one_event(receiver, server, why)
     assert "GET /things/<id>" == event["transaction"] == suspect(event)["transaction"] == event["culprit"]
     assert {"id": "7", "email": "v@example.org", "ip_address": "127.0.0.1"} == event["user"]
     assert ("a" * 32, "b" * 16) == (
