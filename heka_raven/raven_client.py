@@ -22,7 +22,7 @@ from heka_raven.formats.dsn import parse_dsn
 from heka_raven.formats.raven_payload import decode_raven, encode_raven
 from heka_raven.reporting.clients import build_client, find_client, reporter_of
 from heka_raven.reporting.options import parse_options
-from heka_raven.reporting.report import Report, resolve_exc_info
+from heka_raven.reporting.report import Report, caller_frame, resolve_exc_info
 from heka_raven.reporting.reporter import Reporter
 
 with warnings.catch_warnings():
@@ -158,7 +158,7 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
             if time_spent is not None:
                 report.extra["time_spent"] = time_spent
             if (stack is not None and stack is not False) or (self.auto_log_stacks and exc_info is None):
-                report.stack = _innermost(stack)
+                report.stack = caller_frame(stack)
             event_id = reporter.report(client, report)
         except Exception as error:
             text = "RavenClient lost an event: %s"
@@ -255,21 +255,6 @@ def _seconds(date: Any) -> float | None:
     if date.tzinfo is not None:
         return date.timestamp()
     return calendar.timegm(date.timetuple()) + date.microsecond / 1e6
-
-
-def _innermost(stack: Any) -> types.FrameType | None:
-    """The frame to start from: of the caller, or the first of the frames that raven's handlers pass."""
-    frame: types.FrameType | None = sys._getframe(2)
-    if isinstance(stack, (list, tuple)) and stack:
-        first = stack[0][0] if isinstance(stack[0], (list, tuple)) else stack[0]
-        if isinstance(first, types.FrameType):
-            frame = first
-    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _NOT_THE_CALLER:
-        frame = frame.f_back
-    return frame
-
-
-_NOT_THE_CALLER = frozenset({"logging", "raven", "heka", "heka_raven"})
 
 
 def __getattr__(name: str) -> Any:

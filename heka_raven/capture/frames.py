@@ -105,18 +105,16 @@ class Frames:
 
     def stack(self, frame: types.FrameType | None, walker: Walker) -> list[dict[str, Any]]:
         """The frames of a running stack, outermost first: for messages that ask for one."""
-        entries: deque[types.FrameType] = deque(maxlen=OUTER_FRAMES)
-        while frame is not None and len(entries) < OUTER_FRAMES:
-            entries.appendleft(frame)
-            frame = frame.f_back
-        frames = []
-        for entry in entries:
-            template = self._template(entry, entry.f_lasti, None)
+        frames: list[dict[str, Any]] = []
+        while frame is not None and len(frames) < OUTER_FRAMES:
+            template = self._template(frame, frame.f_lasti, None)
             shown = template.frame.copy()
-            local, _ = self._locals(entry, walker, template.special)
+            local, _ = self._locals(frame, walker, template.special)
             if local:
                 shown["vars"] = local
-            frames.append(shown)
+            frames.append(shown)  # the innermost first: it has the variables that matter, while there is room
+            frame = frame.f_back
+        frames.reverse()
         return frames
 
     def _template(self, frame: types.FrameType, lasti: int, entry: types.TracebackType | None) -> Template:

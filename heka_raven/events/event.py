@@ -259,54 +259,6 @@ def _breadcrumb(crumb: Any, walker: Walker) -> dict[str, Any]:
     return shown
 
 
-_PLAIN = (str, int, float, bool, type(None))
-
-
-class _Shown(str):
-    """A value's text, which stands for it under ``%s`` and ``%r``."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str.__str__(self)
-
-
-def format_message(message: str, params: Any, walker: Walker) -> str:
-    """``message % params`` without the application's code: what is no plain value stands as its shown text."""
-
-    def plain(value: Any) -> Any:
-        if is_one_of(value, *_PLAIN):
-            return cut(value, MAX_MESSAGE) if type(value) is str else value
-        return _Shown(walker.text(value))
-
-    try:
-        if type(params) is dict:
-            named = {name: plain(value) for name, value in params.items()}
-            walker.guard.mask_names(named, [name for name in named if type(name) is str])
-            return str(message % named)
-        values = params if is_one_of(params, tuple, list) else (params,)
-        return str(message % tuple(plain(value) for value in values))
-    except Exception:
-        return message  # %d for what is no number; the parameters are shown beside it
-
-
-def logentry_of(message: Any, params: Any, formatted: Any, walker: Walker) -> dict[str, Any]:
-    """Sentry's logentry: the template, its parameters, and the text."""
-    if not is_one_of(params, tuple, list, dict):
-        params = () if params is None else (params,)
-    template = message if type(message) is str else "" if message is None else walker.text(message)
-    shown: dict[str, Any] = {}
-    if type(formatted) is not str or not formatted:
-        formatted = format_message(template, params, walker) if params else template
-    if template and template != formatted:
-        shown["message"] = cut(clean(template), MAX_MESSAGE)
-    if params:
-        value = walker.show(params)
-        shown["params"] = value if type(value) in (list, dict) else [value]
-    shown["formatted"] = cut(clean(formatted), MAX_MESSAGE) or "<no message>"
-    return shown
-
-
 def skeleton(event: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """What may be said of an event that could not be scrubbed: where it happened, and no value of anything.
 

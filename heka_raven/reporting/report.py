@@ -1,11 +1,9 @@
-"""One call to report something: what the caller says of it, before anything is made of it.
-
-Pure: it looks at what it is given, and at the exception in flight.
-"""
+"""One call to report something: what the caller says of it, before anything is made of it."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +15,11 @@ from heka_raven.capture.exceptions import traceback_of
 ExcInfo = tuple[type[BaseException], BaseException, "types.TracebackType | None"]
 Count = Callable[[str], None]
 """Adds one to a counter of the ledger."""
+
+
+_BUSY = threading.local()
+# Whose frames are not the caller's: of what leads from the application's call to the report.
+_NOT_THE_CALLER = frozenset({"logging", "raven", "heka", "heka_raven"})
 
 
 @dataclass(slots=True)
@@ -59,3 +62,34 @@ def resolve_exc_info(value: Any) -> ExcInfo | None:
     if type(traceback) is not types.TracebackType:
         traceback = traceback_of(exc)
     return type(exc), exc, traceback
+
+
+def is_reporting() -> bool:
+    """Whether this thread is within a report: what fails or is logged there is none."""
+    return getattr(_BUSY, "inside", False)
+
+
+def set_reporting(inside: bool) -> None:
+    """Say that a report begins in this thread, or that it is over."""
+    _BUSY.inside = inside
+
+
+def caller_frame(stack: Any, filename: str | None = None) -> types.FrameType | None:
+    """The innermost frame of a stack that is to be shown.
+
+    Args:
+        stack: frames, innermost first, as raven's handlers pass them, or frames with line numbers; anything else: the
+            stack of the call that is running, from the application's frame on.
+        filename: where that frame must be, else it is none: who logged it is not on this thread's stack.
+    """
+    frame: types.FrameType | None = sys._getframe(1)
+    if is_one_of(stack, list, tuple) and stack:
+        first = stack[0][0] if is_one_of(stack[0], list, tuple) and stack[0] else stack[0]
+        if type(first) is types.FrameType:
+            frame, filename = first, None
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _NOT_THE_CALLER:
+        frame = frame.f_back
+    if filename is not None:
+        while frame is not None and frame.f_code.co_filename != filename:
+            frame = frame.f_back
+    return frame

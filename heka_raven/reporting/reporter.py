@@ -28,12 +28,13 @@ from heka_raven.capture.classes import bare_name, module_name, mro_of, plain_dic
 from heka_raven.capture.exceptions import Capturer, exception_tree
 from heka_raven.capture.values import Walker
 from heka_raven.events.encode import encode_json
-from heka_raven.events.event import build_event, level_name, logentry_of, skeleton, timestamp_text
+from heka_raven.events.event import build_event, level_name, skeleton, timestamp_text
+from heka_raven.events.logentry import logentry_of
 from heka_raven.reporting.app_code import AppCode
 from heka_raven.reporting.dedupe import NOT_SENT, PASSED, mark_reported, reported_as
 from heka_raven.reporting.handover import Handover, tell_bare
 from heka_raven.reporting.options import PluginOptions
-from heka_raven.reporting.report import Count, ExcInfo, Report
+from heka_raven.reporting.report import Count, ExcInfo, Report, is_reporting, set_reporting
 from heka_raven.reporting.source import SourceReader, installed_modules
 from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
 from heka_raven.scrub.scrubber import Scrubber
@@ -69,7 +70,6 @@ class Reporter:
         self.troubles = SparseLog()
         self._handover = Handover(options, self.scrubber, self.troubles)
         self._told_no_dsn = False
-        self._busy = threading.local()
         self._throttle_lock = threading.Lock()
 
     def add_application(self, app: Any, caller: FrameType | None = None) -> None:
@@ -85,9 +85,9 @@ class Reporter:
         Returns:
             The event id, or ``None`` when nothing was sent.
         """
-        if getattr(self._busy, "inside", False):
+        if is_reporting():
             return None  # something that runs inside a report (a before_send) fails or logs: no report about reports
-        self._busy.inside = True
+        set_reporting(True)
         count = _counter(client)
         try:
             if self.options.dsn is None:
@@ -103,7 +103,7 @@ class Reporter:
             count("discarded.internal_sdk_error")  # a signal's handler ends the program, or a timer the request
             raise
         finally:
-            self._busy.inside = False
+            set_reporting(False)
 
     def send_payload(self, client: Any, payload: str | bytes, report: Report) -> str | None:
         """Send *payload* as it is: somebody else made the event."""

@@ -1,6 +1,16 @@
 """RavenHandler: error records become events, lower ones breadcrumbs of the request."""
 
+import collections
+import datetime
+import decimal
+import enum
+import fractions
 import logging
+import queue
+import sys
+from http import HTTPStatus
+from logging.handlers import QueueHandler, QueueListener
+from pathlib import Path
 
 import pytest
 
@@ -130,7 +140,7 @@ def test_arguments_are_not_asked(client, logger, environ, level):
         logger.log(level, "odd %s %r", Odd(), [Odd()])
         logger.log(level, "wrong %d", "x")
         logger.log(level, "missing %s %s", 1)
-        logger.log(level, Odd())
+        logger.log(level, [Odd()])
         logger.log(level, "%(a)s", {"a": 1})
         logger.error("end")
     finally:
@@ -138,6 +148,139 @@ def test_arguments_are_not_asked(client, logger, environ, level):
     texts = str(last_event(client) if level == logging.INFO else sent_events(client))
     for expected in (f"odd <{__name__}.Odd object> [", "wrong %d", "missing %s %s"):
         assert expected in texts
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Plain(enum.Enum):
+    RED = 1
+
+
+class Cents(int):
+    def __str__(self):
+        raise KeyboardInterrupt("the application's code was run")
+
+    __format__ = __index__ = __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("message", "argument", "formatted"),
+    [
+        ("%d", decimal.Decimal("12.50"), "12"),
+        ("%.2f of %s", (decimal.Decimal("12.5"), decimal.Decimal("3.10")), "12.50 of 3.10"),
+        ("%s %r %d", (Colour.RED, Colour.RED, Colour.RED), "1 <Colour.RED: 1> 1"),
+        ("%s %r", (Plain.RED, Plain.RED), "Plain.RED <Plain.RED: 1>"),
+        ("%d %s", (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_FOUND), "404 404"),
+        ("%d %x %5.1f", (Cents(250), Cents(250), Cents(250)), "250 fa 250.0"),
+        ("%d", fractions.Fraction(7, 2), "3"),
+        ("%.1f", fractions.Fraction(7, 2), "3.5"),
+        ("%s", [1, {"a": decimal.Decimal("1.0")}], "[1, {'a': Decimal('1.0')}]"),
+        ("%s", KeyError("basket"), "'basket'"),
+        ("%s", Path("/srv/shop"), "/srv/shop"),
+        ("%s", datetime.date(2026, 11, 29), "2026-11-29"),
+        ("%d", decimal.Decimal("1e999999"), "%d"),
+        ("%(count)d of %(all)s", (collections.OrderedDict(count=HTTPStatus.OK, all=Cents(3)),), "200 of 3"),
+    ],
+)
+def test_arguments_are_formatted_as_logging_formats_them(client, logger, message, argument, formatted):
+    """Issue 17, item 3: numbers of other types are numbers under %d and %f, and what str() says of them under %s."""
+    logger.propagate = False  # to pytest's own handler, which runs the arguments' code
+    logger.error(message, *(argument if type(argument) is tuple else (argument,)))
+    logger.propagate = True
+    assert formatted == last_event(client)["logentry"]["formatted"]
+
+
+def test_arguments_of_numpy(client, logger):
+    """Its scalars are numbers, too."""
+    numpy = pytest.importorskip("numpy")
+    logger.error("%d %.2f %s %s", numpy.int64(5), numpy.float32(0.5), numpy.uint8(7), numpy.float64(1.5))
+    assert "5 0.50 7 1.5" == last_event(client)["logentry"]["formatted"]
+
+
+class BraceMessage:
+    """As the logging cookbook has it."""
+
+    def __init__(self, fmt, /, *args, **kwargs):
+        self.fmt, self.args, self.kwargs = fmt, args, kwargs
+
+    def __str__(self):
+        return self.fmt.format(*self.args, **self.kwargs)
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.ERROR])
+def test_message_objects_keep_their_text(client, logger, environ, level):
+    """A message that is no text says what it is, in events and breadcrumbs: once it fails, its class stands there."""
+    logger.log(level, BraceMessage("order {} of {who}", 5, who="bob"))
+    logger.log(level, ValueError("as a message"))
+    logger.propagate = False
+    logger.log(level, BraceMessage("{missing}"))
+    logger.propagate = True
+    logger.error("end")
+    found = sent_events(client)
+    texts = [event["logentry"]["formatted"] for event in found]
+    if level == logging.INFO:
+        texts = [crumb["message"] for crumb in found[-1]["breadcrumbs"]["values"]]
+    expected = ["order 5 of bob", "as a message", f"<{__name__}.BraceMessage object, its __str__ raised>"]
+    assert expected == texts[:3]
+
+
+@pytest.mark.parametrize("how", ["stack_info", "extra", "frames"])
+def test_the_stack_of_a_record(client, logger, how):
+    """stack_info=True, and raven's extra={'stack': True}, bring the frames that led to the call, with their values."""
+
+    def work(item):
+        if how == "stack_info":
+            logger.error("slow", stack_info=True)
+        else:
+            logger.error("slow", extra={"stack": True if how == "extra" else [sys._getframe()]})
+
+    work("planet")
+    event = last_event(client)
+    frame = event["stacktrace"]["frames"][-1]
+    assert ("work", "planet") == (frame["function"], frame["vars"]["item"])
+    assert "stack" not in event["extra"] and "stack_info" not in event["extra"]
+
+
+def test_the_stack_of_a_record_that_another_thread_handles(client):
+    """Its frames are not on this stack: its text is kept, as the logging module's queue keeps it in the message."""
+    records = queue.SimpleQueue()
+    logger = logging.getLogger("events.queued")
+    logger.propagate = False
+    handler = QueueHandler(records)
+    logger.addHandler(handler)
+    listener = QueueListener(records, RavenHandler(client))
+    listener.start()
+    logger.error("slow", stack_info=True)
+    listener.stop()
+    logger.removeHandler(handler)
+    assert "in test_the_stack_of_a_record_that_another_thread" in last_event(client)["logentry"]["formatted"]
+    record = logging.LogRecord("events.made", logging.ERROR, "/no/file.py", 1, "slow", None, None, sinfo="Stack: x")
+    RavenHandler(client).handle(record)
+    event = last_event(client)
+    assert "stacktrace" not in event
+    assert "Stack: x" == event["extra"]["stack_info"]
+
+
+def test_what_is_logged_while_reporting_is_no_event(client, logger):
+    """A before_send, and a value's repr, may log, also by another client: it is no event, and no breadcrumb."""
+    other = router_client()
+    handler = RavenHandler(other, event_level=logging.DEBUG)
+    logger.addHandler(handler)
+
+    def before_send(event, hint):
+        logger.error("within a report")
+        return event
+
+    reporting = router_client(before_send=before_send)
+    try:
+        raise ValueError("once")
+    except ValueError:
+        assert reporting.raven() is not None
+    finally:
+        logger.removeHandler(handler)
+    assert ([], []) == (sent_messages(client), sent_messages(other))
 
 
 def test_own_loggers_are_left_alone(client):
