@@ -41,6 +41,7 @@ SERVER = {
     "sentry-spool-size": ("number from 1048576, without a unit", "268435456", "bytes"),
     "sentry-release": ("text", "", ""),
     "sentry-environment": ("text", "", ""),
+    "sentry-send-pii": ("flag", "false", ""),
     "sentry-watch": ("true, false, or a list of events", "false", ""),
     "sentry-watch-options": ("options of a handler", "", ""),
     "sentry-watch-slow": ("number", "off", "seconds"),

@@ -1,7 +1,8 @@
 /* test_scrub.c: the privacy rule of the C half: tests/data/secrets.tsv, which the Python tests read too. */
 #include "check.h"
 
-#include "../../uwsgi_plugin/core/scrub.h"
+#include "../../uwsgi_plugin/core/jsonread.h"
+#include "../../uwsgi_plugin/core/scrub_event.h"
 
 static const hk_scrub rule = { 0 };
 
@@ -96,8 +97,69 @@ static void test_memory(void)
         }
 }
 
+/* An event with a secret in every text. */
+static void fill(hk_event *e, hk_pair *pairs, hk_slice *items)
+{
+    hk_slice text = hk_slice_of("GET /x?token=pl4nted password: pl4nted https://u:pl4nted@h/");
+
+    memset(e, 0, sizeof *e);
+    e->message = e->exception_value = e->exception_type = e->logger = e->platform = e->server_name = e->release = text;
+    e->environment = e->culprit = e->transaction = text;
+    pairs[0].key = hk_slice_of("api_key");
+    pairs[0].value = hk_slice_of("pl4nted");
+    pairs[1].key = text;
+    pairs[1].value = text;
+    items[0] = text;
+    e->tags = e->extra = pairs;
+    e->tag_count = e->extra_count = 2;
+    e->fingerprint = items;
+    e->fingerprint_count = 1;
+    e->user = hk_slice_of("{\"id\":\"7\",\"email\":\"pl4nted\",\"password\":\"pl4nted\",\"pin\":1234,\"data\":{\"a\":\"pl4nted\"}}");
+}
+
+/* Issue 14, item 1: every text of an event of the C half is masked; whichever allocation is refused, none leaks. */
+static void test_item_1_events(void)
+{
+    hk_pair pairs[2];
+    hk_slice items[1];
+    hk_event e;
+    hk_pool pool;
+    hk_buf out;
+    long n;
+
+    for (n = -1; n < 300; n++) {
+        fill(&e, pairs, items);
+        hk_pool_init(&pool);
+        hk_buf_init(&out, 1 << 20);
+        check_refuse_from(n);
+        hk_scrub_event(&rule, &e, &pool);
+        check_refuse_from(-1);
+        CHECK(hk_event_put(&e, 7, HK_EVENT_MAX_BYTES, &out) == HK_OK);
+        CHECK(memmem(out.data, out.len, "pl4nted", 7) == NULL);
+        if (n < 0)
+            CHECK_TEXT("{\"id\":\"7\",\"email\":\"[Filtered]\",\"password\":\"[Filtered]\",\"pin\":\"[Filtered]\"}", e.user);
+        hk_buf_free(&out);
+        hk_pool_free(&pool);
+    }
+}
+
+/* A text is cut before it is looked at; one that was cut inside a URL's userinfo is masked there. */
+static void test_item_3_cut_first(void)
+{
+    char text[600];
+    hk_pool pool;
+
+    memset(text, 'x', sizeof text);
+    memcpy(text, "https://user:", 13);
+    hk_pool_init(&pool);
+    CHECK_TEXT("https://[Filtered]", hk_scrub_kept(&rule, hk_scrub_text, hk_slice_make(text, sizeof text), 100, &pool));
+    hk_pool_free(&pool);
+}
+
 int main(void)
 {
+    test_item_1_events();
+    test_item_3_cut_first();
     check_each_row("secrets.tsv", row);
     test_send_pii();
     test_memory();

@@ -233,7 +233,7 @@ static void a_folded_name_comes_round(void)
 static void out_of_memory(void)
 {
     uint64_t counts[HK_LEDGER_SLOTS];
-    hk_capture_defaults d = { { "host", 4 }, { "", 0 }, { "", 0 } };
+    hk_capture_defaults d = { { "host", 4 }, { "", 0 }, { "", 0 }, { 0 } };
     hk_capture_facts f;
     hk_options o;
     hk_spool s;
@@ -246,7 +246,7 @@ static void out_of_memory(void)
     f.backtrace = hk_slice_make("\3\0a.y\1\0007\1\0f\1\0x\0\0", 16);
     f.vars = hk_slice_make("\x0e\0REQUEST_METHOD\3\0GET\x0b\0HTTP_COOKIE\1\0x", 37);
     spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
-    for (n = 0; n < 60; n++) {
+    for (n = 0; n < 500; n++) {
         hk_buf_init(&why, 1024);
         check_refuse_from(n);
         if (hk_options_parse(hk_slice_of("tags=a:b;c:d,extra=e:f,fingerprint=x;y,protocol=3"), SPOOLS_DSN, &o, &why) == HK_OK)

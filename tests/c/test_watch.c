@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static const hk_scrub rule = { 0 };
+
 /* Each way a worker can end, and what is reported of it. */
 static void deaths(void)
 {
@@ -297,7 +299,7 @@ static void in_flight(void)
     put(&b, "HTTP_SENTRY_TRACE", ID "-" SPAN);
     vars = hk_buf_slice(&b);
     memset(&r, 0, sizeof r);
-    hk_request_read(vars, &pool, &r.request);
+    hk_request_read(vars, &rule, &pool, &r.request);
     hk_trace_read(vars, &r.trace);
     CHECK_TEXT("POST /pay", hk_inflight_transaction(&r, &pool));
     r.transaction = hk_slice_of("POST /<page>");
@@ -317,10 +319,11 @@ static void in_flight(void)
     CHECK_TEXT("POST /pay for 1500 ms on worker 2 core 1\n", hk_buf_slice(&out));
     CHECK_TEXT("{\"trace_id\":\"" ID "\",\"span_id\":\"1111111111111111\",\"parent_span_id\":\"" SPAN "\"}",
                hk_inflight_trace(&r, hk_slice_of("1111111111111111"), &pool));
-    CHECK_TEXT("{\"id\":\"v\\\"\",\"ip_address\":\"192.0.2.1\"}", hk_inflight_user(hk_slice_of(""), vars, &pool));
-    CHECK_TEXT("{\"id\":\"7\"}", hk_inflight_user(hk_slice_of("{\"id\":\"7\"}"), vars, &pool));
-    CHECK_TEXT("{\"id\":\"v\\\"\",\"ip_address\":\"192.0.2.1\"}", hk_inflight_user(hk_slice_of("{\"id\":\"7\"},x"), vars, &pool));
-    CHECK(hk_inflight_user(hk_slice_of(""), hk_slice_of(""), &pool).n == 0);
+    CHECK_TEXT("{\"id\":\"v\\\"\",\"ip_address\":\"192.0.2.1\"}", hk_inflight_user(hk_slice_of(""), vars, 1, &pool));
+    CHECK(hk_inflight_user(hk_slice_of(""), vars, 0, &pool).n == 0);
+    CHECK_TEXT("{\"id\":\"7\"}", hk_inflight_user(hk_slice_of("{\"id\":\"7\"}"), vars, 0, &pool));
+    CHECK_TEXT("{\"id\":\"v\\\"\",\"ip_address\":\"192.0.2.1\"}", hk_inflight_user(hk_slice_of("{\"id\":\"7\"},x"), vars, 1, &pool));
+    CHECK(hk_inflight_user(hk_slice_of(""), hk_slice_of(""), 1, &pool).n == 0);
     memset(&r, 0, sizeof r); /* its head is not read yet */
     CHECK(hk_inflight_transaction(&r, &pool).n == 0 && hk_inflight_trace(&r, hk_slice_of("1"), &pool).n == 0);
     hk_pool_free(&pool);
@@ -365,7 +368,7 @@ static void source_is(const char *line, const char *expected)
     hk_buf b;
 
     hk_buf_init(&b, 4096);
-    hk_request_scrub_source(hk_slice_of(line), &b);
+    hk_scrub_source(&rule, hk_slice_of(line), &b);
     CHECK_TEXT(expected, hk_buf_slice(&b));
     hk_buf_free(&b);
 }

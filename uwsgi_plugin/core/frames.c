@@ -59,10 +59,11 @@ static void key(hk_json *j, const char *name)
 
 static void put_line(hk_json *j, hk_slice line)
 {
+    static const hk_scrub rule = { 0 };
     hk_buf clean;
 
     hk_buf_init(&clean, 65536);
-    hk_request_scrub_source(line.n > MAX_LINE ? hk_slice_make(line.p, MAX_LINE) : line, &clean);
+    hk_scrub_source(&rule, line.n > MAX_LINE ? hk_slice_make(line.p, MAX_LINE) : line, &clean);
     hk_json_value(j, hk_buf_ok(&clean) ? hk_buf_slice(&clean) : hk_slice_make("", 0), 256);
     hk_buf_free(&clean);
 }

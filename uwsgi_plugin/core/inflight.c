@@ -98,7 +98,7 @@ hk_slice hk_inflight_trace(const hk_inflight *r, hk_slice span_id, hk_pool *pool
     return keep(&b, pool);
 }
 
-hk_slice hk_inflight_user(hk_slice given, hk_slice vars, hk_pool *pool)
+hk_slice hk_inflight_user(hk_slice given, hk_slice vars, int send_pii, hk_pool *pool)
 {
     hk_slice rest = vars, name, value, user = { "", 0 }, address = { "", 0 };
     hk_json j;
@@ -112,8 +112,8 @@ hk_slice hk_inflight_user(hk_slice given, hk_slice vars, hk_pool *pool)
         else if (hk_slice_is(name, "REMOTE_ADDR"))
             address = value;
     }
-    if (user.n == 0)
-        return user;
+    if (user.n == 0 || !send_pii)
+        return hk_slice_make("", 0);
     hk_buf_init(&b, 8192);
     hk_json_init(&j, &b);
     hk_json_open(&j, '{');

@@ -31,7 +31,8 @@ void hk_inflight_put_line(const hk_inflight *r, hk_buf *out);
 /* The trace context of the event, or nothing. span_id: 16 hex digits of our own. */
 hk_slice hk_inflight_trace(const hk_inflight *r, hk_slice span_id, hk_pool *pool);
 
-/* The user as a JSON object: the one the application told (given, checked), else REMOTE_USER of vars. Empty: none. */
-hk_slice hk_inflight_user(hk_slice given, hk_slice vars, hk_pool *pool);
+/* The user as a JSON object: the one the application told (given, checked), else REMOTE_USER of vars, if send_pii.
+ * Empty: none. */
+hk_slice hk_inflight_user(hk_slice given, hk_slice vars, int send_pii, hk_pool *pool);
 
 #endif

@@ -48,6 +48,9 @@ void hk_scrub_url(const hk_scrub *s, hk_slice text, hk_buf *out);
 /* The value of a header, an option or a tag, by its name. */
 void hk_scrub_header(const hk_scrub *s, hk_slice name, hk_slice value, hk_buf *out);
 
+/* A line of source: in one that speaks of a secret, what stands in quotes is masked. */
+void hk_scrub_source(const hk_scrub *s, hk_slice line, hk_buf *out);
+
 /* The words of a command, with a NUL between. */
 void hk_scrub_argv(const hk_scrub *s, hk_slice words, hk_buf *out);
 

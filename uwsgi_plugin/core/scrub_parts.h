@@ -104,6 +104,7 @@ int hk_scrub_line_value(hk_slice text, const hk_scrub_found *f, hk_scrub_value *
 int hk_scrub_block(hk_slice text, const hk_scrub_found *f, hk_scrub_value *v);
 
 /* The passes of scrub_shapes.c and scrub_messages.c over a whole text. */
+void hk_scrub_userinfo(hk_slice text, hk_buf *out);
 void hk_scrub_pem(hk_slice text, hk_buf *out);
 void hk_scrub_bearer(hk_slice text, hk_buf *out);
 void hk_scrub_tokens(hk_slice text, hk_buf *out);

@@ -43,11 +43,10 @@ static size_t userinfo_end(hk_slice text, size_t at, size_t *first_at, size_t *u
     return last == HK_SCRUB_NONE ? *first_at : last;
 }
 
-static void userinfo(const hk_scrub *s, hk_slice text, hk_buf *out)
+void hk_scrub_userinfo(hk_slice text, hk_buf *out)
 {
     size_t mark = 0, done = 0, end, first_at = HK_SCRUB_NONE, url_end = HK_SCRUB_NONE;
 
-    (void)s;
     while ((mark = hk_scrub_find(text, mark, "://")) != HK_SCRUB_NONE) {
         char before = mark > 0 ? text.p[mark - 1] : ' ';
         mark += 3;
@@ -159,6 +158,12 @@ static void assigned_deep(const hk_scrub *s, hk_slice text, hk_buf *out)
 static void flags(const hk_scrub *s, hk_slice text, hk_buf *out)
 {
     put_assigned(s, text, 1, 1, out);
+}
+
+static void userinfo(const hk_scrub *s, hk_slice text, hk_buf *out)
+{
+    (void)s;
+    hk_scrub_userinfo(text, out);
 }
 
 static void pem(const hk_scrub *s, hk_slice text, hk_buf *out)

@@ -2,6 +2,7 @@
 
 #include "../core/envelope.h"
 #include "../core/legacy.h"
+#include "../core/scrub_event.h"
 #include "sys.h"
 
 #define MAX_PAIRS 50U       /* tags or extra of one handler */
@@ -93,7 +94,7 @@ static void fill(building *b, const hk_options *o, const hk_capture_defaults *d,
     const hk_capture_facts *f = b->facts;
 
     if (f->vars.n > 0)
-        hk_request_read(f->vars, &b->pool, request);
+        hk_request_read(f->vars, &d->scrub, &b->pool, request);
     e->request = request;
     e->mechanism = f->mechanism;
     e->signal = f->signal;
@@ -181,6 +182,7 @@ int hk_capture_event(hk_spool *spool, const hk_options *o, const hk_capture_defa
         goto bad;
     e.project = dsn.project;
     fill(&b, o, d, &request, &e);
+    hk_scrub_event(&d->scrub, &e, &b.pool);
     if (b.pool.failed || encode(&e, o, &dsn, &file) != HK_OK)
         goto bad;
     rc = hk_spool_put(spool, e.id, hk_buf_slice(&file), e.time_ns);

@@ -14,6 +14,7 @@ typedef struct hk_capture_defaults {
     hk_slice server_name;
     hk_slice release;
     hk_slice environment;
+    hk_scrub scrub; /* what is private: every text of the event is masked by it */
 } hk_capture_defaults;
 
 /* What happened. Options of the handler win over message, exception_type and exception_value. */
@@ -34,8 +35,8 @@ typedef struct hk_capture_facts {
     size_t frame_count;
     hk_slice level; /* unless the handler has one */
     hk_slice transaction; /* empty: method and path */
-    hk_slice user;        /* a JSON object, made private already */
-    const hk_pair *contexts; /* name and JSON object */
+    hk_slice user;        /* a JSON object */
+    const hk_pair *contexts; /* name and JSON object, made private already */
     size_t context_count;
     int signal; /* that ended a process */
     /* Expands one value of an option; NULL: values stand as they are. */

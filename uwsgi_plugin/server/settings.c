@@ -25,6 +25,8 @@ struct uwsgi_option hk_settings_options[] = {
       &hk_settings.storm_deaths, 0 },
     { "sentry-watch-storm-seconds", required_argument, 0, "the seconds within which these deaths are a storm (default 60)",
       uwsgi_opt_set_int, &hk_settings.storm_s, 0 },
+    { "sentry-send-pii", no_argument, 0, "send who the visitor is: address headers, REMOTE_USER, the user's e-mail",
+      uwsgi_opt_true, &hk_settings.scrub.send_pii, 0 },
     { "sentry-no-sender", no_argument, 0, "no sender process; heka-raven send delivers", uwsgi_opt_true, &hk_settings.no_sender, 0 },
     { "sentry-ca", required_argument, 0, "file of certificates to trust", uwsgi_opt_set_str, &hk_settings.ca, 0 },
     { "sentry-proxy", required_argument, 0, "HTTP proxy of the sender", uwsgi_opt_set_str, &hk_settings.proxy, 0 },

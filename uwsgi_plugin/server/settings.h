@@ -2,6 +2,8 @@
 #ifndef HK_SETTINGS_H
 #define HK_SETTINGS_H
 
+#include "../core/scrub.h"
+
 #include <uwsgi.h>
 
 extern struct uwsgi_server uwsgi;
@@ -22,6 +24,7 @@ typedef struct hk_settings_values {
     int storm_s;
     uint64_t spool_size;
     int no_sender;
+    hk_scrub scrub; /* what is private */
 } hk_settings_values;
 
 extern hk_settings_values hk_settings;

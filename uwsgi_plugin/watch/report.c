@@ -219,7 +219,7 @@ void hk_report_event(const hk_watch_event *e, hk_pool *pool)
     facts.level = hk_slice_of(hk_watch_level(e->kind));
     facts.mechanism = "uwsgi.watch";
     facts.signal = e->signal;
-    facts.user = hk_inflight_user(e->suspect.user, e->suspect.vars, pool);
+    facts.user = hk_inflight_user(e->suspect.user, e->suspect.vars, hk_settings.scrub.send_pii, pool);
     facts.tags = &tag;
     facts.tag_count = 1;
     contexts[0].key = hk_slice_of("uwsgi");

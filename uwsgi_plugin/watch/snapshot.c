@@ -3,6 +3,8 @@
  */
 #include "snapshot.h"
 
+#include "../core/scrub_event.h"
+
 static int copy_vars(const char *vars, uint16_t size, hk_pool *pool, hk_slice *out)
 {
     char *copy;
@@ -100,13 +102,13 @@ int hk_snapshot_kept(int worker, const hk_life *life, hk_pool *pool, hk_snapshot
 void hk_snapshot_describe(const hk_snapshot *s, hk_pool *pool, hk_inflight *out)
 {
     memset(out, 0, sizeof *out);
-    hk_request_read(s->vars, pool, &out->request);
+    hk_request_read(s->vars, &hk_settings.scrub, pool, &out->request);
     hk_trace_read(s->vars, &out->trace);
     out->age_ms = s->age_ms;
     out->worker = (uint64_t)s->worker;
     out->core = (uint64_t)s->core;
     out->pid = (uint64_t)uwsgi.workers[s->worker].pid;
-    out->transaction = s->transaction;
+    out->transaction = hk_scrub_kept(&hk_settings.scrub, hk_scrub_url, s->transaction, HK_NOTE_MAX, pool);
     out->event_id = s->event_id;
 }
 

@@ -88,7 +88,7 @@ def test_what_the_middleware_knows_is_asked(serve, receiver, why):
     threading.Thread(target=server.get, args=("/things/5",), kwargs={"headers": TRACE}, daemon=True).start()
     event = one_event(receiver, server, why)
     assert "GET /things/<id>" == event["transaction"] == suspect(event)["transaction"] == event["culprit"]
-    assert {"id": "7", "email": "v@example.org", "ip_address": "127.0.0.1"} == event["user"]
+    assert {"id": "7", "email": "[Filtered]", "ip_address": "127.0.0.1"} == event["user"]
     assert ("a" * 32, "b" * 16) == (
         event["contexts"]["trace"]["trace_id"],
         event["contexts"]["trace"]["parent_span_id"],
