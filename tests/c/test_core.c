@@ -5,6 +5,7 @@
 #include "../../uwsgi_plugin/core/jsonread.h"
 #include "../../uwsgi_plugin/core/legacy.h"
 #include "../../uwsgi_plugin/core/options.h"
+#include "../../uwsgi_plugin/core/ownlines.h"
 #include "../../uwsgi_plugin/core/packet.h"
 #include "../../uwsgi_plugin/core/pool.h"
 #include "../../uwsgi_plugin/core/ring.h"
@@ -448,6 +449,26 @@ static void pools(void)
     hk_pool_free(NULL);
 }
 
+static void lines_are(const char *text, unsigned own, const char *others)
+{
+    hk_buf out;
+
+    hk_buf_init(&out, 1024);
+    CHECK(hk_ownlines_drop(hk_slice_of(text), &out) == own);
+    CHECK_TEXT(others, hk_buf_slice(&out));
+    hk_buf_free(&out);
+}
+
+static void own_lines(void)
+{
+    lines_are("[sentry] spool: /x", 1, "");
+    lines_are("Sun Nov 29 01:09:46 2026 - [sentry] spool: /x\n", 1, "");
+    lines_are("2026-11-29T01:09:46 - [sentry] a\nof another\n[sentry] b", 2, "of another");
+    lines_are("one\ntwo\n", 0, "one\ntwo");
+    lines_are("about [sentry] a", 0, "about [sentry] a");
+    lines_are("", 0, "");
+}
+
 int main(void)
 {
     buffer_limit();
@@ -466,6 +487,7 @@ int main(void)
     ring_of_reports();
     base64();
     pools();
+    own_lines();
     printf("%d checks, %d failed\n", check_done, check_failed);
     return check_failed != 0;
 }

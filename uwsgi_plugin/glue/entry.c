@@ -2,6 +2,7 @@
  *
  * Each writes a file into the spool and returns; none opens a connection.
  */
+#include "../core/ownlines.h"
 #include "../core/packet.h"
 #include "../core/template.h"
 #include "../server/handler.h"
@@ -17,6 +18,7 @@ typedef struct route_handler {
 } route_handler;
 
 static route_handler *routes;
+static int checked; /* the whole ini is read */
 
 /* What somebody else reports is counted, and not reported twice. */
 static void count_double(void)
@@ -39,16 +41,22 @@ static void alarm_init(struct uwsgi_alarm_instance *instance)
     instance->data_ptr = h;
 }
 
+/* Whatever alarm-log looks for, what the plugin itself logs raises no alarm of it: with debug=1 each event logs a line. */
 static void alarm_raise(struct uwsgi_alarm_instance *instance, char *message, size_t n)
 {
     hk_capture_facts facts;
+    hk_buf others;
 
     memset(&facts, 0, sizeof facts);
     facts.message = hk_slice_make(message, n);
+    hk_buf_init(&others, HK_EVENT_MAX_BYTES);
+    if (hk_ownlines_drop(facts.message, &others) > 0)
+        facts.message = hk_buf_slice(&others);
     if (hk_deaths_reports_crash(facts.message))
         count_double();
-    else
+    else if (facts.message.n > 0 || n == 0)
         hk_handler_report(instance->data_ptr, &facts);
+    hk_buf_free(&others);
 }
 
 /* ---- hook ---- */
@@ -150,18 +158,34 @@ static int route_run(struct wsgi_request *request, struct uwsgi_route *route)
     return UWSGI_ROUTE_NEXT;
 }
 
+/* A route that uwsgi.route() in an application makes for one call. */
+static void free_route(struct uwsgi_route *route)
+{
+    hk_handler *h = route->data2;
+
+    hk_options_free(&h->options);
+    free(h);
+    free(route->condition_ub);
+}
+
 static int route_init(struct uwsgi_route *route, char *args)
 {
     route_handler *h = uwsgi_calloc(sizeof *h);
 
+    route->func = route_run;
+    route->data = args;
+    route->data_len = strlen(args);
+    route->data2 = &h->handler; /* its first member */
+    if (checked) {
+        route->free = free_route;
+        route->condition_ub = uwsgi_calloc((size_t)uwsgi.cores * sizeof *route->condition_ub); /* uWSGI looks into it */
+        hk_handler_configure(&h->handler, "route", args);
+        return 0;
+    }
     /* sentry-dsn may stand further down in the ini: the options are read in hk_entry_check. */
     h->text = args;
     h->next = routes;
     routes = h;
-    route->func = route_run;
-    route->data = args;
-    route->data_len = strlen(args);
-    route->data2 = &h->handler;
     return 0;
 }
 #endif
@@ -195,6 +219,7 @@ void hk_entry_check(void)
     route_handler *r;
     hk_handler *h;
 
+    checked = 1;
     for (r = routes; r != NULL; r = r->next)
         hk_handler_configure(&r->handler, "route", r->text);
     for (item = uwsgi.exception_handlers_instance; item != NULL; item = item->next) {

@@ -7,12 +7,13 @@ import os
 import shutil
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from support.receiver import text_of
-from support.uwsgi import DEBIAN, DEBIAN_PLUGINS, find_uwsgi, ledger_at_rest
+from support.uwsgi import APP, DEBIAN, DEBIAN_PLUGINS, find_uwsgi, ledger_at_rest
 from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
@@ -264,3 +265,48 @@ def test_application_under_uwsgi_finds_the_spool(serve, tmp_path):
     server = serve("processes = 1")
     assert eval(server.get("/")[1]) == (str(tmp_path / "spool"), True)
     assert Path(tmp_path / "spool").stat().st_mode & 0o777 == 0o700
+
+
+FEEDS = """
+log-master = true
+log-master-bufsize = 16384
+alarm-msg-size = 16384
+alarm-freq = 0
+alarm = x sentry:logger=t.alarm,debug=1
+"""
+
+
+@pytest.mark.parametrize(
+    "expression", [".*", *(pytest.param(word, marks=pytest.mark.full) for word in ("error", "event"))]
+)
+def test_an_alarm_does_not_feed_itself(serve, receiver, expression):
+    """Whatever alarm-log looks for, what the plugin logs raises no alarm: with debug=1 each event logs a line."""
+    receiver.status = 503  # so that the sender has something to say about events and errors, too
+    server = serve(f"{FEEDS}log-alarm = x {expression}")
+    server.get("/log?3,event-error")
+    wait_for(lambda: server.waiting() >= 3, server.text)
+    receiver.status = 200
+    wait_for(lambda: server.waiting() == 0, server.text)
+    time.sleep(1)
+    texts = receiver.texts()
+    assert 3 == len([text for text in texts if "alarm-line event-error" in text])
+    assert len(texts) < 100 and not [text for text in texts if "[sentry]" in text]
+    assert "[sentry] " in server.text()
+
+
+def test_route_from_the_application(serve, receiver):
+    """uwsgi.route('sentry', ...) reports with the options it is given, each time, and keeps no memory."""
+    app = APP.replace("    if path ==", """    if path == "/route":
+        import uwsgi
+        for i in range(int(query)):
+            uwsgi.route("sentry", "logger=t.app,message=call %d of ${PATH_INFO},tags=a:b" % i)
+        return reply(start, open("/proc/self/statm").read().split()[1])
+    if path ==""", 1)  # fmt: skip
+    server = serve("", app=app)
+    server.get("/route?2")
+    wait_for(lambda: len(receiver.events) == 2, server.text)
+    assert ["call 0 of /route", "call 1 of /route"] == sorted(receiver.texts())
+    assert {"a": "b"} == receiver.events[0]["tags"] and "GET /route" == receiver.events[0]["transaction"]
+    assert 0 == ledger_at_rest(server)["discarded.internal_sdk_error"]
+    before = int(server.get("/route?300")[1])
+    assert int(server.get("/route?3000")[1]) - before < 50  # pages
