@@ -29,10 +29,10 @@ def transaction(environ: Environ, traceback: TracebackType | None = None) -> str
         environ: of the request.
         traceback: of the error, if there is one.
     """
-    prefix = _text(environ.get("SCRIPT_NAME")).rstrip("/")
+    prefix = decoded_path(_text(environ.get("SCRIPT_NAME"))).rstrip("/")
     route = find_route(environ, traceback)
     if route is None:
-        path = prefix + _decoded(_text(environ.get("PATH_INFO")))
+        path = prefix + decoded_path(_text(environ.get("PATH_INFO")))
     else:
         path = f"{prefix}/{route.removeprefix('/')}"
     return f"{_text(environ.get('REQUEST_METHOD')) or 'GET'} {path or '/'}"
@@ -106,7 +106,7 @@ def _routing_args(args: Any, environ: Environ) -> str | None:
     named = {str(value): name for name, value in args[1].items() if name not in ("controller", "action")}
     if not named:
         return None
-    parts = _decoded(_text(environ.get("PATH_INFO"))).split("/")
+    parts = decoded_path(_text(environ.get("PATH_INFO"))).split("/")
     return "/".join(f"{{{named[part]}}}" if part and part in named else part for part in parts)
 
 
@@ -159,8 +159,8 @@ def _text(value: Any) -> str:
     return value if type(value) is str else ""
 
 
-def _decoded(path: str) -> str:
-    """PATH_INFO as the visitor wrote it: WSGI hands bytes over as if they were Latin-1."""
+def decoded_path(path: str) -> str:
+    """PATH_INFO or SCRIPT_NAME as the visitor wrote it: WSGI hands bytes over as if they were Latin-1."""
     try:
         return path.encode("latin-1").decode("utf-8", "replace")
     except UnicodeEncodeError:

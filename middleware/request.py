@@ -10,11 +10,13 @@ import io
 import ipaddress
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
-from heka_raven.middleware.culprit import transaction
+from heka_raven.capture.written import label
+from heka_raven.middleware.culprit import decoded_path, transaction
 from heka_raven.middleware.tee import InputTee
 from heka_raven.middleware.trace import parse_trace
 from heka_raven.scope import RequestFacts
@@ -30,7 +32,18 @@ CONTEXT_KEY = "heka_raven.context"  # the application's own: tags, extra, user, 
 USER_KEY = "heka_raven.user"
 ENV_KEYS = ("REMOTE_ADDR", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "SERVER_SOFTWARE", "SCRIPT_NAME")
 MAX_COOKIES = 8192  # characters of the header that are looked at
+PATH_SAFE = "/~!$&'()*+,;=:@"  # RFC 3986; as WebOb quotes
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+class _NoMask:
+    """Nothing is hidden here: see rule 3."""
+
+    def mask_names(self, shown: dict[str, Any], names: Iterable[str]) -> None:
+        pass
+
+
+_NO_MASK = _NoMask()
 
 
 def describe(
@@ -58,9 +71,12 @@ def describe(
     env = {key: copy[key] for key in ENV_KEYS if type(copy.get(key)) is str and copy[key]}
     if address:
         env["REMOTE_ADDR"] = address
+    if "SCRIPT_NAME" in env:
+        env["SCRIPT_NAME"] = decoded_path(env["SCRIPT_NAME"])
+    path = quoted_path(copy)
     facts.request = _present(
         method=_fact(lambda: request.method),
-        url=_fact(lambda: request.path_url),
+        url=(_fact(lambda: request.host_url) or "") + path,
         query_string=_fact(lambda: request.query_string),
         headers=_fact(lambda: {name: value for name, value in request.headers.items() if type(value) is str}),
         cookies=_fact(lambda: parse_cookies(copy.get("HTTP_COOKIE"))),
@@ -74,7 +90,7 @@ def describe(
     facts.trace = _fact(lambda: parse_trace(copy))
     facts.fields = _present(
         request_method=facts.request.get("method"),
-        request_path=_fact(lambda: request.path),
+        request_path=path,
         status=_fact(lambda: int((status or "")[:3])),
         remote_addr=address,
     )
@@ -89,6 +105,19 @@ def _fact(read: Callable[[], Any]) -> Any:
         return None
 
 
+def quoted_path(environ: Environ) -> str:
+    """SCRIPT_NAME and PATH_INFO as they stand in a URL, whatever bytes the visitor sent.
+
+    WebOb decodes them, and has neither of a path that is no UTF-8 (``/caf%E9``), or of an environ that is no WSGI.
+    """
+    path = "".join(text for name in ("SCRIPT_NAME", "PATH_INFO") if type(text := environ.get(name)) is str)
+    try:
+        raw = path.encode("latin-1")
+    except UnicodeEncodeError:
+        raw = path.encode("utf-8", "surrogatepass")
+    return quote(raw, safe=PATH_SAFE)
+
+
 def _present(**facts: Any) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value not in (None, "", {})}
 
@@ -98,11 +127,8 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _texts(value: Any) -> list[str] | None:
-    if type(value) is str:
-        return [value]
-    if type(value) not in (list, tuple):
-        return None
-    return [item if type(item) is str else str(item) for item in value if type(item) in (str, int, float)] or None
+    items = value if type(value) in (list, tuple) else [value]
+    return [text for item in items if (text := label(item, _NO_MASK)) is not None] or None
 
 
 def parse_cookies(header: Any) -> dict[str, str]:
@@ -169,9 +195,8 @@ def _is_address(text: str | None) -> bool:
 def _as_user(value: Any) -> dict[str, Any] | None:
     if isinstance(value, Mapping):
         return dict(value) or None
-    if type(value) in (str, int) and value != "":
-        return {"id": str(value)}
-    return None
+    name = None if issubclass(type(value), (bool, float)) else label(value, _NO_MASK)
+    return {"id": name} if name else None
 
 
 def _repoze_user(identity: Any) -> dict[str, Any] | None:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Protocol
 
-from heka_raven.capture.classes import bare_name, find_in_class, instance_dict, type_name
-from heka_raven.capture.plans import EXCEPTION, FIELDS, TEXT, Plan, plan_of
+from heka_raven.capture.classes import bare_name, find_in_class, instance_dict, is_one_of, type_name
+from heka_raven.capture.plans import EXCEPTION, FIELDS, TEXT, VALUE, Plan, plan_of
 from heka_raven.capture.readers import has_safe_repr
 from heka_raven.formats.text import clean, cut
 
@@ -55,6 +55,35 @@ def spoken(value: Any, guard: NameMask) -> str:
         except Exception:
             return plan.opaque
     return written(value, guard)
+
+
+def label(value: Any, guard: NameMask) -> str | None:
+    """*value* as one word: a tag, an id, a part of a fingerprint. ``None`` if it is no single value.
+
+    An Enum is what it stands for, if that is a word, else its name.
+    """
+    kind = type(value)
+    if kind is str:
+        return str(value)
+    if value is None or issubclass(kind, (type, BaseException)):
+        return None
+    if issubclass(kind, enum.Enum):
+        held = instance_dict(value).get("_value_")
+        found = held if issubclass(type(held), (str, int, float)) else instance_dict(value).get("_name_")
+        return spoken(found, guard) if issubclass(type(found), (str, int, float)) else None
+    plan = plan_of(kind)
+    if plan.kind == VALUE:
+        found = plan.show(value)  # a scalar of a library
+        return spoken(found, guard) if type(found) in (str, int, float, bool) else None
+    if is_one_of(value, *_SCALARS):
+        return spoken(value, guard)
+    if plan.kind != TEXT:
+        return None
+    text = spoken(value, guard)
+    return text if plan.by_value or text[:1] != "<" else None  # <function ...>
+
+
+_SCALARS = (bool, int, float, bytes)
 
 
 def is_plain_library_value(value: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from heka_raven.capture.classes import is_one_of, plain_dict
 from heka_raven.capture.values import Walker
+from heka_raven.capture.written import label
 from heka_raven.formats.text import clean, cut
 from heka_raven.scope import RequestFacts
 
@@ -23,6 +24,7 @@ MAX_HEADER = 2048  # characters of its value
 MAX_BODY = 65536  # bytes of a body that nobody parsed yet
 MAX_CULPRIT = 200
 MAX_BREADCRUMBS = 100
+MAX_FINGERPRINT = 50  # items
 
 LEVELS = ("fatal", "fatal", "fatal", "error", "warning", "info", "info", "debug")  # by heka severity
 _LEVEL_NAMES = {
@@ -144,6 +146,8 @@ def _merge(into: dict[str, Any], more: Any) -> None:
     for name, value in pairs:
         if is_one_of(name, str, int, bytes):
             into[str(name)] = value
+        elif issubclass(type(name), str):
+            into[str.__getitem__(name, slice(None))] = value  # an Enum's, or any other kind of text
 
 
 def _merge_user(under: dict[str, Any] | None, over: Any) -> Any:
@@ -199,12 +203,18 @@ def _text(value: Any) -> str:
     return value if type(value) is str else "" if value is None else str(value)
 
 
+def _label(value: Any, walker: Walker) -> str:
+    """*value* as one word, or, if it is no such thing, as it is shown elsewhere."""
+    text = label(value, walker.guard)
+    return _text(walker.show(value)) if text is None else text
+
+
 def shown_tags(tags: Mapping[str, Any], walker: Walker) -> dict[str, str]:
     """Tags as Sentry takes them: keys of ``[a-zA-Z0-9_.:-]``, values on one line, neither empty."""
     shown = {}
     for name, value in tags.items():
         key = _TAG_KEY.sub("_", name)[:MAX_TAG]
-        text = " ".join(_text(value if type(value) is str else walker.show(value)).split())
+        text = " ".join(_label(value, walker).split())
         if key and text and key not in _RESERVED_TAGS:
             shown[key] = cut(clean(text), MAX_TAG)
     return shown
@@ -213,17 +223,18 @@ def shown_tags(tags: Mapping[str, Any], walker: Walker) -> dict[str, str]:
 def shown_user(user: Any, walker: Walker) -> dict[str, Any]:
     """Sentry's user interface: known keys as text, the rest under ``data``."""
     if not issubclass(type(user), dict):
-        return {"id": cut(_text(walker.show(user)), MAX_TAG)}
+        return {"id": cut(_label(user, walker), MAX_TAG)}
     shown: dict[str, Any] = {}
     data: dict[str, Any] = {}
-    for name, value in walker.show_names(plain_dict(user).items()).items():
+    given = plain_dict(user)
+    for name, value in walker.show_names(given.items()).items():
         if value is None or value == "":
             continue
         if name == "remote_user":  # what the server says who it was, not the application
             if walker.guard.send_pii:
                 shown.setdefault("id", _text(value))
         elif name in _USER_KEYS:
-            shown[name] = _text(value)
+            shown[name] = _text(value) if type(value) is str else _label(given.get(name), walker)
         elif name == "data" and type(value) is dict:
             data.update(value)
         else:
@@ -235,8 +246,8 @@ def shown_user(user: Any, walker: Walker) -> dict[str, Any]:
 
 def shown_fingerprint(fingerprint: Any, walker: Walker) -> list[str]:
     """A list of texts."""
-    value = walker.show(fingerprint)
-    return [cut(_text(item), MAX_TAG) for item in (value if type(value) is list else [value])]
+    items = fingerprint if is_one_of(fingerprint, list, tuple) else [fingerprint]
+    return [cut(clean(_label(item, walker)), MAX_TAG) for item in items[:MAX_FINGERPRINT]]
 
 
 def _breadcrumb(crumb: Any, walker: Walker) -> dict[str, Any]:
