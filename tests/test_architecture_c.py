@@ -87,19 +87,28 @@ def home():
 
 @cache
 def needs():
-    """For each unit the others that it includes or whose functions and variables it names (a header only declares)."""
+    """For each unit the others whose functions and variables it names (a header only declares them)."""
     owners = {word: min(units) for word, units in home().items()}
     out = {}
     for name in FILES:
         mine = out.setdefault(unit(name), {})
-        for path in re.findall(r'^#include "(.+)"', code(name), re.M):
-            target = ((PLUGIN / name).parent / path).resolve().relative_to(PLUGIN)
-            mine.setdefault(unit(target.as_posix()), f"#include {path}")
         if name.endswith(".c"):
             for word in set(re.findall(r"\b\w+\b", code(name))) & owners.keys():
                 mine.setdefault(owners[word], word)
         mine.pop(unit(name), None)
     return out
+
+
+@cache
+def includes():
+    """For each file the headers of ours that it includes."""
+    return {
+        name: [
+            ((PLUGIN / name).parent / path).resolve().relative_to(PLUGIN).as_posix()
+            for path in re.findall(r'^#include "(.+)"', code(name), re.M)
+        ]
+        for name in FILES
+    }
 
 
 def test_the_parser_sees_the_code():
@@ -118,13 +127,29 @@ def test_rooms_point_down():
         for owner, why in used.items()
         if room(owner) != room(user) and room(owner) not in BELOW[room(user)]
     ]
+    up += [
+        f"{name} includes {header}"
+        for name, headers in includes().items()
+        for header in headers
+        if room(header) != room(name) and room(header) not in BELOW[room(name)]
+    ]
     assert [] == up
 
 
-def test_no_circle_of_files():
-    """Files that need each other are one file: none needs, over others, itself."""
+def module(name):
+    """The file; of a module that has several, the first: text.c, text_words.c and text_shapes.c are one, text."""
+    first = unit(name).split("_")[0]
+    return first if first + ".c" in FILES else unit(name)
+
+
+@pytest.mark.parametrize("graph", [needs, includes])
+def test_no_circle(graph):
+    """Files that need each other are one module: none calls, or includes, over others, itself."""
+    modules = {}
+    for user, used in graph().items():
+        modules.setdefault(module(user), set()).update(map(module, used))
     try:
-        TopologicalSorter({user: set(used) for user, used in needs().items()}).prepare()
+        TopologicalSorter({name: used - {name} for name, used in modules.items()}).prepare()
     except CycleError as circle:
         pytest.fail(" > ".join(circle.args[1]))
 
@@ -158,15 +183,20 @@ def test_core_is_pure(name):
     assert set() == set(re.findall(r"(?<![\w.>])(\w+)\(", code(name))) & IMPURE_CALLS
 
 
+def names_of(stem):
+    return f"hk_{stem}_", f"hk_{stem.split('_')[0]}_"
+
+
 def test_names():
-    """A function that others see is called hk_<file>_<verb>; everything else is static; a file's name occurs once."""
+    """A function that others see is called hk_<file>_<verb>, or hk_<first word of the file>_<verb> where a module has
+    several files; everything else is static; a file's name occurs once."""
     stems = [unit(name).split("/")[1] for name in SOURCES]
     assert sorted(set(stems)) == sorted(stems)
     wrong = [
         f"{name}: {function}"
         for name in FILES
         for function, static, _lines in functions(name)
-        if not function.startswith(f"hk_{unit(name).split('/')[1]}_") and (not static or name.endswith(".h"))
+        if not function.startswith(names_of(unit(name).split("/")[1])) and (not static or name.endswith(".h"))
     ]
     assert [] == wrong
 

@@ -2,7 +2,8 @@
 #include "check.h"
 
 #include "../../uwsgi_plugin/core/jsonread.h"
-#include "../../uwsgi_plugin/core/scrub_event.h"
+#include "../../uwsgi_plugin/core/masking.h"
+#include "../../uwsgi_plugin/core/scrub_kept.h"
 
 static const hk_scrub rule = { 0 };
 
@@ -132,7 +133,7 @@ static void test_item_1_events(void)
         hk_pool_init(&pool);
         hk_buf_init(&out, 1 << 20);
         check_refuse_from(n);
-        hk_scrub_event(&rule, &e, &pool);
+        hk_masking_event(&rule, &e, &pool);
         check_refuse_from(-1);
         CHECK(hk_event_put(&e, 7, HK_EVENT_MAX_BYTES, &out) == HK_OK);
         CHECK(memmem(out.data, out.len, "pl4nted", 7) == NULL);

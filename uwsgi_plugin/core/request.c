@@ -1,7 +1,7 @@
 #include "request.h"
 
 #include "packet.h"
-#include "scrub_event.h"
+#include "scrub_kept.h"
 
 /* Bytes that are looked at. */
 #define MAX_URL 8192

@@ -2,7 +2,7 @@
 
 #include "../core/envelope.h"
 #include "../core/legacy.h"
-#include "../core/scrub_event.h"
+#include "../core/masking.h"
 #include "sys.h"
 
 #define MAX_PAIRS 50U       /* tags or extra of one handler */
@@ -182,7 +182,7 @@ int hk_capture_event(hk_spool *spool, const hk_options *o, const hk_capture_defa
         goto bad;
     e.project = dsn.project;
     fill(&b, o, d, &request, &e);
-    hk_scrub_event(&d->scrub, &e, &b.pool);
+    hk_masking_event(&d->scrub, &e, &b.pool);
     if (b.pool.failed || encode(&e, o, &dsn, &file) != HK_OK)
         goto bad;
     rc = hk_spool_put(spool, e.id, hk_buf_slice(&file), e.time_ns);

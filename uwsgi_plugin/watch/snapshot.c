@@ -3,7 +3,7 @@
  */
 #include "snapshot.h"
 
-#include "../core/scrub_event.h"
+#include "../core/scrub_kept.h"
 
 static int copy_vars(const char *vars, uint16_t size, hk_pool *pool, hk_slice *out)
 {

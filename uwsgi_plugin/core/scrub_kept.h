@@ -1,12 +1,12 @@
-/* scrub_event.h: an event made private: every text of it, before it is written anywhere.
+/* scrub_kept.h: masked texts, kept in a pool.
  *
  * Closed when memory is short: what could not be masked becomes HK_SCRUB_MASK, or nothing where pool itself is failed
  * (then the event is lost, and counted). A text is cut before it is looked at, so that no input costs more than its cap.
  */
-#ifndef HK_SCRUB_EVENT_H
-#define HK_SCRUB_EVENT_H
+#ifndef HK_SCRUB_KEPT_H
+#define HK_SCRUB_KEPT_H
 
-#include "event.h"
+#include "pool.h"
 #include "scrub.h"
 
 typedef void (*hk_scrub_function)(const hk_scrub *s, hk_slice text, hk_buf *out);
@@ -19,9 +19,5 @@ hk_slice hk_scrub_named(const hk_scrub *s, hk_slice name, hk_slice value, size_t
 
 /* A user, which is a JSON object, without what is private in it; without its e-mail, too, unless send_pii. */
 hk_slice hk_scrub_user(const hk_scrub *s, hk_slice user, hk_pool *pool);
-
-/* All texts of *e, in place; new ones are kept in pool. Its request is masked by hk_request_read already, its source
- * lines are by hk_frames_put, its contexts by whoever wrote them. */
-void hk_scrub_event(const hk_scrub *s, hk_event *e, hk_pool *pool);
 
 #endif
