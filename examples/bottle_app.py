@@ -1,10 +1,10 @@
-"""Bottle: its `catchall` off lets exceptions through to the middleware.
+"""Bottle: nothing to set.
 
     heka-raven inbox                                                 # in another terminal: http://127.0.0.1:9000/
     waitress-serve --listen=127.0.0.1:8080 bottle_app:application    # any other WSGI server will do
 
 Try:    curl http://127.0.0.1:8080/orders/7
-Expect: a short answer with the event's id, and in the inbox a LookupError of "GET /orders/<number:int>", the route.
+Expect: Bottle's own error page, and in the inbox a LookupError of "GET /orders/<number:int>", the route.
 """
 
 import os
@@ -14,7 +14,6 @@ import bottle
 from heka_raven.middleware import RavenMiddleware
 
 app = bottle.Bottle()
-app.config["catchall"] = False
 
 
 @app.get("/")
@@ -28,8 +27,7 @@ def order(number):
 
 
 def make_application(**options):
-    # catchall: the visitor gets a page with the event id, as nobody else answers now.
-    return RavenMiddleware(app, catchall=True, **options)
+    return RavenMiddleware(app, **options)
 
 
 application = make_application(dsn=os.environ.get("HEKA_RAVEN_DSN", "http://key@127.0.0.1:9000/1"))

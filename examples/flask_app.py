@@ -1,10 +1,10 @@
-"""Flask: a setting lets what its views raise through to the middleware.
+"""Flask, as its tutorial makes an app: nothing to set.
 
     heka-raven inbox                                                # in another terminal: http://127.0.0.1:9000/
     waitress-serve --listen=127.0.0.1:8080 flask_app:application    # any other WSGI server will do
 
 Try:    curl http://127.0.0.1:8080/orders/7
-Expect: a short answer with the event's id, and in the inbox a LookupError of "GET /orders/<int:number>", the route.
+Expect: Flask's own error page, and in the inbox a LookupError of "GET /orders/<int:number>", the route.
 """
 
 import os
@@ -14,8 +14,6 @@ from flask import Flask
 from heka_raven.middleware import RavenMiddleware
 
 app = Flask(__name__)
-# Flask answers 500 by itself and would keep the exception; this lets it through to the middleware.
-app.config["PROPAGATE_EXCEPTIONS"] = True
 
 
 @app.get("/")
@@ -29,8 +27,7 @@ def order(number):
 
 
 def make_application(**options):
-    # catchall: the visitor gets a page with the event id, as nobody else answers now.
-    return RavenMiddleware(app.wsgi_app, catchall=True, **options)
+    return RavenMiddleware(app, **options)
 
 
 application = make_application(dsn=os.environ.get("HEKA_RAVEN_DSN", "http://key@127.0.0.1:9000/1"))

@@ -1,4 +1,4 @@
-"""Pyramid: nothing to set, it raises what no exception view answers.
+"""Pyramid: nothing to set; errors that an exception view answers are reported as well as those that none does.
 
     heka-raven inbox                                                  # in another terminal: http://127.0.0.1:9000/
     waitress-serve --listen=127.0.0.1:8080 pyramid_app:application    # any other WSGI server will do

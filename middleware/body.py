@@ -9,21 +9,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextvars import Token
 from functools import partial
 from types import GeneratorType
 from typing import Any
 from weakref import ref
 
+from heka_raven.middleware.kept import settle
 from heka_raven.middleware.object_proxy import StandIns
-from heka_raven.middleware.state import RequestState
-from heka_raven.scope import CURRENT, CurrentRequest, Environ
-
-Reference = Callable[[], CurrentRequest | None]
-Entered = Token[Reference | None]
+from heka_raven.middleware.state import Entered, RequestState, enter
+from heka_raven.scope import CURRENT, Environ
 
 _get = CURRENT.get
-_set = CURRENT.set
 _reset = CURRENT.reset
 
 _PLAIN = frozenset(
@@ -37,17 +33,17 @@ _EMPTY = b""  # Python keeps a single one
 _FILE_ATTRIBUTES = ("read", "filelike", "getfile")
 
 
-def watch(body: Any, state: RequestState, environ: Environ) -> Iterable[bytes]:
-    """What the server gets for *body*, which is no plain list."""
+def watch(body: Any, state: RequestState, environ: Environ, whole: Any = None) -> Iterable[bytes]:
+    """What the server gets for *body*, which is no plain list; or for an iterator of the *whole* body."""
     kind = type(body)
     if kind is GeneratorType:
-        return _watch_generator(body, state, environ)
+        return _watch_generator(body, state, environ, body if whole is None else whole)
     watched = _known.get(kind)
     if watched is None and (kind in _PLAIN or _is_plain_sequence(body, kind)):
         return body  # type: ignore[no-any-return]
     if _is_file(body, kind, environ):
         return body  # type: ignore[no-any-return]
-    return (watched or _STAND_INS.class_for(kind))(body, state, environ)  # type: ignore[no-any-return]
+    return (watched or _STAND_INS.class_for(kind))(body, state, environ, whole)  # type: ignore[no-any-return]
 
 
 def _is_plain_sequence(body: Any, kind: type) -> bool:
@@ -75,21 +71,8 @@ def _has(body: Any, name: str) -> bool:
         return False  # its __getattr__ fails: that is for whoever asks it next, not for us to raise
 
 
-def _enter(reference: Reference) -> Entered | None:
-    """Make the request of *reference* the current one of this context.
-
-    Returns:
-        What to reset if another request is running around this one. If none is, *reference* stays: it keeps nothing,
-        and costs less than to take it away.
-    """
-    outer = _get()
-    token = _set(reference)
-    around = None if outer is None else outer()
-    return None if around is None or around.environ is None else token
-
-
 def _watch_generator(
-    body: Generator[bytes, Any, Any], state: RequestState, environ: Environ
+    body: Generator[bytes, Any, Any], state: RequestState, environ: Environ, whole: Any
 ) -> Generator[bytes, None, Any]:
     """A generator for a generator: it ends, fails and closes as *body* does, and closes nothing that has not begun."""
     reference = ref(state)
@@ -98,7 +81,7 @@ def _watch_generator(
     begun = False
     try:
         if _get() is not reference:
-            token = _enter(reference)
+            token = enter(reference)
         state.environ = environ
         for chunk in body:
             state.environ = None
@@ -109,7 +92,7 @@ def _watch_generator(
                 begun = True
             yield chunk
             if _get() is not reference:
-                token = _enter(reference)
+                token = enter(reference)
             state.environ = environ
         return None
     except GeneratorExit:
@@ -117,26 +100,30 @@ def _watch_generator(
             raise  # the application's own; the server's comes while this one waits in its yield
     except BaseException as error:
         if state.environ is not None:
-            page = state.middleware.failed(state, error, begun)
+            page = state.middleware.failed(state, error, begun, whole)
         if page is None:
             raise
     finally:
         state.environ = None
         if token is not None:
             _reset(token)
+        if state.kept is not None:
+            settle(state, environ, last=True)
     if page is not None:
         return (yield from page)
-    return _run(state, environ, True, body.close)
+    return _run(whole, state, environ, True, body.close)
 
 
-def _run(state: RequestState, environ: Environ, begun: bool, function: Callable[..., Any], *args: Any) -> Any:
-    """One call into the application, with its request as the current one; its result, or the error page's chunks."""
-    token = _enter(ref(state))
+def _run(
+    body: Any, state: RequestState, environ: Environ, begun: bool, function: Callable[..., Any], *args: Any
+) -> Any:
+    """One call into the application's *body*, with its request as the current one; or the error page's chunks."""
+    token = enter(ref(state))
     state.environ = environ
     try:
         return function(*args)
     except BaseException as error:
-        page = state.middleware.failed(state, error, begun)
+        page = state.middleware.failed(state, error, begun, body)
         if page is None:
             raise
         return iter(page)
@@ -144,6 +131,8 @@ def _run(state: RequestState, environ: Environ, begun: bool, function: Callable[
         state.environ = None
         if token is not None:
             _reset(token)
+        if state.kept is not None:
+            settle(state, environ, last=begun)
 
 
 _END = object()
@@ -152,10 +141,11 @@ _END = object()
 class Watched:
     """A body that is no generator. Subclasses have those of the methods in ``_SPECIAL`` that the body's class has."""
 
-    __slots__ = ("_begun", "_body", "_environ", "_reference", "_source", "_state")
+    __slots__ = ("_begun", "_body", "_environ", "_reference", "_source", "_state", "_whole")
 
-    def __init__(self, body: Any, state: RequestState, environ: Environ) -> None:
+    def __init__(self, body: Any, state: RequestState, environ: Environ, whole: Any = None) -> None:
         self._body = body
+        self._whole = body if whole is None else whole
         self._source = body  # of the next chunk; or the error page that took its place
         self._state = state
         self._reference = ref(state)
@@ -176,26 +166,26 @@ class Watched:
         return self._watched_close(self._body.close)
 
     def _watched_close(self, close: Any) -> Any:
-        return partial(_run, self._state, self._environ, True, close) if callable(close) else close
+        return partial(_run, self._whole, self._state, self._environ, True, close) if callable(close) else close
 
     def _iter(self) -> Iterator[bytes]:
-        found: Any = _run(self._state, self._environ, False, iter, self._body)
+        found: Any = _run(self._whole, self._state, self._environ, False, iter, self._body)
         if found is self._body:
             return self
         if type(found) is GeneratorType:
             # The body may hold it and go on with it at its next iter(): what stands for it must not close it when it is
             # dropped, as a generator of ours would.
-            return _STAND_INS.class_for(GeneratorType)(found, self._state, self._environ)  # type: ignore[no-any-return]
-        return iter(watch(found, self._state, self._environ))
+            return _STAND_INS.class_for(GeneratorType)(found, self._state, self._environ, self._whole)  # type: ignore[no-any-return]
+        return iter(watch(found, self._state, self._environ, self._whole))
 
     def _step(self) -> bytes:
         state = self._state
-        token = None if _get() is self._reference else _enter(self._reference)
+        token = None if _get() is self._reference else enter(self._reference)
         state.environ = self._environ
         try:
             chunk: Any = next(self._source, _END)
         except BaseException as error:
-            page = state.middleware.failed(state, error, self._begun)
+            page = state.middleware.failed(state, error, self._begun, self._whole)
             if page is None:
                 raise
             self._source = iter(page)
@@ -205,6 +195,8 @@ class Watched:
             if token is not None:
                 _reset(token)
         if chunk is _END:
+            if state.kept is not None:
+                settle(state, self._environ, last=True)
             raise StopIteration
         if chunk is not _EMPTY:
             self._begun = True
@@ -213,7 +205,7 @@ class Watched:
     def _item(self, key: Any) -> Any:
         """What iteration asks of a class without ``__iter__``; an IndexError is its end."""
         state = self._state
-        token = _enter(self._reference)
+        token = enter(self._reference)
         state.environ = self._environ
         try:
             return self._body[key]

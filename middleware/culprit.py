@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, FrameType, MethodType, TracebackType
 from typing import Any
 
 from heka_raven.middleware.policy import class_names
@@ -16,21 +16,23 @@ from heka_raven.middleware.policy import class_names
 Environ = dict[str, Any]
 
 MAX_FRAMES = 100  # looked through in each direction
+MAX_WRAPPERS = 8  # looked through for the framework's application
 MAX_KNOWN = 1024  # codes whose names are kept
 _NAMES = ("request", "req", "ctx")
 # The middleware's modules that call into the application: frames beyond are of another request, or of none.
 _BORDERS = frozenset({"heka_raven.middleware.wsgi", "heka_raven.middleware.body"})
 
 
-def transaction(environ: Environ, traceback: TracebackType | None = None) -> str:
+def transaction(environ: Environ, traceback: TracebackType | None = None, left: tuple[Any, ...] = ()) -> str:
     """``METHOD route``, or ``METHOD path`` where no framework left its route.
 
     Args:
         environ: of the request.
         traceback: of the error, if there is one.
+        left: the body and the application, where the error came once the framework had forgotten its request.
     """
     prefix = decoded_path(_text(environ.get("SCRIPT_NAME"))).rstrip("/")
-    route = find_route(environ, traceback)
+    route = find_route(environ, traceback, left)
     if route is None:
         path = prefix + decoded_path(_text(environ.get("PATH_INFO")))
     else:
@@ -38,7 +40,7 @@ def transaction(environ: Environ, traceback: TracebackType | None = None) -> str
     return f"{_text(environ.get('REQUEST_METHOD')) or 'GET'} {path or '/'}"
 
 
-def find_route(environ: Environ, traceback: TracebackType | None = None) -> str | None:
+def find_route(environ: Environ, traceback: TracebackType | None = None, left: tuple[Any, ...] = ()) -> str | None:
     """The pattern of the route that the request matched, as its framework writes it."""
     for key, read in _IN_ENVIRON:
         if key in environ:
@@ -50,7 +52,24 @@ def find_route(environ: Environ, traceback: TracebackType | None = None) -> str 
             route = _route_of(frame.f_locals.get(name), environ)
             if route is not None:
                 return route
+    for holder in left:
+        for _ in range(MAX_WRAPPERS):
+            route = _route_of(holder, environ)
+            if route is not None:
+                return route
+            holder = _wrapped(holder)
+            if holder is None:
+                break
     return None
+
+
+def _wrapped(app: Any) -> Any:
+    """The application within *app*, as most middlewares and ``app.wsgi_app`` show it."""
+    try:
+        found = vars(app)
+    except TypeError:
+        return getattr(app, "__self__", None) if type(app) is MethodType else None
+    return found.get("app") or found.get("wsgi_app")
 
 
 _known_names: dict[int, tuple[CodeType, tuple[str, ...]]] = {}  # by the id of the code, which is kept alive
@@ -69,18 +88,20 @@ def _names_in(code: CodeType) -> tuple[str, ...]:
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
-    """The frames of the request: of the error, then those that run now, up to the middleware."""
+    """The frames of the request, outermost first: those that run now, from the middleware on, then the error's."""
+    running: list[FrameType] = []
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(MAX_FRAMES):
+        if frame is None or frame.f_globals.get("__name__") in _BORDERS:
+            break
+        running.append(frame)
+        frame = frame.f_back
+    yield from reversed(running)
     for _ in range(MAX_FRAMES):
         if traceback is None:
             break
         yield traceback.tb_frame
         traceback = traceback.tb_next
-    frame: FrameType | None = sys._getframe(1)
-    for _ in range(MAX_FRAMES):
-        if frame is None or frame.f_globals.get("__name__") in _BORDERS:
-            return
-        yield frame
-        frame = frame.f_back
 
 
 def _route_of(request: Any, environ: Environ) -> str | None:
@@ -134,6 +155,27 @@ def _django(request: Any, environ: Environ) -> Any:
     return request.__dict__["resolver_match"].route
 
 
+def _django_body(response: Any, environ: Environ) -> Any:
+    """A response closes its request with it, which is how it can still be found while it streams."""
+    for closer in response.__dict__["_resource_closers"]:
+        route = _route_of(getattr(closer, "__self__", None), environ)
+        if route is not None:
+            return route
+    return None
+
+
+def _flask_app(app: Any, environ: Environ) -> Any:
+    """Flask forgets the request before its body streams: the rule is looked for once more, as Flask did.
+
+    Not if the application has converters of its own: these may do anything.
+    """
+    rules = app.url_map
+    if any(not kind.__module__.startswith("werkzeug.") for kind in rules.converters.values()):
+        return None
+    rule, _ = rules.bind_to_environ(environ).match(return_rule=True)
+    return rule.rule
+
+
 def _falcon(request: Any, environ: Environ) -> Any:
     return request.uri_template
 
@@ -152,6 +194,8 @@ _ON_REQUEST: dict[str, Callable[[Any, Environ], Any]] = {
     "werkzeug.wrappers.request.Request": _werkzeug,
     "flask.ctx.RequestContext": _flask,
     "flask.ctx.AppContext": _flask,
+    "flask.app.Flask": _flask_app,
+    "django.http.response.HttpResponseBase": _django_body,
 }
 
 

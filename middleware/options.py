@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heka.convert import Option, to_callable, to_flag, to_int, to_names
+from heka.convert import Option, to_callable, to_flag, to_int, to_names, wrong
 from heka.exceptions import ConfigError
+from heka_raven.middleware.frameworks import FRAMEWORKS
 from heka_raven.reporting.options import OPTIONS as PLUGIN_OPTIONS
 from heka_raven.reporting.options import InvalidArgumentError, convert_given
 
@@ -34,6 +35,22 @@ class MiddlewareOptions:
     report_thrown: bool = False
     catchall: bool = False
     error_page: Callable[..., Any] | None = None
+    frameworks: tuple[str, ...] = tuple(FRAMEWORKS)
+    report_5xx: bool = False
+
+
+def _frameworks(key: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        value = "auto" if value else "off"
+    names = tuple(name.lower() for name in to_names(key, value))
+    if names == ("auto",):
+        return tuple(FRAMEWORKS)
+    if names == ("off",):
+        return ()
+    for name in names or ("",):
+        if name not in FRAMEWORKS:
+            raise wrong(key, name, f"auto, off, or some of {', '.join(FRAMEWORKS)}")
+    return names
 
 
 OPTIONS: Mapping[str, Option] = {
@@ -56,6 +73,18 @@ OPTIONS: Mapping[str, Option] = {
     "catchall": Option(to_flag, "boolean", "", "answer 500 with the event id"),
     "error_page": Option(
         to_callable, "WSGI application or its name", "", "in place of the built-in page; with catchall"
+    ),
+    "frameworks": Option(
+        _frameworks,
+        "auto, off, or names",
+        "",
+        "frameworks whose errors are reported where they answer 500 by themselves; auto: each that is in use",
+    ),
+    "report_5xx": Option(
+        to_flag,
+        "boolean",
+        "",
+        "an event for each answer of 500 or more without a known error; default: one warning",
     ),
 }
 

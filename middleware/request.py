@@ -53,6 +53,7 @@ def describe(
     status: str | None = None,
     traceback: TracebackType | None = None,
     tee: InputTee | None = None,
+    left: tuple[Any, ...] = (),
 ) -> RequestFacts:
     """Describe the request of *environ*.
 
@@ -62,12 +63,13 @@ def describe(
         status: of the response, as far as it is known.
         traceback: of the error that is reported, if there is one.
         tee: what the application read of the body, if that is kept.
+        left: where else the route may be, once the framework has forgotten its request.
     """
     copy = dict(environ)
     request = BaseRequest(copy)
     address = _fact(lambda: client_address(copy, trusted_proxies))
     context = _mapping(copy.get(CONTEXT_KEY))
-    facts = RequestFacts(transaction=_fact(lambda: transaction(copy, traceback)) or "")
+    facts = RequestFacts(transaction=_fact(lambda: transaction(copy, traceback, left)) or "")
     env = {key: copy[key] for key in ENV_KEYS if type(copy.get(key)) is str and copy[key]}
     if address:
         env["REMOTE_ADDR"] = address
@@ -88,10 +90,13 @@ def describe(
     facts.extra = _mapping(context.get("extra"))
     facts.fingerprint = _texts(context.get("fingerprint"))
     facts.trace = _fact(lambda: parse_trace(copy))
+    code = _fact(lambda: int((status or "")[:3]))
+    if code is not None:
+        facts.contexts["response"] = {"status_code": code}
     facts.fields = _present(
         request_method=facts.request.get("method"),
         request_path=path,
-        status=_fact(lambda: int((status or "")[:3])),
+        status=code,
         remote_addr=address,
     )
     return facts

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Token
+from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heka_raven.middleware.request import describe
 from heka_raven.middleware.tee import InputTee
-from heka_raven.scope import CurrentRequest, Environ, RequestFacts
+from heka_raven.scope import CURRENT, CurrentRequest, Environ, RequestFacts
 
 if TYPE_CHECKING:
     from heka_raven.middleware.wsgi import RavenMiddleware
@@ -17,12 +19,42 @@ MECHANISM = {"type": "wsgi", "handled": False}
 CAUGHT = {"type": "wsgi", "handled": True}
 _NOTHING: Any = object()
 
+Reference = Callable[[], CurrentRequest | None]
+Entered = Token[Reference | None]
+
+
+def enter(reference: Reference) -> Entered | None:
+    """Make the request of *reference* the current one of this context.
+
+    Returns:
+        What to :func:`leave` with if another request is running around this one. If none is, *reference* stays: it
+        keeps nothing, and costs less than to take it away.
+    """
+    outer = CURRENT.get()
+    token = CURRENT.set(reference)
+    around = None if outer is None else outer()
+    return None if around is None or around.environ is None else token
+
+
+def leave(token: Entered | None) -> None:
+    """Go back to the request that :func:`enter` found running."""
+    if token is not None:
+        CURRENT.reset(token)
+
 
 class Failure(NamedTuple):
     """What is being reported of a request."""
 
     status: str | None  # of the response, as far as it is known
     traceback: TracebackType | None
+    body: Any = None  # that it came out of: the framework may have forgotten its request by then
+
+
+class Answer(Enum):
+    """What is known of an answer of 500 or more, where no event waits for it."""
+
+    UNEXPLAINED = "nobody said why"
+    EXPLAINED = "its error is reported, or is none to report"
 
 
 class RequestState(CurrentRequest):
@@ -31,24 +63,33 @@ class RequestState(CurrentRequest):
     Attributes:
         middleware: that the request came through.
         start_response: the server's.
-        status: of the response, once the application began it. Under uWSGI it stays None.
+        status: of the response, once the application began it.
         tee: what the application reads its body through, with the option ``body``.
         failure: while it is reported.
+        kept: the event of an error that a framework keeps, until it is known how it answers.
     """
 
-    __slots__ = ("failure", "middleware", "start_response", "status", "tee")
+    __slots__ = ("failure", "kept", "middleware", "start_response", "status", "tee")
 
     middleware: RavenMiddleware
     start_response: Callable[..., Any]
     status: str | None
     tee: InputTee | None
     failure: Failure | None
+    kept: Any  # Held, Answer or None; mypy would take it for the None that it begins as
 
     def describe(self, environ: Environ) -> RequestFacts:
         """What an event may know of the request."""
-        status, traceback = self.failure or (None, None)
-        proxies = self.middleware.options.trusted_proxies
-        return describe(environ, trusted_proxies=proxies, status=status, traceback=traceback, tee=self.tee)
+        failure = self.failure or Failure(None, None)
+        left = () if failure.body is None else (failure.body, self.middleware.app)
+        return describe(
+            environ,
+            trusted_proxies=self.middleware.options.trusted_proxies,
+            status=failure.status,
+            traceback=failure.traceback,
+            tee=self.tee,
+            left=left,
+        )
 
     def start(self, status: str, headers: Any = _NOTHING, exc_info: Any = None) -> Any:
         """The ``start_response`` that the application gets."""
@@ -58,6 +99,23 @@ class RequestState(CurrentRequest):
             return self.start_response(status)  # wrong, and the server is to say so in its own way
         write = self.start_response(status, headers)
         self.status = status
+        try:
+            if status >= "5" and self.kept is None:
+                self.kept = Answer.UNEXPLAINED
+        except TypeError:
+            pass  # no text: that is between the application and the server
+        return write
+
+    def start_in_uwsgi(self, *given: Any, **named: Any) -> Any:
+        """The same for uWSGI, whose own takes what others do not, and refuses what others take.
+
+        Given an ``exc_info`` it raises SystemError from the application's own error, which is reported when it comes
+        out.
+        """
+        write = self.start_response(*given, **named)
+        status = self.status = given[0]
+        if type(status) is str and status >= "5" and self.kept is None:
+            self.kept = Answer.UNEXPLAINED
         return write
 
     def _start_anew(self, status: str, headers: Any, exc_info: Any) -> Any:

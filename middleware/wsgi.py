@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,11 +13,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from heka.limited_log import TROUBLES
 from heka_raven.capture.exceptions import traceback_of
-from heka_raven.middleware import watch_notes
+from heka_raven.middleware import frameworks, watch_notes
 from heka_raven.middleware.body import watch
 from heka_raven.middleware.errorpage import respond
+from heka_raven.middleware.kept import complain, release, settle
 from heka_raven.middleware.options import MiddlewareOptions, make_client, parse_options
 from heka_raven.middleware.policy import Policy, Verdict
 from heka_raven.middleware.state import MECHANISM, Failure, RequestState
@@ -53,7 +52,18 @@ class RavenMiddleware:
         ConfigError: naming the option that does not exist, or has a value that is not allowed.
     """
 
-    __slots__ = ("_app", "_sees_start", "app", "client", "disconnects", "options", "policy")
+    __slots__ = (
+        "__weakref__",
+        "_app",
+        "_in_uwsgi",
+        "_looks",
+        "_wanted",
+        "app",
+        "client",
+        "disconnects",
+        "options",
+        "policy",
+    )
 
     def __init__(
         self, app: Application, client: HekaClient | None = None, dsn: str | None = None, **options: Any
@@ -65,11 +75,10 @@ class RavenMiddleware:
         self.options: MiddlewareOptions = parsed
         self.policy = Policy(parsed)
         self.disconnects = 0
-        self._app = _with_what_is_wanted(app, parsed)
-        # uWSGI's own start_response is not wrapped: beside so fast a server the wrapper would be the dearest part of
-        # all, and there is nothing to see: given an exc_info it raises SystemError from the application's own error,
-        # which is reported when it comes out.
-        self._sees_start = not in_uwsgi()
+        self._wanted = _with_what_is_wanted(app, parsed)
+        self._app: Application | None = None  # until it is known which frameworks are in use
+        self._looks = 0
+        self._in_uwsgi = in_uwsgi()
         show_stacks()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -78,12 +87,14 @@ class RavenMiddleware:
         state.environ = environ
         state.start_response = start_response
         state.middleware = self
-        state.status = state.tee = state.failure = None
+        state.status = state.tee = state.failure = state.kept = None
         app = self._app  # Python 3.11 can make a call of an attribute fast only if it is a method
+        if app is None:
+            app = self._begin()
         outer = _get()
         token = _set(ref(state))
         try:
-            body = app(environ, state.start if self._sees_start else start_response)
+            body = app(environ, state.start_in_uwsgi if self._in_uwsgi else state.start)
         except BaseException as error:
             page = self.failed(state, error)
             if page is None:
@@ -95,24 +106,34 @@ class RavenMiddleware:
             if around is not None and around.environ is not None:
                 _reset(token)  # to the request around this one; else what stays costs less than to take it away
         if type(body) is list:
+            if state.kept is not None:
+                settle(state, environ, last=True)
             return body
-        return watch(body, state, environ)
+        watched = watch(body, state, environ)
+        if state.kept is not None:
+            settle(state, environ, last=watched is body)
+        return watched
 
-    def failed(self, state: RequestState, error: BaseException, begun: bool = False) -> Iterable[bytes] | None:
+    def failed(
+        self, state: RequestState, error: BaseException, begun: bool = False, body: Any = None
+    ) -> Iterable[bytes] | None:
         """An exception is on its way to the server: report it.
 
         Args:
             state: of the request.
             error: what left the application.
             begun: whether a part of the response is on its way already.
+            body: that it came out of, if the application had returned one.
 
         Returns:
             The error page, if there is one to answer with; else the caller raises *error* again. Never raises.
         """
         traceback = traceback_of(error)
         inner = traceback.tb_next if traceback is not None else None  # without the frame of the middleware
+        if state.kept is not None:
+            release(state, error)
         status = state.status if begun else "500"  # which the server answers, whatever was announced
-        verdict, event_id = self.report(state, error, inner or traceback, status, MECHANISM)
+        verdict, event_id = self.report(state, error, inner or traceback, status, MECHANISM, body)
         if begun or not self.options.catchall or verdict is not Verdict.REPORT:
             return None
         if not issubclass(type(error), Exception):
@@ -127,7 +148,7 @@ class RavenMiddleware:
         except BaseException as refused:
             if refused is not error:
                 # Whatever it was, the application's own exception is what the server must see.
-                _complain("no error page for %s", error)
+                complain("no error page for %s", error)
             # A start_response that raised it has added its own frames.
             BaseException.with_traceback(error, traceback)
             return None
@@ -139,6 +160,7 @@ class RavenMiddleware:
         traceback: TracebackType | None,
         status: str | None,
         mechanism: dict[str, Any],
+        body: Any = None,
     ) -> tuple[Verdict, str | None]:
         """Report *error* of the request of *state*, if it is one to report.
 
@@ -147,21 +169,38 @@ class RavenMiddleware:
         """
         verdict = Verdict.PASS
         try:
-            verdict = self.policy.verdict(error, state.environ or {})
-            if verdict is Verdict.DISCONNECT:
-                self._count_disconnect()
+            verdict = self.judge(state, error)
             if verdict is not Verdict.REPORT:
                 pass_on(error, traceback, state.environ)
                 return verdict, None
-            state.failure = Failure(status, traceback)
+            state.failure = Failure(status, traceback, body)
             try:
                 exc_info = (type(error), error, traceback)
                 return verdict, self.client.raven("", exc_info=exc_info, mechanism=dict(mechanism))
             finally:
                 state.failure = None  # the traceback's frames hold start_response, which holds the state: a cycle
         except BaseException:
-            _complain("could not report %s", error)
+            complain("could not report %s", error)
             return verdict, None
+
+    def _begin(self) -> Application:
+        """One of the first requests: an application may import its framework with the very first."""
+        self.look()
+        self._looks += 1
+        if self._looks == 2:
+            self._app = self._wanted
+        return self._wanted
+
+    def look(self) -> None:
+        """Listen to the frameworks that are in use by now."""
+        frameworks.look(self)
+
+    def judge(self, state: RequestState, error: BaseException) -> Verdict:
+        """What the policy says of *error*; a visitor who went away is counted."""
+        verdict = self.policy.verdict(error, state.environ or {})
+        if verdict is Verdict.DISCONNECT:
+            self._count_disconnect()
+        return verdict
 
     def _count_disconnect(self) -> None:
         self.disconnects += 1
@@ -169,14 +208,6 @@ class RavenMiddleware:
         if ledger is not None:
             ledger.add("captured")
             ledger.add("discarded.client_disconnect")
-
-
-def _complain(text: str, error: BaseException) -> None:
-    """Log what went wrong in here; a log handler that fails is not the application's business either."""
-    try:
-        TROUBLES.tell(text, logging.WARNING, text, type(error).__name__, exc_info=True)
-    except BaseException:
-        pass
 
 
 def _with_what_is_wanted(app: Application, options: MiddlewareOptions) -> Application:

@@ -17,8 +17,10 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -33,11 +35,14 @@ from heka_raven.events.logentry import logentry_of
 from heka_raven.reporting.app_code import AppCode
 from heka_raven.reporting.dedupe import NOT_SENT, PASSED, mark_reported, reported_as
 from heka_raven.reporting.handover import Handover, tell_bare
+from heka_raven.reporting.held import Held
 from heka_raven.reporting.options import PluginOptions
 from heka_raven.reporting.report import Count, ExcInfo, Report, is_reporting, set_reporting
 from heka_raven.reporting.source import SourceReader, installed_modules
 from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
 from heka_raven.scrub.scrubber import Scrubber
+
+T = TypeVar("T")
 
 LOCK_WAIT_S = 0.05
 LOCALS_BUDGET_S = 0.015
@@ -85,6 +90,17 @@ class Reporter:
         Returns:
             The event id, or ``None`` when nothing was sent.
         """
+        return self._guarded(client, report, self._report)
+
+    def hold(self, client: Any, report: Report) -> Held | None:
+        """Make the event now, while all is as it failed; the caller says later whether it goes out. Never raises.
+
+        Returns:
+            ``None`` when there is nothing to send.
+        """
+        return self._guarded(client, report, self._hold)
+
+    def _guarded(self, client: Any, report: Report, work: Callable[[Any, Report, Count], T | None]) -> T | None:
         if is_reporting():
             return None  # something that runs inside a report (a before_send) fails or logs: no report about reports
         set_reporting(True)
@@ -94,7 +110,7 @@ class Reporter:
                 self._tell_no_dsn()
                 return None
             count("captured")
-            return self._report(client, report, count)
+            return work(client, report, count)
         except Exception as error:
             self._count_lost(count, error)
             self._mark_lost(report.exc_info)
@@ -133,6 +149,33 @@ class Reporter:
     # -- one event -----------------------------------------------------------------------------------------------
 
     def _report(self, client: Any, report: Report, count: Count) -> str | None:
+        made = self._make(client, report, count)
+        if made is None:
+            return None
+        event_id: str = made[0]["event_id"]
+        if not self._handover.hand_over(client, report, *made, count):
+            self._mark(report.exc_info, PASSED + event_id, current_environ())
+            return None
+        self._tell(report, event_id)
+        return event_id
+
+    def _hold(self, client: Any, report: Report, count: Count) -> Held | None:
+        made = self._make(client, report, count)
+        if made is None:
+            return None
+        self._tell(report, made[0]["event_id"])
+        report.exc_info, report.hint = None, {}  # its frames hold the request, which holds what is held
+        return Held(partial(self._handover.hand_over, client, report), *made, count)
+
+    def _tell(self, report: Report, event_id: str) -> None:
+        """Other layers are told of the event by the exception's mark, pages by the environ."""
+        environ = current_environ()
+        self._mark(report.exc_info, event_id, environ)
+        if environ is not None:
+            environ[EVENT_ID_KEY] = event_id
+
+    def _make(self, client: Any, report: Report, count: Count) -> tuple[dict[str, Any], RequestFacts | None] | None:
+        """The finished event, and what is known of the request; or None, counted, when there is nothing to send."""
         environ = current_environ()
         event_id = os.urandom(16).hex()
         exc_info = report.exc_info
@@ -157,13 +200,7 @@ class Reporter:
             return None
         if final == "skeleton":
             count("scrub_failed")
-        if not self._handover.hand_over(client, report, event, facts, count):
-            self._mark(exc_info, PASSED + event_id, environ)
-            return None
-        self._mark(exc_info, event_id, environ)
-        if environ is not None:
-            environ[EVENT_ID_KEY] = event_id
-        return event_id
+        return event, facts
 
     def _mark(self, exc_info: ExcInfo | None, event_id: str, environ: dict[str, Any] | None) -> None:
         if exc_info is not None:

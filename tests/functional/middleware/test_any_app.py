@@ -1,0 +1,104 @@
+"""Any app, out of the box: `RavenMiddleware(application, dsn=...)` around apps as their tutorials make them."""
+
+import io
+import logging
+import re
+
+import pytest
+
+from heka_raven.middleware import RavenMiddleware
+from support.framework_apps import FAILING, FINE
+from support.middleware import make_environ
+from support.spools import spooled
+
+DSN = "http://key@127.0.0.1:9/1"
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Most frameworks log what they answer 500 to."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def spool(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEKA_RAVEN_SENDER", "off")
+    return tmp_path / "spool"
+
+
+def serve(app, path):
+    """One request as a server runs it: all that the visitor gets, and what is raised into the server."""
+    seen = []
+
+    def start_response(status, headers, exc_info=None):
+        seen.append((status, sorted(headers), exc_info and exc_info[0]))
+        return seen.append
+
+    path, _, query = path.partition("?")
+    server = {"input": io.BytesIO(), "errors": io.StringIO(), "version": (1, 0), "multithread": False}
+    server.update(multiprocess=True, run_once=False)
+    server = {f"wsgi.{name}": value for name, value in server.items()}
+    environ = make_environ(PATH_INFO=path, QUERY_STRING=query, HTTP_HOST="shop.example", **server)
+    body = None
+    try:
+        body = app(environ, start_response)
+        seen += list(body)
+    except Exception as error:
+        seen.append((type(error), str(error)))
+    try:
+        if hasattr(body, "close"):
+            body.close()
+    except Exception as error:
+        seen.append((type(error), str(error)))
+    return [without_what_changes(item) for item in seen]
+
+
+def without_what_changes(item):
+    """Addresses and clocks, which Django's debug page and CherryPy show."""
+    if type(item) is bytes:
+        item = re.sub(rb"0x[0-9a-f]+|\d\d:\d\d:\d\d[^<]*|id=.\d+.|\b\d{9,}\b|DRF", b"", item)
+        return re.sub(rb"(?s)Traceback.*", b"", item) if b"Traceback" in item else item
+    if type(item) is tuple and type(item[1]) is list:
+        return (item[0], [header for header in item[1] if header[0] not in ("Date", "Content-Length")], *item[2:])
+    return item
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_one_event(name, spool):
+    """Its error is one event, unhandled, with the error's own frames and values, the route, and the answer's status."""
+    make, path, transaction, text, status = FAILING[name]
+    app = RavenMiddleware(make(), dsn=DSN, stream_path=str(spool))
+    serve(app, path)
+    [event] = spooled(spool)
+    assert transaction == event["transaction"]
+    error = event["exception"]["values"][-1]
+    assert text in (error["value"] or "None")
+    assert error["mechanism"]["handled"] is False
+    assert event["request"]["url"].startswith("http://shop.example/")
+    if status != 200:  # else the answer was on its way
+        assert status == event["contexts"]["response"]["status_code"]
+    raised = [frame for frame in error["stacktrace"]["frames"] if "/support/" in frame["abs_path"]]
+    if raised and "number" in raised[-1].get("vars", {}):
+        assert raised[-1]["vars"]["number"] in (7, "7")
+    # The next request is as good as the first, and its error is another one.
+    serve(app, path)
+    assert 2 == len(spooled(spool))
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_no_event(name, spool):
+    """What is answered below 500 is no error: pages, redirects, 403, 404, what the app's own handlers make of one."""
+    make, path, status = FINE[name]
+    seen = serve(RavenMiddleware(make(), dsn=DSN, stream_path=str(spool), report_5xx=True), path)
+    assert str(status) == seen[0][0][:3]
+    assert [] == spooled(spool)
+
+
+@pytest.mark.parametrize("name", [*FAILING, *FINE])
+def test_the_answer_is_the_framework_s_own(name, spool):
+    """Status, headers, page and what is raised into the server: with and without the middleware the same."""
+    make, path = {**FAILING, **FINE}[name][:2]
+    bare = serve(make(), path)
+    assert bare == serve(RavenMiddleware(make(), dsn=DSN, stream_path=str(spool)), path)
