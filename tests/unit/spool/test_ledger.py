@@ -100,7 +100,7 @@ def test_a_daemonised_process_keeps_its_own_files(spool, tmp_path):
     path = tmp_path / "of the app"
 
     def daemonised():
-        os.closerange(3, 256)
+        os.closerange(3, mine._fd + 1)
         files = [open(path, "wb", buffering=0) for _ in range(mine._fd - 2)]
         assert mine._fd == files[-1].fileno()
         mine.add("captured")
