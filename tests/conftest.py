@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import signal
 import sys
 import warnings
@@ -37,7 +38,7 @@ def pytest_collection_finish():
 
 
 # A skip may say what a machine cannot give. Packages are there: `./run` has installed them.
-MAY_SKIP = ("this machine", "this Python", "needs root")
+MAY_SKIP = re.compile(r"(Skipped: )?(this machine|this Python|needs root|.* of Python 3\.)")
 STRICT = "RUN_TESTS" in os.environ  # `./run` says so
 
 
@@ -45,7 +46,7 @@ def _judge_skip(report):
     """Make a failure of a skip for want of a package."""
     if STRICT and report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
         path, line, reason = report.longrepr
-        if not reason.removeprefix("Skipped: ").startswith(MAY_SKIP):
+        if not MAY_SKIP.match(reason):
             report.outcome = "failed"
             report.longrepr = f"{path}:{line}: {reason}: ./run installs what tests need, so this skip hides a gap"
     return report

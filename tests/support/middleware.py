@@ -130,6 +130,10 @@ def get(port, path, headers=""):
 
 def load_example(name):
     """A module of examples/, as itself."""
+    if name == "django_app":
+        from support.django import configure
+
+        configure()
     spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Django looks its views up by name

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from support.paths import ROOT
+
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change the user")
 NOBODY = 65534
 
-# Mounts a directory of mode 755 over the one that lets nobody through, with only Python's own below it.
-_THROUGH = 'mkdir -p "$2/$3" && mount --bind "$4" "$2/$3" && mount --bind "$2" "$1" && shift 4 && exec "$@"'
+# Mounts a directory of mode 755, with only what is named below it, over the one that lets nobody through.
+_THROUGH = """
+closed=$1 view=$2; shift 2
+while [ "$1" != -- ]; do mkdir -p "$view/$1"; mount --bind "$closed/$1" "$view/$1"; shift; done
+shift; mount --bind "$view" "$closed"; exec "$@"
+"""
 
 
 def closed_above(path: str) -> Path | None:
@@ -22,28 +28,19 @@ def closed_above(path: str) -> Path | None:
 
 
 def launch_readable(where: Path) -> list[str]:
-    """A command to put before the server's own, with which any user can read this Python.
+    """A command to put before the server's own, with which any user can read this Python and this project.
 
-    Where it is in root's home, the server gets a view of its own of the files.
+    Where they lie in root's home, the server gets a view of its own of the files.
     """
-    base = os.path.realpath(sys.base_prefix)
-    closed = closed_above(base + "/x")
-    if closed is None:
-        return []
-    below = str(Path(base).relative_to(closed))
-    view = where / "view"
-    view.mkdir(mode=0o755, exist_ok=True)
-    return [
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        _THROUGH,
-        "sh",
-        str(closed),
-        str(view),
-        below,
-        base,
-    ]
+    below: dict[Path, list[str]] = {}
+    for path in dict.fromkeys([os.path.realpath(sys.base_prefix), sys.prefix, str(ROOT)]):
+        closed = closed_above(path + "/x")
+        if closed is not None:
+            below.setdefault(closed, []).append(str(Path(path).relative_to(closed)))
+    command = []
+    for number, (closed, names) in enumerate(below.items()):
+        view = where / f"view{number}"
+        view.mkdir(mode=0o755, exist_ok=True)
+        command += ["unshare", "--mount", "--propagation", "private", "sh", "-ec", _THROUGH, "sh"]
+        command += [str(closed), str(view), *names, "--"]
+    return command

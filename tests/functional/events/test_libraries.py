@@ -6,17 +6,16 @@ import enum
 
 import arrow
 import attrs
-import django
 import numpy
 import pandas
 import pendulum
 import pydantic
 import pytest
 import sqlalchemy
-from django.conf import settings
 from sqlalchemy import orm
 
 from heka_raven.capture.readers import BY_NAME, row_of
+from support.django import configure
 from support.events import make_walker, raised, spool_client, vars_of
 from support.spools import spooled_items
 
@@ -211,12 +210,7 @@ def test_sqlalchemy(session, tmp_path):
 @pytest.fixture(scope="session")
 def django_app():
     """Django with two models, made once: its settings are of the process."""
-    if not settings.configured:
-        settings.configure(
-            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-            DEFAULT_AUTO_FIELD="django.db.models.AutoField",
-        )
-        django.setup()
+    configure()
     from django.db import connection, models
 
     class Author(Watched, models.Model):

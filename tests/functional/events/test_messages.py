@@ -37,10 +37,13 @@ class Signup(pydantic.BaseModel):
 
 def execute(statement, parameters=None):
     engine = sqlalchemy.create_engine("sqlite://")
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text("create table users (name text unique, password text)"))
-        connection.execute(sqlalchemy.text("insert into users values ('bob', 'x')"))
-        connection.execute(sqlalchemy.text(statement), parameters or {})
+    try:
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("create table users (name text unique, password text)"))
+            connection.execute(sqlalchemy.text("insert into users values ('bob', 'x')"))
+            connection.execute(sqlalchemy.text(statement), parameters or {})
+    finally:
+        engine.dispose()
 
 
 async def refused():

@@ -122,7 +122,7 @@ def shop(folder):
 def serve(python, spool, *options, path=""):
     ran = subprocess.run(
         [python, "-c", SERVE, spool, *options],
-        env={"PYTHONPATH": str(path)},
+        env={"PYTHONPATH": str(path), "PYTHONWARNINGS": "ignore:pkg_resources is deprecated"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -10,14 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from support.paths import ROOT
 from support.ports import free_port
-from support.uwsgi import DEBIAN, build_plugin, find_uwsgi, ledger, shared_plugin
+from support.users import launch_readable
+from support.uwsgi import build_plugin, find_uwsgi, ledger, shared_plugin
 from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
@@ -28,26 +28,14 @@ pytestmark = [
 ROUTE = "route-if = equal:${REQUEST_METHOD};PUT sentry:message=m"
 
 
-@pytest.fixture
-def passable():
-    """A directory that another user can pass through, which pytest's own are not."""
-    with tempfile.TemporaryDirectory(prefix="hk-passable-") as where:
-        os.chmod(where, 0o755)
-        yield Path(where)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change the user")
 @pytest.mark.parametrize("user", ["nobody", str(pwd.getpwnam("nobody").pw_uid)])
 @pytest.mark.parametrize("more", ["", "master-as-root = true", "drop-after-apps = true"])
 def test_hook_asap_as_root_writes_for_the_later_user(serve, receiver, passable, user, more):
     """An event written as root before the user is dropped belongs to the later user, whose sender delivers it."""
-    uwsgi = UWSGI
-    if not more and os.path.realpath(sys.base_prefix).startswith(os.path.expanduser("~root/")):
-        if not os.path.exists(DEBIAN):
-            pytest.skip("this Python is in root's home, which the later user cannot read")
-        uwsgi = DEBIAN
     receiver.status = 503
-    server = serve(f"uid = {user}\nhook-asap = sentry:message=asap\n{more}\n" + ROUTE, uwsgi=uwsgi, where=passable)
+    lines = f"uid = {user}\nhook-asap = sentry:message=asap\n{more}\n{ROUTE}"
+    server = serve(lines, where=passable, launch=launch_readable(passable))
     server.get("/", "PUT")
     wait_for(lambda: server.waiting() == 2, lambda: f"both in the spool\n{server.text()}")
     nobody, sender = pwd.getpwnam("nobody").pw_uid, server.sender_pid()

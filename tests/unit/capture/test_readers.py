@@ -227,7 +227,7 @@ def test_a_class_that_only_bears_the_name():
     assert {"__class__": "numpy.ndarray", "size": 3} == show(value)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 14), reason="t-strings are of Python 3.14")
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="this Python has no t-strings")
 def test_t_strings():
     """A t-string is shown by its texts and its values, each masked by its expression."""
     token, user = "x", "bob"  # noqa: F841
@@ -239,7 +239,7 @@ def test_t_strings():
     } == show(template)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 15), reason="frozendict is of Python 3.15")
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="this Python has no frozendict")
 def test_frozendict():
     """A frozendict is shown as a dict."""
     assert {"a": 1, "token": "[Filtered]"} == show(eval("frozendict(a=1, token='x')"))

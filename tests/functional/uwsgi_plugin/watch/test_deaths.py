@@ -287,7 +287,7 @@ def test_a_stack_overflow_has_its_stack(serve, receiver):
     """The handlers have a stack of their own."""
     server = serve("sentry-watch = true\n" + PREFORK)
     server.crash("/overflow")
-    assert "recurse" in functions(one_event(receiver, server, "segfault"))
+    assert "overflow" in functions(one_event(receiver, server, "segfault"))
 
 
 @pytest.mark.parametrize(
