@@ -1,8 +1,11 @@
 """Any app, out of the box: `RavenMiddleware(application, dsn=...)` around apps as their tutorials make them."""
 
+import contextlib
+import gc
 import io
 import logging
 import re
+import weakref
 
 import pytest
 
@@ -102,3 +105,49 @@ def test_the_answer_is_the_framework_s_own(name, spool):
     make, path = {**FAILING, **FINE}[name][:2]
     bare = serve(make(), path)
     assert bare == serve(RavenMiddleware(make(), dsn=DSN, stream_path=str(spool)), path)
+
+
+class Input(io.BytesIO):
+    """The server's, looked at weakly."""
+
+
+class StartResponse:
+    """The server's, looked at weakly."""
+
+    def __call__(self, status, headers, exc_info=None):
+        return lambda data: None
+
+
+def alive_after(app, path):
+    """What of a request is alive when it is over, with no garbage collector to help."""
+    source, start_response = Input(), StartResponse()
+    alive = {"input": weakref.ref(source), "start_response": weakref.ref(start_response)}
+    path, _, query = path.partition("?")
+    environ = make_environ(PATH_INFO=path, QUERY_STRING=query, **{"wsgi.input": source, "wsgi.errors": io.StringIO()})
+    del source
+    with contextlib.suppress(Exception):
+        body = app(environ, start_response)
+        with contextlib.suppress(Exception):
+            for _chunk in body:
+                pass
+        with contextlib.suppress(Exception):
+            body.close()
+        del body
+    del environ, start_response
+    return sorted(name for name, reference in alive.items() if reference() is not None)
+
+
+@pytest.mark.parametrize("name", [*FAILING, *FINE])
+def test_nothing_more_is_kept(name, spool):
+    """No more of a request is left in memory than the framework itself leaves there until the collector runs."""
+    make, path = {**FAILING, **FINE}[name][:2]
+    bare, wrapped = make(), RavenMiddleware(make(), dsn=DSN, stream_path=str(spool), body=100)
+    alive_after(bare, path), alive_after(wrapped, path)  # what a framework sets up with its first request
+    gc.collect()
+    gc.disable()
+    try:
+        expected = alive_after(bare, path)
+        gc.collect()
+        assert set(alive_after(wrapped, path)) <= set(expected)
+    finally:
+        gc.enable()
