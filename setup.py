@@ -25,6 +25,7 @@ EXTRAS = {
         "bugsnag",
         "opentelemetry-instrumentation-wsgi",
         "selenium>=4",
+        "sentry-relay>=0.9",
         "setuptools",
         "wheel",
     ],

@@ -18,6 +18,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from heka_raven.capture.classes import is_one_of
+from heka_raven.capture.fit import fitted, json_size
 from heka_raven.capture.values import CUT, MAX_ITEMS, Walker
 from heka_raven.formats.text import ELLIPSIS, cut
 
@@ -29,6 +30,9 @@ MAX_MASKED_LINE = 1024  # characters of it that are looked through
 CONTEXT_LINES = 5
 LINES_BEFORE = 10  # that are looked through before those that are shown
 MAX_TEMPLATES = 1024
+FRAME_SIZE = 1900  # bytes of the variables of one frame; Sentry keeps 2,048
+VARIABLE_SIZE = 256  # bytes for each, where a frame has so many that this is more
+CARETS_SIZE = 1700  # bytes of mechanism.data; Sentry keeps 2,048
 
 # The lines of a file, None where there are none; an OSError where they cannot be read at this moment.
 SourceLines = Callable[[str, dict[str, Any]], Sequence[str] | None]
@@ -101,6 +105,9 @@ class Frames:
         if any_hides:
             shown = _without_hidden(shown)
         carets = [[index, *entry[1]] for index, entry in enumerate(shown) if entry[1] is not None]
+        if len(carets) > CARETS_SIZE // 40:
+            while json_size(carets) > CARETS_SIZE:
+                del carets[: len(carets) // 8 + 1]  # the outermost first
         return [entry[0] for entry in shown], carets
 
     def stack(self, frame: types.FrameType | None, walker: Walker) -> list[dict[str, Any]]:
@@ -198,9 +205,14 @@ class Frames:
         if special:
             items = [(name, value) for name, value in list(items) if type(name) is str and not _DUNDER(name)]
             count = len(items)
+        room = walker.room
         shown = walker.show_names(items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS])
-        if count > MAX_ITEMS and not walker.legacy:
-            shown[ELLIPSIS] = f"<{count - MAX_ITEMS:,} more>"
+        if not walker.legacy:
+            # Numbers may be longer than what the walker counts for them, hence the quarter.
+            if room - walker.room > FRAME_SIZE // 4:
+                shown = fitted(shown, max(FRAME_SIZE, VARIABLE_SIZE * len(shown)))
+            if count > MAX_ITEMS:
+                shown[ELLIPSIS] = f"<{count - MAX_ITEMS:,} more>"
         supplement = get("__traceback_supplement__") if special else None
         if supplement is None:
             supplement = dict.get(frame.f_globals, "__traceback_supplement__")

@@ -8,20 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from itertools import islice
 from typing import Any
 
 from heka_raven.capture.classes import is_one_of, plain_dict
 from heka_raven.capture.values import Walker
 from heka_raven.capture.written import label
+from heka_raven.events.request import shown_request
 from heka_raven.formats.text import clean, cut
 from heka_raven.scope import RequestFacts
 
 MAX_MESSAGE = 8192
 MAX_TAG = 200
-MAX_HEADERS = 100
-MAX_HEADER = 2048  # characters of its value
-MAX_BODY = 65536  # bytes of a body that nobody parsed yet
 MAX_CULPRIT = 200
 MAX_BREADCRUMBS = 100
 MAX_FINGERPRINT = 50  # items
@@ -33,7 +30,6 @@ _LEVEL_NAMES = {
 }  # fmt: skip
 
 _TAG_KEY = re.compile(r"[^a-zA-Z0-9_.:-]+")
-_REQUEST_KEYS = ("method", "url", "query_string", "fragment", "headers", "cookies", "data", "env")
 _USER_KEYS = ("id", "email", "ip_address", "username", "name")
 # Sentry keeps these for itself.
 _RESERVED_TAGS = frozenset({"release", "dist", "user", "filename", "function"})
@@ -172,33 +168,6 @@ def _add_contexts(event: dict[str, Any], contexts: Any, walker: Walker) -> None:
             event["contexts"][name] = value
 
 
-def shown_request(request: Mapping[str, Any], walker: Walker) -> dict[str, Any]:
-    """Sentry's request interface, known keys only."""
-    shown: dict[str, Any] = {}
-    for name in _REQUEST_KEYS:
-        value = request.get(name)
-        if value is None or (is_one_of(value, str, dict) and not value):
-            continue
-        if name == "data":
-            # Whole, if it is text: the scrubber parses it by its content type.
-            text = value[:MAX_BODY].decode("utf-8", "replace") if type(value) is bytes else value
-            shown[name] = clean(text) if type(text) is str else walker.show(text)
-        elif type(value) is dict and name != "query_string":
-            # Mostly texts, and scrubbed with the request, by the rules for headers: they need no walk.
-            shown[name] = {
-                key: cut(clean(item), MAX_HEADER) if type(item) is str else _text(walker.show(item))
-                for key, item in islice(value.items(), MAX_HEADERS)
-                if type(key) is str
-            }
-        elif name == "env":
-            continue
-        elif type(value) is str:
-            shown[name] = cut(clean(value), MAX_MESSAGE)
-        else:
-            shown[name] = walker.show(value)
-    return shown
-
-
 def _text(value: Any) -> str:
     return value if type(value) is str else "" if value is None else str(value)
 
@@ -261,8 +230,9 @@ def _breadcrumb(crumb: Any, walker: Walker) -> dict[str, Any]:
         if name == "level":
             shown[name] = level_name(value)
         elif name == "data":
-            if type(value) is dict and value:
-                shown[name] = walker.show(value)
+            data = walker.show(value) if type(value) is dict and value else None
+            if type(data) is dict:  # not when the budget is used up
+                shown[name] = data
         elif name == "timestamp":
             shown[name] = value if is_one_of(value, int, float) else _text(walker.show(value))
         elif type(value) is str:

@@ -15,6 +15,7 @@ from heka_raven.capture.classes import is_one_of
 from heka_raven.capture.values import Walker
 from heka_raven.events.encode import MAX_EVENT_SIZE, EncodeError, encode_event, encode_json
 from heka_raven.events.event import skeleton
+from heka_raven.events.limits import fit_event
 from heka_raven.events.version3 import legacy_event
 from heka_raven.formats.dsn import Dsn
 from heka_raven.formats.raven_payload import decode_raven, encode_raven
@@ -69,7 +70,10 @@ class Handover:
         program = os.path.basename((sys.argv or [""])[0])
 
         def in_protocol(found: dict[str, Any]) -> dict[str, Any]:
-            return found if options.protocol == 7 else legacy_event(found, dsn.project, logger, severity, program)
+            if options.protocol != 7:
+                return legacy_event(found, dsn.project, logger, severity, program)
+            fit_event(found)
+            return found
 
         try:
             final = in_protocol(event)

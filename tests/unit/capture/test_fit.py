@@ -1,0 +1,89 @@
+"""Cutting values to a number of bytes: what is large gives, what is small stays, and every cut is marked."""
+
+import copy
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heka_raven.capture.fit import fitted, json_size, largest_share
+from heka_raven.capture.frames import CARETS_SIZE, FRAME_SIZE, VARIABLE_SIZE
+from support.events import make_capturer, make_walker, raised
+
+NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+SHOWN = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(max_size=100).map(lambda text: text * 20),
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(max_size=20), inner, max_size=20),
+    max_leaves=40,
+)
+
+
+@given(SHOWN, st.integers(200, 2000))
+@settings(max_examples=150, deadline=None)
+def test_fits(value, limit):
+    """Whatever the value, what is left fits; the value itself is not changed, and what fits comes back as it is."""
+    before = copy.deepcopy(value)
+    found = fitted(value, limit)
+    assert value == before
+    assert json_size(found) <= max(limit, 40)
+    if json_size(value) <= limit:
+        assert found is value
+
+
+def test_small_values_stay_whole():
+    """Beside a large value the small ones of a dict stay as they are."""
+    found = fitted({"a": 1, "big": "x" * 10_000, "b": [1, 2, 3]}, 500)
+    assert (1, [1, 2, 3]) == (found["a"], found["b"])
+    assert found["big"].startswith("xxx") and found["big"].endswith("…") and len(found["big"]) > 400
+
+
+def test_cuts_are_counted():
+    """What is left out is counted, with what was left out before."""
+    assert ["<1,000 more>"] == fitted([*["x" * 400] * 9, "<991 more>"], 40)[-1:]
+    found = fitted({**{f"k{n}": "x" * 100 for n in range(49)}, "…": "<9,951 more>"}, 500)
+    shown = len(found) - 1
+    assert f"<{10_000 - shown:,} more>" == found["…"]
+
+
+def test_shares():
+    """What the small ones do not need is the large ones'."""
+    assert 45 == largest_share([10, 100, 100], 100)
+    assert 100 == largest_share([10, 100], 200)
+    assert 0 == largest_share([], 100)
+
+
+def shown_vars(function):
+    exc = raised(function)
+    values = make_capturer().exceptions(exc, exc.__traceback__, make_walker(), {})
+    return values[-1]["stacktrace"]["frames"][-1]["vars"]
+
+
+def test_the_variables_of_a_frame():
+    """The variables of a frame have a size that Sentry keeps; with many of them, 256 bytes for each."""
+
+    def few():
+        many = {f"key {n}": "x" * 100 for n in range(10_000)}  # noqa: F841
+        number = 5  # noqa: F841
+        raise ValueError
+
+    shown = shown_vars(few)
+    assert json_size(shown) <= FRAME_SIZE
+    assert 5 == shown["number"] and len(shown["many"]) > 10
+
+    names = {"__name__": "m"}
+    exec("def fail():\n" + "".join(f"    v{n} = 'x' * 399\n" for n in range(40)) + "    raise ValueError\n", names)
+    shown = shown_vars(names["fail"])
+    assert 40 == len(shown)
+    assert FRAME_SIZE < json_size(shown) <= 40 * VARIABLE_SIZE
+
+
+def test_carets_of_a_deep_stack():
+    """Of 250 frames the innermost have their columns, as many as Sentry keeps."""
+
+    def deep(n):
+        return deep(n - 1) if n else 1 / 0
+
+    exc = raised(deep, 300)
+    value = make_capturer().exceptions(exc, exc.__traceback__, make_walker(), {})[-1]
+    carets = value["mechanism"].get("data", {}).get("carets", [[249]])
+    assert 249 == carets[-1][0]
+    assert json_size(carets) <= CARETS_SIZE
