@@ -161,8 +161,9 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
                 report.stack = caller_frame(stack)
             event_id = reporter.report(client, report)
         except Exception as error:
-            text = "RavenClient lost an event: %s"
-            TROUBLES.tell("RavenClient", logging.WARNING, text, type(error).__name__, exc_info=True)
+            if not isinstance(error, RecursionError):  # then there is no room to log
+                text = "RavenClient lost an event: %s"
+                TROUBLES.tell("RavenClient", logging.WARNING, text, type(error).__name__, exc_info=True)
             return None
         self._local_state.last_event_id = event_id
         return event_id

@@ -17,6 +17,7 @@ Count = Callable[[str], None]
 """Adds one to a counter of the ledger."""
 
 
+ROOM = 50  # frames; a report needs 21, a before_send of the application some more
 _BUSY = threading.local()
 # Whose frames are not the caller's: of what leads from the application's call to the report.
 _NOT_THE_CALLER = frozenset({"logging", "raven", "heka", "heka_raven"})
@@ -62,6 +63,23 @@ def resolve_exc_info(value: Any) -> ExcInfo | None:
     if type(traceback) is not types.TracebackType:
         traceback = traceback_of(exc)
     return type(exc), exc, traceback
+
+
+def has_room() -> bool:
+    """Whether the stack has room for a report.
+
+    Without, an event would be lost half made: rather a layer further up has it, once the stack has unwound so far.
+    """
+    try:
+        _descend(ROOM)
+    except RecursionError:
+        return False
+    return True
+
+
+def _descend(frames: int) -> int:
+    """Enter so many frames, each by way of C: Python 3.12 and 3.13 count both kinds, each with a limit of its own."""
+    return sum(map(_descend, (frames - 1,))) if frames else 0
 
 
 def is_reporting() -> bool:

@@ -37,7 +37,7 @@ from heka_raven.reporting.dedupe import NOT_SENT, PASSED, mark_reported, reporte
 from heka_raven.reporting.handover import Handover, tell_bare
 from heka_raven.reporting.held import Held
 from heka_raven.reporting.options import PluginOptions
-from heka_raven.reporting.report import Count, ExcInfo, Report, is_reporting, set_reporting
+from heka_raven.reporting.report import Count, ExcInfo, Report, has_room, is_reporting, set_reporting
 from heka_raven.reporting.source import SourceReader, installed_modules
 from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
 from heka_raven.scrub.scrubber import Scrubber
@@ -101,7 +101,7 @@ class Reporter:
         return self._guarded(client, report, self._hold)
 
     def _guarded(self, client: Any, report: Report, work: Callable[[Any, Report, Count], T | None]) -> T | None:
-        if is_reporting():
+        if is_reporting() or not has_room():
             return None  # something that runs inside a report (a before_send) fails or logs: no report about reports
         set_reporting(True)
         count = _counter(client)

@@ -1,6 +1,8 @@
 """Nothing that is missing or broken reaches the application."""
 
+import json
 import logging
+import sys
 import time
 
 import pytest
@@ -106,18 +108,78 @@ def test_a_log_handler_that_fails(client, client_name):
     assert exc.__context__ is None
 
 
-def test_recursion_limit(client):
-    """An error of too deep a recursion is reported, from the depth where there is room to."""
+def endless(client, kind):
+    """A function that recurses for ever, through Python and through C."""
+    watch = capture_stack(client=client)
+
+    @watch
+    def plain(n):
+        return plain(n + 1)
+
+    @watch
+    def generator(n):
+        yield from generator(n + 1)
+
+    def wrapped(n):
+        return watch(wrapped)(n + 1)
+
+    class Odd:
+        __repr__ = watch(lambda self: repr(self))
+        __eq__ = watch(lambda self, other: self == other)
+        __hash__ = None
+        __getattr__ = watch(lambda self, name: getattr(self, f"{name}x"))
+        prop = property(watch(lambda self: self.prop))
+
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    return {
+        "plain": lambda: plain(0),
+        "generator": lambda: list(generator(0)),
+        "wrapped anew": lambda: wrapped(0),
+        "repr": lambda: repr(Odd()),
+        "eq": lambda: Odd() == 1,
+        "getattr": lambda: Odd().missing,
+        "property": lambda: Odd().prop,
+        "in C": watch(lambda: json.dumps(nested)),
+    }[kind]
+
+
+KINDS = ["plain", "generator", "wrapped anew", "repr", "eq", "getattr", "property", "in C"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_recursion_limit(client, kind):
+    """Issue 17, item 8: an error of too deep a recursion is reported once, from where there is room, with its end.
+
+    What fails afterwards is reported as ever.
+    """
+    exc = raised(endless(client, kind))
+    assert isinstance(exc, RecursionError)
+    (event,) = sent_events(client)
+    assert "RecursionError" == event["exception"]["values"][-1]["type"]
+    assert event["exception"]["values"][-1]["stacktrace"]["frames"]
+    with pytest.raises(KeyError):
+        capture_stack(client=client)({}.pop)("afterwards")
+    assert "KeyError" == sent_events(client)[-1]["exception"]["values"][-1]["type"]
+
+
+def test_an_error_near_the_limit_of_recursion(client):
+    """Any error so deep down is reported from where there is room; none is lost on the way, and none twice."""
 
     @capture_stack(client=client)
-    def forever(n):
-        return forever(n + 1)
+    def layer(depth):
+        if depth == 0:
+            raise ValueError("deep down")
+        return layer(depth - 1)
 
-    exc = raised(forever, 0)
-    assert isinstance(exc, RecursionError)
-    events = sent_events(client)
-    assert 1 <= len(events)
-    assert "RecursionError" == events[-1]["exception"]["values"][-1]["type"]
+    def dig(depth):
+        return dig(depth - 1) if depth else layer(100)
+
+    for start in range(sys.getrecursionlimit() - 400, sys.getrecursionlimit() - 210, 10):
+        before = len(sent_events(client))
+        if isinstance(raised(dig, start), ValueError):
+            assert before + 1 == len(sent_events(client))
 
 
 def test_reports_about_reports_end(client):
