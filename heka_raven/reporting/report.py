@@ -65,21 +65,29 @@ def resolve_exc_info(value: Any) -> ExcInfo | None:
     return type(exc), exc, traceback
 
 
-def has_room() -> bool:
+def has_room(exc_info: ExcInfo | None) -> bool:
     """Whether the stack has room for a report.
 
     Without, an event would be lost half made: rather a layer further up has it, once the stack has unwound so far.
     """
     try:
-        _descend(ROOM)
+        if exc_info is not None and issubclass(exc_info[0], RecursionError):
+            _descend_through_c(ROOM)
+        else:
+            _descend(ROOM)
     except RecursionError:
         return False
     return True
 
 
-def _descend(frames: int) -> int:
+def _descend(frames: int) -> None:
+    if frames:
+        _descend(frames - 1)
+
+
+def _descend_through_c(frames: int) -> int:
     """Enter so many frames, each by way of C: Python 3.12 and 3.13 count both kinds, each with a limit of its own."""
-    return sum(map(_descend, (frames - 1,))) if frames else 0
+    return sum(map(_descend_through_c, (frames - 1,))) if frames else 0
 
 
 def is_reporting() -> bool:

@@ -101,7 +101,7 @@ class Reporter:
         return self._guarded(client, report, self._hold)
 
     def _guarded(self, client: Any, report: Report, work: Callable[[Any, Report, Count], T | None]) -> T | None:
-        if is_reporting() or not has_room():
+        if is_reporting() or not has_room(report.exc_info):
             return None  # something that runs inside a report (a before_send) fails or logs: no report about reports
         set_reporting(True)
         count = _counter(client)
