@@ -25,6 +25,8 @@ from completion import completion
 
 import heka.streams
 from heka_raven.cli.main import COMMANDS
+from heka_raven.jobs.options import OPTIONS as INIT_OPTIONS
+from heka_raven.jobs.options import InitOptions
 from heka_raven.middleware.options import OPTIONS as MIDDLEWARE_OPTIONS
 from heka_raven.middleware.options import MiddlewareOptions
 from heka_raven.reporting.options import OPTIONS as PLUGIN_OPTIONS
@@ -218,6 +220,15 @@ def of_python(collected):
     )
     rows = option_rows(MIDDLEWARE_OPTIONS, lambda n: default_of(MiddlewareOptions, n))
     page += collected.table("middleware", rows)
+    page += section(
+        "heka_raven.init()",
+        "Where: keywords of ``heka_raven.init()``, which also takes those of the raven plugin and ``stream_*``. See :doc:`jobs`.",
+    )
+    rows = option_rows(
+        INIT_OPTIONS,
+        lambda n: {"libraries": "auto", "logging": "false"}.get(n) or default_of(InitOptions, n),
+    )
+    page += collected.table("``init()``", rows)
     page += section(
         "The spool and its sender",
         "Where: a heka client whose ``stream_class`` is ``heka_raven.streams.SpoolStream``; ``RavenMiddleware(dsn=...)`` and its PasteDeploy\n"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from heka_raven.jobs.setup import init
     from heka_raven.logging import RavenHandler
     from heka_raven.middleware import RavenMiddleware
     from heka_raven.raven_client import RavenClient
@@ -26,6 +27,7 @@ __all__ = [
     "build_client",
     "capture_stack",
     "config_plugin",
+    "init",
 ]
 
 __version__ = "1.0.0.dev0"
@@ -45,6 +47,7 @@ _DOORS = {
     "build_client": "heka_raven.raven_plugin",
     "capture_stack": "heka_raven.raven_plugin",
     "config_plugin": "heka_raven.raven_plugin",
+    "init": "heka_raven.jobs.setup",
 }
 
 

@@ -5,7 +5,7 @@ _heka_raven() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]-} options
     COMPREPLY=()
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "test send status retry-dead decode build-plugin relay inbox --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin relay inbox --help --version" -- "$word")
         return
     fi
     case "$command $before" in
@@ -17,6 +17,12 @@ _heka_raven() {
         "test --proxy") return ;;
         "test --ca-file") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "test --compress") mapfile -t COMPREPLY < <(compgen -W "none gzip" -- "$word"); return ;;
+        "run --dsn") return ;;
+        "run --name") return ;;
+        "run --lines") return ;;
+        "run --release") return ;;
+        "run --environment") return ;;
+        "run --spool") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         "send --spool") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         "send --connections") return ;;
         "send --connect-timeout") return ;;
@@ -81,6 +87,7 @@ _heka_raven() {
     esac
     case $command in
         test) options="--help --message --protocol --api --no-verify --timeout --connect-timeout --proxy --ca-file --compress" ;;
+        run) options="--help --dsn --name --lines --release --environment --spool" ;;
         send) options="--help --spool --once --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --config --to --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --send-secret" ;;
         status) options="--help --spool --json --watch" ;;
         retry-dead) options="--help --spool" ;;

@@ -13,6 +13,7 @@ from heka_raven.cli.parser import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 
 COMMANDS = {
     "test": ("heka_raven.cli.test:main", "send one event, wait for the server's answer, say what happened"),
+    "run": ("heka_raven.cli.run:main", "run a command, a cron job, and report it if it fails"),
     "send": ("heka_raven.cli.send:main", "deliver from the spool until SIGTERM; --once: one try per event"),
     "status": ("heka_raven.cli.status:main", "what waits, what is limited, where every event ended"),
     "retry-dead": ("heka_raven.cli.send:retry_dead", "put what servers refused back into the spool"),

@@ -14,6 +14,8 @@ from heka_raven.reporting.options import parse_options
 from support.paths import ROOT
 from support.spools import spooled
 
+pytestmark = pytest.mark.full
+
 OFFLINE = ["--no-deps", "--no-index", "--no-build-isolation"]
 SETUP = """
 from setuptools import setup, find_namespace_packages
