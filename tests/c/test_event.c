@@ -96,6 +96,49 @@ static void whole_event(int protocol, const char *expected)
     "\"Content-Type\":\"text/plain\"},\"env\":{\"REMOTE_ADDR\":\"192.0.2.1\"}}"
 #define TAGS "\"tags\":{\"a\":\"b\\\"\",\"c\":\"\\u0001\xef\xbf\xbd\"}"
 
+/* A header that came twice is one; what is longer than Sentry keeps is cut, or left out. */
+static void headers_are_one_object(void)
+{
+    static char many[9000];
+    hk_buf vars, out;
+    hk_pool pool;
+    hk_request request;
+    hk_event e;
+    char name[32];
+    int i;
+
+    memset(many, 'x', sizeof many - 1);
+    hk_buf_init(&vars, 65536 * 4);
+    hk_buf_init(&out, 1 << 20);
+    hk_pool_init(&pool);
+    memset(&e, 0, sizeof e);
+    memset(e.id, 'a', 32);
+    put(&vars, "REQUEST_METHOD", "GET");
+    put(&vars, "QUERY_STRING", many);
+    put(&vars, "HTTP_ACCEPT", "a");
+    put(&vars, "HTTP_X_FOO", "1");
+    put(&vars, "HTTP_ACCEPT", "b");
+    put(&vars, "HTTP_ACCEPT", "c");
+    put(&vars, "HTTP_CONTENT_TYPE", "text/plain");
+    put(&vars, "CONTENT_TYPE", "text/plain");
+    for (i = 0; i < 9; i++) {
+        snprintf(name, sizeof name, "HTTP_X_LONG_%d", i);
+        put(&vars, name, many);
+    }
+    hk_request_read(hk_buf_slice(&vars), &rule, &pool, &request);
+    CHECK(request.header_count == 12);
+    CHECK_TEXT("a, b, c", request.headers[0].value);
+    CHECK_TEXT("1", request.headers[1].value);
+    CHECK_TEXT("text/plain", request.headers[2].value);
+    e.request = &request;
+    CHECK(hk_event_put(&e, 7, HK_EVENT_MAX_BYTES, &out) == HK_OK);
+    CHECK(out.len < 10000);
+    CHECK(hk_jsonread_skip(hk_buf_slice(&out), 0) == out.len);
+    hk_pool_free(&pool);
+    hk_buf_free(&vars);
+    hk_buf_free(&out);
+}
+
 static void time_is(uint64_t s, const char *expected)
 {
     hk_buf b;
@@ -193,6 +236,7 @@ int main(void)
     times();
     limits();
     never_empty();
+    headers_are_one_object();
     printf("%d checks, %d failed\n", check_done, check_failed);
     return check_failed != 0;
 }

@@ -5,6 +5,10 @@
 #include <signal.h> /* the numbers only */
 
 #define SHORTEST 256U /* code points that are always left of a text */
+/* As events/limits.py: what Sentry keeps of a request. */
+#define MAX_QUERY 1000   /* code points */
+#define MAX_HEADER 2048  /* code points of one value */
+#define MAX_HEADERS 7800 /* bytes */
 
 typedef struct limits {
     size_t text;  /* message, exception value */
@@ -84,6 +88,25 @@ static void put_pairs(hk_json *j, const char *name, const hk_pair *pairs, size_t
     hk_json_close(j, '}');
 }
 
+/* About MAX_HEADERS bytes of JSON, which is what Sentry keeps: a value is cut, and what has no room is left out. */
+static void put_headers(hk_json *j, const hk_pair *headers, size_t n)
+{
+    size_t start = j->out->len, value, i;
+
+    if (n == 0)
+        return;
+    key(j, "headers");
+    hk_json_open(j, '{');
+    for (i = 0; i < n; i++) {
+        value = headers[i].value.n < MAX_HEADER ? headers[i].value.n : MAX_HEADER;
+        if (j->out->len - start + headers[i].key.n + value > MAX_HEADERS)
+            continue;
+        hk_json_key(j, headers[i].key, 200);
+        hk_json_value(j, headers[i].value, MAX_HEADER);
+    }
+    hk_json_close(j, '}');
+}
+
 static void put_request(hk_json *j, const char *name, const hk_request *r)
 {
     if (r == NULL || r->method.n == 0)
@@ -92,8 +115,8 @@ static void put_request(hk_json *j, const char *name, const hk_request *r)
     hk_json_open(j, '{');
     hk_json_pair(j, "method", r->method, 32);
     hk_json_pair(j, "url", r->url, 8192);
-    hk_json_pair(j, "query_string", r->query, 8192);
-    put_pairs(j, "headers", r->headers, r->header_count, 200, 4096);
+    hk_json_pair(j, "query_string", r->query, MAX_QUERY);
+    put_headers(j, r->headers, r->header_count);
     put_pairs(j, "env", r->env, r->env_count, 200, 200);
     hk_json_close(j, '}');
 }

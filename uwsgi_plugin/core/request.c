@@ -30,6 +30,36 @@ static hk_slice header_name(hk_slice variable, hk_pool *pool)
     return hk_slice_make(name, s.n);
 }
 
+/* Equal names are one header, as HTTP has it and an object of JSON needs it: some servers hand a header over as often as
+ * it was sent. */
+static void add_header(hk_request *r, hk_slice name, hk_slice value, hk_pool *pool)
+{
+    hk_slice *known;
+    hk_buf both;
+    size_t i;
+
+    for (i = 0; i < r->header_count && !hk_slice_same(r->headers[i].key, name); i++)
+        ;
+    if (i == r->header_count) {
+        if (i < HK_REQUEST_MAX_HEADERS) {
+            r->headers[i].key = name;
+            r->headers[i].value = value;
+            r->header_count++;
+        }
+        return;
+    }
+    known = &r->headers[i].value;
+    if (hk_slice_same(*known, value) || known->n > MAX_HEADER)
+        return;
+    hk_buf_init(&both, 2 * MAX_HEADER + value.n + 2);
+    hk_buf_slice_put(&both, *known);
+    hk_buf_puts(&both, hk_slice_is(name, "Cookie") ? "; " : ", ");
+    hk_buf_slice_put(&both, value);
+    if (hk_buf_ok(&both))
+        *known = hk_pool_keep(pool, hk_buf_slice(&both));
+    hk_buf_free(&both);
+}
+
 static void put_url(hk_slice scheme, hk_slice host, const hk_request *r, hk_slice path, hk_buf *out)
 {
     size_t i;
@@ -89,10 +119,8 @@ void hk_request_read(hk_slice vars, const hk_scrub *scrub, hk_pool *pool, hk_req
                    || hk_slice_is(key, "CONTENT_LENGTH")) {
             if (hk_slice_is(key, "HTTP_HOST"))
                 host = value;
-            if (out->headers != NULL && out->header_count < HK_REQUEST_MAX_HEADERS && value.n > 0) {
-                out->headers[out->header_count].key = header_name(key, pool);
-                out->headers[out->header_count++].value = hk_scrub_named(scrub, key, value, MAX_HEADER, pool);
-            }
+            if (out->headers != NULL && value.n > 0)
+                add_header(out, header_name(key, pool), hk_scrub_named(scrub, key, value, MAX_HEADER, pool), pool);
         }
     }
     if (out->method.n == 0)
