@@ -13,9 +13,10 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from heka_raven.capture.written import label
+from heka_raven.formats.text import ELLIPSIS
 from heka_raven.middleware.culprit import decoded_path, transaction
 from heka_raven.middleware.tee import InputTee
 from heka_raven.middleware.trace import parse_trace
@@ -31,9 +32,13 @@ Environ = dict[str, Any]
 CONTEXT_KEY = "heka_raven.context"  # the application's own: tags, extra, user, fingerprint
 USER_KEY = "heka_raven.user"
 ENV_KEYS = ("REMOTE_ADDR", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "SERVER_SOFTWARE", "SCRIPT_NAME")
+MAX_PATH = 2048  # characters, in the heka message's field
 MAX_COOKIES = 8192  # characters of the header that are looked at
 PATH_SAFE = "/~!$&'()*+,;=:@"  # RFC 3986; as WebOb quotes
-FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+FORM_TYPE, MULTIPART_TYPE = "application/x-www-form-urlencoded", "multipart/form-data"
+MAX_FIELDS = 49  # of a form; an event shows no more of a container
+MAX_FIELD = 4096  # bytes of one that are looked at
+MAX_PARTS = 100  # of a multipart form; one that has more is not parsed
 
 
 class _NoMask:
@@ -95,7 +100,7 @@ def describe(
         facts.contexts["response"] = {"status_code": code}
     facts.fields = _present(
         request_method=facts.request.get("method"),
-        request_path=path,
+        request_path=path and path[:MAX_PATH],
         status=code,
         remote_addr=address,
     )
@@ -228,14 +233,27 @@ def describe_body(environ: Environ, tee: InputTee) -> Any:
     body = tee.kept()
     if kind == "application/json" or kind.endswith("+json"):
         parsed = _fact(lambda: json.loads(body))
-    elif kind in FORM_TYPES:
-        parsed = _fact(lambda: _parse_form(body, content_type))
+    elif kind == FORM_TYPE:
+        parsed = _fact(lambda: _parse_form(body))
+    elif kind == MULTIPART_TYPE and body.count(b"\r\n--") <= MAX_PARTS:
+        parsed = _fact(lambda: _parse_multipart(body, content_type))
     else:
         return summary
     return summary if parsed is None else parsed
 
 
-def _parse_form(body: bytes, content_type: str) -> dict[str, Any]:
+def _parse_form(body: bytes) -> dict[str, Any]:
+    """The fields of a form, as many as an event shows."""
+    pairs = body.split(b"&", MAX_FIELDS)
+    rest = pairs.pop() if len(pairs) > MAX_FIELDS else b""
+    text = b"&".join([pair[:MAX_FIELD] for pair in pairs]).decode("latin-1")
+    fields = _collected(parse_qsl(text, keep_blank_values=True, errors="replace"))
+    if rest:
+        fields[ELLIPSIS] = f"<{rest.count(b'&') + 1:,} more>"
+    return fields
+
+
+def _parse_multipart(body: bytes, content_type: str) -> dict[str, Any]:
     """A form's fields; of a file only that there was one."""
     request = BaseRequest({
         "REQUEST_METHOD": "POST",
@@ -243,9 +261,16 @@ def _parse_form(body: bytes, content_type: str) -> dict[str, Any]:
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": io.BytesIO(body),
     })  # fmt: skip
+    return _collected(
+        (name, value if type(value) is str else {"filename": getattr(value, "filename", None)})
+        for name, value in request.POST.items()
+    )
+
+
+def _collected(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields by name; those that came more than once as a list."""
     fields: dict[str, Any] = {}
-    for name, value in request.POST.items():
-        shown = value if type(value) is str else {"filename": getattr(value, "filename", None)}
+    for name, shown in pairs:
         if name not in fields:
             fields[name] = shown
         elif type(fields[name]) is list:

@@ -40,6 +40,7 @@ def as_c_header() -> str:
         f"static const scrub_part PARTS[] = {{\n{parts}    {{ NULL, NULL, NULL }}\n}};\n"
         "typedef struct scrub_prefix {\n    const char *text;\n    size_t least;\n    int upper;\n} scrub_prefix;\n\n"
         f"static const scrub_prefix PREFIXES[] = {{\n{prefixes}    {{ NULL, 0, 0 }}\n}};\n"
+        + "".join(f"#define {name} {limit}U\n" for name, limit in words.LIMITS.items())
         + _c_words("WORDS", words.WORDS)
         + _c_sequences("SEQUENCES", words.SEQUENCES)
         + _c_words("KEY_WORDS", (words.KEY,))

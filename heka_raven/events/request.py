@@ -17,6 +17,7 @@ from heka_raven.formats.text import clean, cut
 
 MAX_HEADERS = 100
 MAX_HEADER = 2048  # characters of its value
+HEADERS_ROOM = 16384  # characters of the values of all headers, or of all cookies
 MAX_TEXT = 8192  # characters of what is looked at of a URL or a query
 MAX_BODY = 65536  # bytes of a body that nobody parsed yet
 
@@ -58,7 +59,7 @@ def _object(value: Any, walker: Walker) -> dict[str, str] | None:
             out[known] = text
         elif text != out[known]:
             out[known] = cut(f"{out[known]}{'; ' if known.lower() == 'cookie' else ', '}{text}", MAX_HEADER)
-    return out or None
+    return _within_room(out)
 
 
 def _cookies(value: Any, walker: Walker) -> Any:
@@ -66,7 +67,17 @@ def _cookies(value: Any, walker: Walker) -> Any:
 
 
 def _named(value: Any, walker: Walker) -> dict[str, str] | None:
-    return {name: _header_text(item, walker) for name, item in _pairs(value, walker)} or None
+    return _within_room({name: _header_text(item, walker) for name, item in _pairs(value, walker)})
+
+
+def _within_room(texts: dict[str, str]) -> dict[str, str] | None:
+    """*texts*, cut where all together are too long: a server may let more pass than an event can hold."""
+    room = HEADERS_ROOM
+    for name, text in texts.items():
+        if len(text) > room:
+            texts[name] = text = cut(text, max(room, 1))
+        room -= len(text)
+    return texts or None
 
 
 def _data(value: Any, walker: Walker) -> Any:

@@ -13,9 +13,11 @@ import heka_raven.scrub.names as kinds
 import heka_raven.scrub.shapes as shapes
 from heka_raven.scrub.names import MAX_ESCAPED, PrivateNames, lower, unescape
 from heka_raven.scrub.texts import ASSIGNED, FLAG, Value, block_at, is_pair, is_parameter, line_value, value_at
-from heka_raven.scrub.words import LINE_WORDS
+from heka_raven.scrub.words import LIMITS, LINE_WORDS
 
 MAX_KNOWN_NAMES = 4096
+MAX_NAMES, MAX_MASKED, MAX_URLS = LIMITS["MAX_NAMES"], LIMITS["MAX_MASKED"], LIMITS["MAX_URLS"]
+MAX_RUNS, MAX_PARAMETERS, MAX_COOKIES = LIMITS["MAX_RUNS"], LIMITS["MAX_PARAMETERS"], LIMITS["MAX_COOKIES"]
 MAX_SAFE_NAME = 200  # characters; a longer name is cut when it is shown
 
 # What a text needs so that any pass can find something; quick, and true too often. Each branch begins with a plain
@@ -28,10 +30,12 @@ _SHAPES = (
     rf"""|AKIA|ASIA|AIza|b{_BEARER}|B{_BEARER}|2{_FOUR}|3{_FOUR}|4{_FOUR}|5{_FOUR}|6{_FOUR}"""
 )
 _has_shape = re.compile(_SHAPES).search
-is_suspicious = re.compile(
-    r"""=|:|%|--|</|'(?:,|[ ]must[ ])|"(?:,|[ ]must[ ])|Duplicate[ ]entry|Failing[ ]row|"""
+_FOUND = (
+    r"""=|:|--|</|'(?:,|[ ]must[ ])|"(?:,|[ ]must[ ])|Duplicate[ ]entry|Failing[ ]row|"""
     rf"{_SHAPES}"
-).search
+)
+is_suspicious = re.compile(rf"%|{_FOUND}").search
+_is_plain_suspicious = re.compile(_FOUND).search  # nothing escaped
 
 _AUTHORITY_END = re.compile(r"""[ \t\r\n\f\v/?#'"<>]""")
 _URL_END = re.compile(r"""[ \t\r\n\f\v'"<>]""")
@@ -101,7 +105,7 @@ class Masker:
         if not is_suspicious(text):
             return text
         if "%" in text:
-            text = _ESCAPED.sub(self._mask_escaped, text)
+            text = self._mask_escaped(text)
         return self._mask_plain(text)
 
     def _mask_plain(self, text: str, deep: bool = False) -> str:
@@ -131,12 +135,18 @@ class Masker:
         parts: list[str] = []
         done, length = 0, len(text)
         first_at = url_end = -1
+        seen = 0
         mark = text.find("://")
         while mark >= 0:
             place = mark + 3
             before = text[mark - 1] if mark else ""
             next_place = place
             if before.isascii() and (before.isalnum() or before in _SCHEME_MARKS):
+                seen += 1
+                if seen > MAX_URLS:
+                    parts += [text[done:place], self.mask]
+                    done = length
+                    break
                 end = _find(_AUTHORITY_END, text, place)
                 at = text.rfind("@", place, end)
                 if at < 0 and end == length and text[-1] == _ELLIPSIS:
@@ -156,17 +166,31 @@ class Masker:
         parts.append(text[done:])
         return "".join(parts) if len(parts) > 1 else text
 
-    def _mask_escaped(self, found: re.Match[str]) -> str:
-        return self.mask if self._holds_secret(unescape(found[0].replace("+", " "))) else found[0]
+    def _mask_escaped(self, text: str) -> str:
+        """Runs that were escaped to stand in a parameter of a URL."""
+        parts: list[str] = []
+        done = 0
+        for seen, found in enumerate(_ESCAPED.finditer(text)):
+            if seen == MAX_RUNS:
+                parts += [text[done : found.start()], self.mask]
+                done = len(text)
+                break
+            if self._holds_secret(unescape(found[0].replace("+", " "))):
+                parts += [text[done : found.start()], self.mask]
+                done = found.end()
+        parts.append(text[done:])
+        return "".join(parts) if len(parts) > 1 else text
 
     def _holds_secret(self, value: str) -> bool:
         """Whether there is a secret in *value*, of a parameter or a cookie, however often it is escaped."""
         for _ in range(MAX_ESCAPED):
-            if is_suspicious(value) and self._mask_plain(value, True) != value:
+            if _is_plain_suspicious(value) and self._mask_plain(value, True) != value:
                 return True
             if "%" not in value and "+" not in value:
                 break
-            value = unescape(value.replace("+", " "))
+            value, before = unescape(value.replace("+", " ")), value
+            if value == before:
+                break
         return False
 
     def _mask_assigned(
@@ -179,10 +203,15 @@ class Masker:
             open_values: how values begin that stay, because another is put in their place later: ``%s``, ``{name}``.
         """
         parts: list[str] = []
-        done = place = 0
+        done = place = seen = masked_values = 0
         search, kind_of = pattern.search, self._kind_of
         is_flag = pattern is FLAG
         while (found := search(text, place)) is not None:
+            if seen == MAX_NAMES or masked_values == MAX_MASKED:
+                parts += [text[done : found.start()], self.mask]
+                done = len(text)
+                break
+            seen += 1
             place = found.end()
             loose = is_parameter(text, found)
             kind = kind_of(found["name"], loose)
@@ -203,6 +232,7 @@ class Masker:
                 masked = self.clean_cookie(text[value.start : value.stop])
             parts += [text[done:place], text[place : value.start], masked, value.closing]
             done = place = value.end
+            masked_values += 1
         parts.append(text[done:])
         return "".join(parts) if len(parts) > 1 else text
 
@@ -222,8 +252,11 @@ class Masker:
 
     def clean_cookie(self, text: str) -> str:
         """A cookie header: every cookie is kept by name; its value only where the name is known to be harmless."""
-        parts = text.split(";")
+        parts = text.split(";", MAX_COOKIES)
         for index, part in enumerate(parts):
+            if index == MAX_COOKIES:
+                parts[index] = self.mask
+                break
             name, _, value = part.partition("=")
             if not value.strip("="):
                 # No name at all: a bare value, perhaps padded as base64 is.
@@ -235,23 +268,27 @@ class Masker:
 
     def clean_query(self, text: str) -> str:
         """A query string or an urlencoded form: parameter names may be percent-escaped."""
-        parts = _PARAMETER_END.split(text)
+        parts = _PARAMETER_END.split(text, MAX_PARAMETERS)
         masked = False
+        looks = _Looks(self)
         for index in range(0, len(parts), 2):
             part = parts[index]
+            if index == 2 * MAX_PARAMETERS:
+                parts[index] = self.mask
+                break
             name, equals, value = part.partition("=")
             if not equals:
                 # A body of JSON that was sent as a form; or the rest of a value with a ';' in it.
-                masked = (masked and index > 0 and parts[index - 1] == ";") or self._holds_secret(part)
+                masked = (masked and index > 0 and parts[index - 1] == ";") or looks.find(part)
                 if masked and part:
                     parts[index] = self.mask
                 continue
             kind = self._kind_of(name.replace("+", " "), True)
             masked = kind in _MASKED_KINDS and not (kind == kinds.DIRECTORY and value.startswith("/"))
-            masked = masked or self._holds_secret(value)
+            masked = masked or looks.find(value)
             if masked:
                 parts[index] = f"{name}={self.mask}"
-            elif self._holds_secret(name):
+            elif looks.find(name):
                 parts[index] = f"{self.mask}={value}"
         return "".join(parts)
 
@@ -302,6 +339,24 @@ class Masker:
         out: list[Any] = list(words)
         self.mask_flags(out)
         return [self.clean_text(word) for word in out]
+
+
+class _Looks:
+    """Looks into what is escaped in one query: so many, and no more."""
+
+    __slots__ = ("_masker", "_seen")
+
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+        self._seen = 0
+
+    def find(self, text: str) -> bool:
+        """Whether there is a secret in *text*; or one look too many."""
+        if "%" in text:
+            self._seen += 1
+            if self._seen > MAX_RUNS:
+                return True
+        return self._masker._holds_secret(text)
 
 
 _PARAMETER_END = re.compile(r"([&;])")

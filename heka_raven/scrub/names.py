@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import unquote
 
 import heka_raven.scrub.words as tables
 
@@ -29,9 +28,21 @@ def lower(text: str) -> str:
     return text.lower() if text.isascii() else text.translate(_UPPER_TO_LOWER)
 
 
+_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
+_UNESCAPED = {
+    f"%{high}{low}": chr(byte) if (byte := int(high + low, 16)) < 0x80 else "\xff"
+    for high in "0123456789abcdefABCDEF"
+    for low in "0123456789abcdefABCDEF"
+}
+
+
 def unescape(text: str) -> str:
-    """*text* without its percent-escapes. What is not ASCII becomes some letters: no rule knows any."""
-    return unquote(text, "latin-1")
+    """*text* without its percent-escapes. What is not ASCII becomes some letter: no rule knows any."""
+    return _ESCAPE.sub(_unescaped, text) if "%" in text else text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return _UNESCAPED[found[0]]
 
 
 def _split_terms(names: Iterable[str] | str) -> frozenset[str]:

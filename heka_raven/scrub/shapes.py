@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 
 from heka_raven.scrub.texts import WORD
-from heka_raven.scrub.words import PREFIXES, UPPER
+from heka_raven.scrub.words import LIMITS, PREFIXES, UPPER
 
 IsSecret = Callable[[str], bool]
 
@@ -76,8 +76,13 @@ def mask_tokens(text: str, mask: str) -> str:
 def mask_cards(text: str, mask: str) -> str:
     """Numbers that are a payment card's."""
     parts: list[str] = []
-    done = place = 0
+    done = place = seen = 0
     while (found := _DIGITS.search(text, place)) is not None:
+        if seen == LIMITS["MAX_CARDS"]:
+            parts += [text[done : found.start()], mask]
+            done = len(text)
+            break
+        seen += 1
         if is_card(found[0].replace(" ", "").replace("-", "")):
             parts += [text[done : found.start()], mask]
             done = place = found.end()
@@ -115,12 +120,18 @@ def is_card(digits: str) -> bool:
 def mask_elements(text: str, mask: str, is_secret: IsSecret) -> str:
     """XML elements with private names, without their text."""
 
-    def masked(found: re.Match[str]) -> str:
-        if not is_secret(found["name"]):
-            return found[0]
-        return found[0][: found.start("value") - found.start()] + mask + "</"
-
-    return _ELEMENT.sub(masked, text)
+    parts: list[str] = []
+    done = 0
+    for seen, found in enumerate(_ELEMENT.finditer(text)):
+        if seen == LIMITS["MAX_ELEMENTS"]:
+            parts += [text[done : found.start()], mask]
+            done = len(text)
+            break
+        if is_secret(found["name"]):
+            parts += [text[done : found.start("value")], mask]
+            done = found.end("value")
+    parts.append(text[done:])
+    return "".join(parts) if len(parts) > 1 else text
 
 
 # -- messages of libraries ---------------------------------------------------------------------------------------------

@@ -106,3 +106,15 @@ PREFIXES = (
     ("sk-proj-", 16, ANY), ("xoxa-", 8, ANY), ("xoxb-", 8, ANY), ("xoxc-", 8, ANY), ("xoxe-", 8, ANY),
     ("xoxo-", 8, ANY), ("xoxp-", 8, ANY), ("xoxr-", 8, ANY), ("xoxs-", 8, ANY),
 )  # fmt: skip
+
+# What one text may cost: what comes behind is masked unseen. No text that a person wrote has as many.
+LIMITS = {
+    "MAX_NAMES": 1000,  # names with a value, in one text
+    "MAX_MASKED": 64,  # of which so many are private
+    "MAX_URLS": 100,  # in one text
+    "MAX_RUNS": 64,  # pieces with percent-escapes, in one text or query
+    "MAX_PARAMETERS": 1000,  # in one query
+    "MAX_COOKIES": 200,  # in one header
+    "MAX_ELEMENTS": 100,  # of XML, in one text
+    "MAX_CARDS": 50,  # numbers in one text that look like a card's
+}

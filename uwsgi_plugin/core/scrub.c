@@ -1,5 +1,7 @@
 #include "scrub_parts.h"
 
+#include "scrub_words.h"
+
 static hk_slice trim_equals(hk_slice s)
 {
     while (s.n > 0 && s.p[0] == '=')
@@ -28,9 +30,13 @@ static void put_cookie(const hk_scrub *s, hk_slice part, hk_buf *out)
 
 void hk_scrub_cookie(const hk_scrub *s, hk_slice text, hk_buf *out)
 {
-    size_t at = 0, end;
+    size_t at = 0, end, seen = 0;
 
     for (;;) {
+        if (seen++ == MAX_COOKIES) {
+            hk_buf_puts(out, HK_SCRUB_MASK);
+            break;
+        }
         end = hk_scrub_find_any(text, at, ";");
         put_cookie(s, hk_scrub_part(text, at, end), out);
         if (end == text.n)
@@ -56,23 +62,31 @@ static int is_masked_parameter(const hk_scrub *s, hk_slice name, hk_slice value)
     return kind == HK_SCRUB_SECRET || kind == HK_SCRUB_PERSONAL || kind == HK_SCRUB_COOKIE;
 }
 
+/* Whether there is a secret in text; or one look too many into what is escaped. */
+static int look(const hk_scrub *s, hk_slice text, size_t *looks)
+{
+    if (text.n > 0 && memchr(text.p, '%', text.n) != NULL && (*looks)++ >= MAX_RUNS)
+        return 1;
+    return hk_scrub_holds_secret(s, text);
+}
+
 /* One parameter; masked: whether the one before it was, and a ';' stands between. Returns whether this one is. */
-static int put_parameter(const hk_scrub *s, hk_slice part, int masked, hk_buf *out)
+static int put_parameter(const hk_scrub *s, hk_slice part, int masked, size_t *looks, hk_buf *out)
 {
     size_t equal = hk_scrub_find_any(part, 0, "=");
     hk_slice name = hk_scrub_part(part, 0, equal), value = hk_slice_from(part, equal + 1);
 
     if (equal == part.n) {
         /* A body of JSON that was sent as a form; or the rest of a value with a ';' in it. */
-        masked = masked || hk_scrub_holds_secret(s, part);
+        masked = masked || look(s, part, looks);
         if (masked && part.n > 0)
             hk_buf_puts(out, HK_SCRUB_MASK);
         else
             hk_buf_slice_put(out, part);
         return masked;
     }
-    masked = is_masked_parameter(s, name, value) || hk_scrub_holds_secret(s, value);
-    if (!masked && hk_scrub_holds_secret(s, name))
+    masked = is_masked_parameter(s, name, value) || look(s, value, looks);
+    if (!masked && look(s, name, looks))
         hk_buf_puts(out, HK_SCRUB_MASK);
     else
         hk_buf_slice_put(out, name);
@@ -86,12 +100,16 @@ static int put_parameter(const hk_scrub *s, hk_slice part, int masked, hk_buf *o
 
 void hk_scrub_query(const hk_scrub *s, hk_slice text, hk_buf *out)
 {
-    size_t at = 0, end;
+    size_t at = 0, end, seen = 0, looks = 0;
     int masked = 0;
 
     for (;;) {
+        if (seen++ == MAX_PARAMETERS) {
+            hk_buf_puts(out, HK_SCRUB_MASK);
+            break;
+        }
         end = hk_scrub_find_any(text, at, "&;");
-        masked = put_parameter(s, hk_scrub_part(text, at, end), masked && at > 0 && text.p[at - 1] == ';', out);
+        masked = put_parameter(s, hk_scrub_part(text, at, end), masked && at > 0 && text.p[at - 1] == ';', &looks, out);
         if (end == text.n)
             break;
         hk_buf_putc(out, text.p[end]);

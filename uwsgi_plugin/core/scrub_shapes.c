@@ -226,14 +226,21 @@ static size_t card_digits(hk_slice text, size_t at, char *digits, size_t *end)
 
 void hk_scrub_cards(hk_slice text, hk_buf *out)
 {
-    size_t at, done = 0, end, n;
+    size_t at, done = 0, end, n, seen = 0;
     char digits[20];
 
     for (at = 0; at < text.n; at++) {
         if (!hk_scrub_is_digit(text.p[at]) || (at > 0 && (hk_scrub_is_word(text.p[at - 1]) || text.p[at - 1] == '.')))
             continue;
         n = card_digits(text, at, digits, &end);
-        if (n == 0 || !is_card(digits, n))
+        if (n == 0)
+            continue;
+        if (seen++ == MAX_CARDS) {
+            hk_buf_slice_put(out, hk_scrub_part(text, done, at));
+            hk_buf_puts(out, HK_SCRUB_MASK);
+            return;
+        }
+        if (!is_card(digits, n))
             continue; /* the next group of digits may begin one */
         hk_buf_slice_put(out, hk_scrub_part(text, done, at));
         hk_buf_puts(out, HK_SCRUB_MASK);
@@ -265,7 +272,7 @@ static size_t element_text_end(hk_slice text, size_t at)
 
 void hk_scrub_elements(const hk_scrub *s, hk_slice text, hk_buf *out)
 {
-    size_t at, done = 0, name, end;
+    size_t at, done = 0, name, end, seen = 0;
 
     for (at = 0; (at = hk_scrub_find(text, at, "<")) != HK_SCRUB_NONE; at++) {
         for (name = at + 1; name < text.n && (hk_scrub_is_word(text.p[name]) || is_one_of(text.p[name], ".:-")); name++)
@@ -280,6 +287,11 @@ void hk_scrub_elements(const hk_scrub *s, hk_slice text, hk_buf *out)
         end++;
         if (element_text_end(text, end) == end || !hk_scrub_at(text, element_text_end(text, end), "</"))
             continue;
+        if (seen++ == MAX_ELEMENTS) {
+            hk_buf_slice_put(out, hk_scrub_part(text, done, at));
+            hk_buf_puts(out, HK_SCRUB_MASK);
+            return;
+        }
         if (hk_scrub_name(s, hk_scrub_part(text, at + 1, name), 0) == HK_SCRUB_SECRET) {
             hk_buf_slice_put(out, hk_scrub_part(text, done, end));
             hk_buf_puts(out, HK_SCRUB_MASK);

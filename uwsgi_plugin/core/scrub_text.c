@@ -1,6 +1,8 @@
 /* scrub_text.c: the passes over a text, one after the other. As heka_raven/scrub/masker.py. */
 #include "scrub_parts.h"
 
+#include "scrub_words.h"
+
 #define SPACES " \t\r\n\f\v"
 #define ELLIPSIS "\xe2\x80\xa6"
 
@@ -43,15 +45,26 @@ static size_t userinfo_end(hk_slice text, size_t at, size_t *first_at, size_t *u
     return last == HK_SCRUB_NONE ? *first_at : last;
 }
 
+/* What is behind offset at is masked unseen: it was one too many. */
+static void put_rest_masked(hk_slice text, size_t done, size_t at, hk_buf *out)
+{
+    hk_buf_slice_put(out, hk_scrub_part(text, done, at));
+    hk_buf_puts(out, HK_SCRUB_MASK);
+}
+
 void hk_scrub_userinfo(hk_slice text, hk_buf *out)
 {
-    size_t mark = 0, done = 0, end, first_at = HK_SCRUB_NONE, url_end = HK_SCRUB_NONE;
+    size_t mark = 0, done = 0, end, seen = 0, first_at = HK_SCRUB_NONE, url_end = HK_SCRUB_NONE;
 
     while ((mark = hk_scrub_find(text, mark, "://")) != HK_SCRUB_NONE) {
         char before = mark > 0 ? text.p[mark - 1] : ' ';
         mark += 3;
         if (!hk_scrub_is_alnum(before) && strchr("+.-", before == '\0' ? ' ' : before) == NULL)
             continue;
+        if (seen++ == MAX_URLS) {
+            put_rest_masked(text, done, mark, out);
+            return;
+        }
         end = userinfo_end(text, mark, &first_at, &url_end);
         if (end == HK_SCRUB_NONE)
             continue;
@@ -116,7 +129,7 @@ static int is_pair(hk_slice text, const hk_scrub_found *f)
 
 static void put_assigned(const hk_scrub *s, hk_slice text, int flags, int deep, hk_buf *out)
 {
-    size_t at = 0, done = 0;
+    size_t at = 0, done = 0, seen = 0, masked = 0;
     hk_scrub_found f;
     hk_scrub_value v;
     hk_scrub_kind kind;
@@ -124,6 +137,10 @@ static void put_assigned(const hk_scrub *s, hk_slice text, int flags, int deep, 
     while (flags ? hk_scrub_next_flag(text, at, &f) : hk_scrub_next_assigned(text, at, &f)) {
         char before = f.start > 0 ? text.p[f.start - 1] : ' ';
         int loose = before == '?' || before == '&' || before == ';';
+        if (seen++ == MAX_NAMES || masked == MAX_MASKED) {
+            put_rest_masked(text, done, f.start, out);
+            return;
+        }
         at = f.end;
         kind = hk_scrub_name(s, f.name, loose);
         if (kind == HK_SCRUB_PLAIN && f.rest.n > 0)
@@ -139,6 +156,7 @@ static void put_assigned(const hk_scrub *s, hk_slice text, int flags, int deep, 
             hk_buf_puts(out, HK_SCRUB_MASK);
         hk_buf_slice_put(out, v.closing);
         done = at = v.end;
+        masked++;
     }
     hk_buf_slice_put(out, hk_slice_from(text, done));
 }
@@ -258,7 +276,7 @@ int hk_scrub_holds_secret(const hk_scrub *s, hk_slice value)
 /* Runs that were escaped to stand in a parameter of a URL. */
 static void escaped(const hk_scrub *s, hk_slice text, hk_buf *out)
 {
-    size_t at = 0, end;
+    size_t at = 0, end, seen = 0;
     hk_buf decoded;
 
     hk_buf_init(&decoded, text.n + 1);
@@ -268,6 +286,10 @@ static void escaped(const hk_scrub *s, hk_slice text, hk_buf *out)
         run = hk_scrub_part(text, at, end);
         hk_buf_clear(&decoded);
         if (run.n > 0 && memchr(run.p, '%', run.n) != NULL) {
+            if (seen++ == MAX_RUNS) {
+                hk_buf_puts(out, HK_SCRUB_MASK);
+                break;
+            }
             hk_scrub_unescape(run, 1, &decoded);
             if (!hk_buf_ok(&decoded) || hk_scrub_holds_secret(s, hk_buf_slice(&decoded)))
                 run = hk_slice_of(HK_SCRUB_MASK);

@@ -61,6 +61,14 @@ static const scrub_prefix PREFIXES[] = {
     { "xoxs-", 8, 0 },
     { NULL, 0, 0 }
 };
+#define MAX_NAMES 1000U
+#define MAX_MASKED 64U
+#define MAX_URLS 100U
+#define MAX_RUNS 64U
+#define MAX_PARAMETERS 1000U
+#define MAX_COOKIES 200U
+#define MAX_ELEMENTS 100U
+#define MAX_CARDS 50U
 static const char *const WORDS[] = { "auth", "oauth", "authorization", "authkey", "jwt", "jwts", "sso", "sid", "pwd", "pw", "pass", "pin", "otp", "totp", "cvv", "cvc", "ssn", "salt", "signature", "signatures", "sig", "cardnumber", "ccnumber", "creditcard", NULL };
 static const char *const SEQUENCES[] = { "card number", "card num", "card no", "cc number", "cc num", "credit card", "security code", "social security", "access keys", "api keys", "private keys", "signing keys", "encryption keys", "auth keys", NULL };
 static const char *const KEY_WORDS[] = { "key", NULL };
