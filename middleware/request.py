@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from heka_raven.capture.written import label
-from heka_raven.formats.text import ELLIPSIS
 from heka_raven.middleware.culprit import decoded_path, transaction
 from heka_raven.middleware.tee import InputTee
 from heka_raven.middleware.trace import parse_trace
@@ -249,7 +248,7 @@ def _parse_form(body: bytes) -> dict[str, Any]:
     text = b"&".join([pair[:MAX_FIELD] for pair in pairs]).decode("latin-1")
     fields = _collected(parse_qsl(text, keep_blank_values=True, errors="replace"))
     if rest:
-        fields[ELLIPSIS] = f"<{rest.count(b'&') + 1:,} more>"
+        fields["…"] = f"<{rest.count(b'&') + 1:,} more>"
     return fields
 
 

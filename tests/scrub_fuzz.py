@@ -61,10 +61,7 @@ def library(folder=None):
     folder = Path(folder or tempfile.mkdtemp())
     path = folder / "libscrub.so"
     core = ROOT / "uwsgi_plugin" / "core"
-    sources = [str(p) for p in sorted(core.glob("scrub*.c"))] + [
-        str(core / "buf.c"),
-        str(ROOT / "tests/fuzz/scrub_batch.c"),
-    ]
+    sources = [*map(str, sorted(core.glob("*.c"))), str(ROOT / "tests" / "fuzz" / "scrub_batch.c")]
     subprocess.run(
         ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-shared", *sources, "-o", str(path)], check=True
     )
