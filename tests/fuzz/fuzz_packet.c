@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+static const hk_scrub rule = { 0 };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -20,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hk_packet_read_exception(hk_slice_make((const char *)data, size), &p);
     memset(&e, 0, sizeof e);
     hk_pool_init(&pool);
-    hk_request_read(p.vars, &pool, &request);
+    hk_request_read(p.vars, &rule, &pool, &request);
     e.request = &request;
     e.frames = hk_frames_read(p.backtrace, &pool, &e.frame_count);
     e.exception_type = p.type;

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+static const hk_scrub rule = { 0 };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -21,10 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&e, 0, sizeof e);
     hk_pool_init(&pool);
     hk_buf_init(&out, 8 << 20);
-    hk_request_read(bytes, &pool, &r.request);
+    hk_request_read(bytes, &rule, &pool, &r.request);
     hk_trace_read(bytes, &r.trace);
     e.request = &r.request;
-    e.user = hk_inflight_user(bytes, bytes, &pool);
+    e.user = hk_inflight_user(bytes, bytes, 1, &pool);
     e.frames = hk_pystack_read(bytes, size, &pool, &e.frame_count);
     if (e.frame_count > 0)
         ((hk_frame *)e.frames)[0].before = bytes;
