@@ -104,7 +104,8 @@ def full_queue(environ, start_response):
     # Visitors from another process: this worker must be free to be one of the two that they keep busy. Under uWSGI,
     # sys.executable is uWSGI.
     python = Path(sys.prefix) / "bin" / "python3"
-    address = (environ["SERVER_NAME"], environ["SERVER_PORT"])
+    # uWSGI's SERVER_NAME is the name of the host, by which a server on 127.0.0.1 is often not to be reached.
+    address = os.environ["DEMO_LISTEN"].rsplit(":", 1)
     subprocess.Popen([python, HERE / "visitors.py", *address], close_fds=True)
     return text(start_response, "here they come")
 
