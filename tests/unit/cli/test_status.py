@@ -11,7 +11,14 @@ from support.delivery import fill, run_command
 
 ESCAPE = "\x1b]0;owned\x07\x1b[31m\u202e"
 FLEET = f"fleet-relay-{os.getpid()}-{start_time(os.getpid())}.json"
-PLACES = ["state/limits.json", f"state/{FLEET}", "state/sender.lock", "state/ledger/total", "state/ledger/7-7", "new/x"]
+PLACES = [
+    "state/limits.json",
+    pytest.param(f"state/{FLEET}", id="state/fleet"),
+    "state/sender.lock",
+    "state/ledger/total",
+    "state/ledger/7-7",
+    "new/x",
+]
 
 
 @pytest.fixture
