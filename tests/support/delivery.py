@@ -26,6 +26,7 @@ def capture(stream, n=1, size=200):
         if stream.write_event(event_id, dsn, payload):
             os.write(1, event_id.encode() + b"\\n")
 """
+COMMAND_S = 240  # one of them compiles
 STREAM = "stream = SpoolStream(path=path)\n"  # what most of these begin with
 
 
@@ -44,7 +45,7 @@ def app(path, dsn, code, **options):
 def run_app(path, dsn, code, **options):
     """Run such a process to its end; (its exit code, the ids it printed)."""
     process = app(path, dsn, code, **options)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=COMMAND_S)
     return process.returncode, out.decode().split()
 
 
@@ -67,7 +68,7 @@ def run_command(*arguments, **options):
     if given is not None:
         options["stdin"] = subprocess.PIPE
     process = command(*arguments, **options)
-    out, err = process.communicate(given, timeout=60)
+    out, err = process.communicate(given, timeout=COMMAND_S)
     return process.returncode, out, err
 
 

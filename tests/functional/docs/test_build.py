@@ -13,7 +13,6 @@ pytestmark = pytest.mark.full
 
 
 @pytest.mark.parametrize("theme", ["default", "mozilla"])
-@pytest.mark.timeout(300)
 def test_both_themes(theme, tmp_path):
     """`./run docs` passes; the first block of code of a page stands beside the sidebar, not below it."""
     pytest.importorskip("sphinx")

@@ -19,10 +19,7 @@ from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
 full = pytest.mark.full
-pytestmark = [
-    pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one")
 
 
 @pytest.fixture(scope="module")

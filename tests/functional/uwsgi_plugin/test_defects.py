@@ -15,10 +15,7 @@ from support.uwsgi import find_uwsgi, ledger, ledger_at_rest
 from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
-pytestmark = [
-    pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one")
 LOGS = "log-master = true\nlog-master-bufsize = 16384\nalarm-msg-size = 16384\n"
 
 

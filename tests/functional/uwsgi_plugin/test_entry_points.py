@@ -17,10 +17,7 @@ from support.uwsgi import APP, DEBIAN, DEBIAN_PLUGINS, find_uwsgi, ledger_at_res
 from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
-pytestmark = [
-    pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one")
 
 HANDLERS = """
 processes = 2

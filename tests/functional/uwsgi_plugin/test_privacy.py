@@ -7,10 +7,7 @@ import pytest
 from support.uwsgi import find_uwsgi
 from support.waiting import wait_for
 
-pytestmark = [
-    pytest.mark.skipif(find_uwsgi() is None, reason="no uWSGI: ./run test installs one"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.skipif(find_uwsgi() is None, reason="no uWSGI: ./run test installs one")
 
 HANDLERS = """
 log-master = true

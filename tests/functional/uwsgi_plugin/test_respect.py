@@ -5,10 +5,7 @@ import pytest
 from support.uwsgi import find_uwsgi, ledger, ledger_at_rest
 from support.waiting import wait_for
 
-pytestmark = [
-    pytest.mark.skipif(find_uwsgi() is None, reason="no uWSGI: ./run test installs one"),
-    pytest.mark.timeout(180),
-]
+pytestmark = pytest.mark.skipif(find_uwsgi() is None, reason="no uWSGI: ./run test installs one")
 
 # Twelve errors, by their text and class all that the two halves have to agree about.
 APP = """

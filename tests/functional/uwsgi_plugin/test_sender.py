@@ -18,10 +18,7 @@ from support.uwsgi import find_uwsgi, ledger, ledger_at_rest
 from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
-pytestmark = [
-    pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
-    pytest.mark.timeout(180),
-]
+pytestmark = pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one")
 PUT = "route-if = equal:${REQUEST_METHOD};PUT sentry:message=m"
 ALARMS = "alarm = direct sentry:\nprocesses = 1\nalarm-freq = 0"
 TRIES = 3  # a sender that ends waits two seconds for replies, no more: a busy machine may need longer for one

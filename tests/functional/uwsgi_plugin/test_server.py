@@ -21,10 +21,7 @@ from support.uwsgi import build_plugin, find_uwsgi, ledger, shared_plugin
 from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
-pytestmark = [
-    pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one")
 ROUTE = "route-if = equal:${REQUEST_METHOD};PUT sentry:message=m"
 
 
@@ -244,7 +241,6 @@ def _listens(port):
 
 
 @pytest.mark.full
-@pytest.mark.timeout(180)
 def test_tls_needs_a_certificate_that_is_trusted(serve, receiver, tmp_path):
     """A server with an unknown certificate gets nothing, unless sentry-ca trusts it or the handler says no_verify."""
     import ssl

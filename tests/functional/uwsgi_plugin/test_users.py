@@ -29,7 +29,6 @@ EVERY_UWSGI = [
 pytestmark = [
     pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
     ROOT_ONLY,
-    pytest.mark.timeout(180),
 ]
 APP = """
 import ctypes, os, sys, time

@@ -27,7 +27,6 @@ def make(tmp_path, *targets):
 
 
 @NEEDS
-@pytest.mark.timeout(300)
 def test_c_units_pass(tmp_path):
     """Every C unit test passes under plain gcc, with warnings as errors; the vectors are those Python reads."""
     printed = make(tmp_path, "test")
@@ -35,7 +34,6 @@ def test_c_units_pass(tmp_path):
 
 
 @NEEDS
-@pytest.mark.timeout(300)
 def test_fuzz_corpus_is_clean(tmp_path):
     """Every input the fuzzers ever kept, crashes included, passes without a fuzzer too."""
     assert make(tmp_path, "replay").count(" inputs") == TARGETS

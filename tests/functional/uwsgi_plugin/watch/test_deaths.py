@@ -27,8 +27,6 @@ from support.watch import (
     suspect,
 )
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("path, function", [("/sleep?token=hide", "stuck_in_python"), ("/c", "stuck_in_c")])
@@ -173,7 +171,6 @@ def test_a_thread_of_the_application_reports_beside_gevent(serve, receiver):
 
 
 @pytest.mark.full
-@pytest.mark.timeout(300)
 def test_a_hundred_deaths_are_a_hundred_events(serve, receiver):
     """Every death of a crash loop is told, each once, with its own request; the storm once a minute."""
     server = serve("sentry-watch = true\nforkbomb-delay = 0\n" + PREFORK)

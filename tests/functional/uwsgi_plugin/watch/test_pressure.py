@@ -23,8 +23,6 @@ from support.watch import (
     one_event,
 )
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.mark.parametrize("mode", MODES)
 def test_slow_request_is_told_once_and_lives(serve, receiver, mode):

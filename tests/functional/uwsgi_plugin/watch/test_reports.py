@@ -28,9 +28,6 @@ from support.watch import (
 SCHEMA = DATA / "sentry_event.schema.json"
 
 
-pytestmark = pytest.mark.timeout(180)
-
-
 WITH_MIDDLEWARE = """
 import sys
 sys.path.insert(0, {root!r})
