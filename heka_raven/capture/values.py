@@ -172,7 +172,7 @@ def _str(walker: Walker, value: str, depth: int) -> str:
     walker.room -= length
     if not value.isascii():
         value = clean(value)
-    if is_suspicious(value):
+    if (not value.isalpha() or "A" in value) and is_suspicious(value):  # of letters alone: only AKIA…
         value = walker.guard.clean_text(value)
     return value
 

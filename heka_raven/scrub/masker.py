@@ -102,8 +102,10 @@ class Masker:
 
     def clean_text(self, text: str) -> str:
         """*text* without the secrets that can be told by a name before them, a URL's userinfo, a scheme, or a shape."""
-        if not is_suspicious(text):
-            return text
+        return self.clean_found(text) if is_suspicious(text) else text
+
+    def clean_found(self, text: str) -> str:
+        """:meth:`clean_text` of a text that is suspicious."""
         if "%" in text:
             text = self._mask_escaped(text)
         return self._mask_plain(text)
@@ -118,7 +120,7 @@ class Masker:
         if "://" in text:
             text = self._mask_userinfo(text)
         text = shapes.mask_messages(text, mask, is_secret)
-        if "=" in text or ":" in text or "'," in text or '",' in text:
+        if "=" in text or text.count(":") > text.count("://") or "'," in text or '",' in text:
             text = self._mask_assigned(ASSIGNED, text, deep)
         if "--" in text:
             text = self._mask_assigned(FLAG, text)
@@ -285,10 +287,10 @@ class Masker:
                 continue
             kind = self._kind_of(name.replace("+", " "), True)
             masked = kind in _MASKED_KINDS and not (kind == kinds.DIRECTORY and value.startswith("/"))
-            masked = masked or looks.find(value)
+            masked = masked or (("+" in value or is_suspicious(value) is not None) and looks.find(value))
             if masked:
                 parts[index] = f"{name}={self.mask}"
-            elif looks.find(name):
+            elif ("+" in name or is_suspicious(name)) and looks.find(name):
                 parts[index] = f"{self.mask}={value}"
         return "".join(parts)
 

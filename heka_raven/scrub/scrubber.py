@@ -111,17 +111,26 @@ class Scrubber(Masker):
         done.add(id(node))
         if kind is dict:
             self.mask_names(node, None, loose)
-            for name in [name for name in node if type(name) is str and is_suspicious(name)]:
-                node[self.clean_text(name)] = node.pop(name)
+            safe = self.safe_names
+            for name in [n for n in node if n not in safe and type(n) is str and is_suspicious(n)]:
+                node[self.clean_found(name)] = node.pop(name)
             for name, value in node.items():
-                if type(value) in _TREES and (type(value) is not str or is_suspicious(value)):
+                kind = type(value)
+                if kind is str:
+                    if is_suspicious(value):
+                        node[name] = self.clean_found(value)
+                elif kind is dict or kind is list or (kind is int and value >= MIN_CARD):
                     node[name] = self.scrub_tree(value, loose, done)
         else:
             if len(node) == 2:
                 self.mask_pair(node, loose)
             self.mask_flags(node)
             for index, value in enumerate(node):
-                if type(value) in _TREES and (type(value) is not str or is_suspicious(value)):
+                kind = type(value)
+                if kind is str:
+                    if is_suspicious(value):
+                        node[index] = self.clean_found(value)
+                elif kind is dict or kind is list or (kind is int and value >= MIN_CARD):
                     node[index] = self.scrub_tree(value, loose, done)
         return node
 
@@ -259,7 +268,6 @@ class Scrubber(Masker):
         return self.clean_text(text)
 
 
-_TREES = frozenset({str, dict, list, int})
 _CLEAN_FIELD = (
     ("message", Masker.clean_text), ("logger", Masker.clean_text), ("transaction", Masker.clean_url),
     ("culprit", Masker.clean_url),
