@@ -23,6 +23,8 @@ from heka_raven.spool.ledger import Ledger
 from heka_raven.spool.spool import DEFAULT_MAX_BYTES, DEFAULT_MAX_COUNT, DURABILITIES, Spool
 
 SENDER_ENVIRONMENT = "HEKA_RAVEN_SENDER"
+CA_ENVIRONMENT = "HEKA_RAVEN_CA"
+PROXY_ENVIRONMENT = "HEKA_RAVEN_PROXY"
 SENDERS = ("auto", "thread", "off")
 MAX_CAP = 1 << 50
 
@@ -79,6 +81,11 @@ class SpoolStream:
         if self.sender == "auto" and os.environ.get(SENDER_ENVIRONMENT):
             self.sender = OPTIONS["sender"].convert(f"${SENDER_ENVIRONMENT}", os.environ[SENDER_ENVIRONMENT])
         self.options = sender_options(options, prefix="stream_", others=tuple(OPTIONS))
+        # The sender may be another process's, with other settings: each event says how its server is reached. Under
+        # uWSGI, what the plugin was told holds for the application's events too.
+        ca_file = self.options.ca_file or os.environ.get(CA_ENVIRONMENT)
+        proxy = self.options.proxy or os.environ.get(PROXY_ENVIRONMENT) or ""
+        self._way = {"ca": os.path.abspath(ca_file) if ca_file else "", "proxy": proxy}
         self.spool = Spool(path, later=True, **own)
         self.ledger: Ledger = self.spool.ledger
         self._thread: SenderThread | None = None
@@ -97,13 +104,15 @@ class SpoolStream:
         Args:
             dsn_text: the full DSN, with its secret if it has one.
             item_type: ``event`` (v7 JSON) or ``raven`` (v3: base64 of zlib of JSON).
-            hk: what the sender must know: ``no_verify timeout_s debug api``.
+            hk: what the sender must know: ``no_verify timeout_s debug api``; ``ca`` and ``proxy`` are ours.
 
         Returns:
             True once the event is in the spool. The caller counted it as ``captured`` before.
         """
         try:
-            head = encode_spool_head(event_id, dsn_text, item_type, len(payload), hk)
+            head = encode_spool_head(
+                event_id, dsn_text, item_type, len(payload), self._way if hk is None else {**self._way, **hk}
+            )
             if not isinstance(payload, bytes):
                 raise TypeError(f"the payload is a {type(payload).__name__}, not bytes")
         except Exception as error:

@@ -170,6 +170,9 @@ def decode_envelope(data: bytes) -> Iterator[dict[str, Any]]:
     except EnvelopeError as error:
         raise DecodeError(f"no envelope: {error}") from None
     fields: dict[str, Any] = {name: header[name] for name in ("event_id", "sent_at", "hk") if name in header}
+    hk = fields.get("hk")
+    if isinstance(hk, dict) and isinstance(hk.get("proxy"), str) and "@" in hk["proxy"]:
+        fields["hk"] = {**hk, "proxy": "…@" + hk["proxy"].rpartition("@")[2]}  # its password, as that of the DSN
     if isinstance(header.get("dsn"), str):
         try:
             fields["dsn"] = parse_dsn(

@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
     turns = Turns(spool.path, lock)
     while turns.take():
         logger.info("spool %s: sending", spool.path)
-        sender = turns.current = Sender(spool, options, still_ours=lock.held)
+        sender = turns.current = Sender(spool, options, options_win=True, still_ours=lock.held)
         if not turns.over:
             sender.run()
         lock.release()
@@ -78,7 +78,7 @@ def _once(spool: Spool, lock: SenderLock, options: SenderOptions) -> int:
     if not lock.acquire_soon():
         return _tell_locked(lock, spool.path)
     with _progress() as progress:
-        sender = Sender(spool, options, once=True, still_ours=lock.held, progress=progress)
+        sender = Sender(spool, options, once=True, options_win=True, still_ours=lock.held, progress=progress)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sender.stop())
         sender.run()

@@ -120,9 +120,7 @@ def _send(request: Request, options: SenderOptions) -> tuple[Reply, str]:
     def work() -> None:
         url, hops = request.url, 0
         while True:
-            reply = http.send(
-                url, request.headers, request.body, timeout_s=options.timeout_s, no_verify=request.no_verify
-            )
+            reply = http.send(url, request.headers, request.body, timeout_s=options.timeout_s, way=request.way)
             target = decide(reply, url, hops=hops).target
             if target is None:
                 found.append((reply, url))

@@ -18,7 +18,7 @@ import pika
 
 from heka_raven.fleet.broker import BrokerOptions
 from heka_raven.fleet.broker_link import Link
-from heka_raven.fleet.records import MAX_ENVELOPE_SIZE
+from heka_raven.fleet.records import HK_TAKEN, MAX_ENVELOPE_SIZE
 from heka_raven.formats.dsn import DsnError, parse_dsn
 from heka_raven.formats.envelope import EnvelopeError, split_header
 from heka_raven.sender.housekeeping import House
@@ -265,6 +265,9 @@ class Publisher:
 def travel_form(data: bytes, send_secret: bool) -> bytes:
     """A spool file as it goes over the broker: without the DSN's secret unless that is wanted.
 
+    How this host would reach the server stays here: a proxy's password is nobody's business, and its paths mean nothing
+    elsewhere.
+
     Raises:
         EnvelopeError, DsnError: when it is no event of ours.
     """
@@ -275,7 +278,9 @@ def travel_form(data: bytes, send_secret: bool) -> bytes:
     if not isinstance(text, str):
         raise EnvelopeError("its header has no dsn")
     dsn = parse_dsn(text)
-    if send_secret or dsn.secret is None:
-        return data
-    header["dsn"] = dsn.without_secret()
+    if not send_secret:
+        header["dsn"] = dsn.without_secret()
+    hk = header.pop("hk", None)
+    if isinstance(hk, dict) and (kept := {key: value for key, value in hk.items() if key in HK_TAKEN}):
+        header["hk"] = kept
     return orjson.dumps(header) + b"\n" + data[offset:]

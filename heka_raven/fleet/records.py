@@ -24,7 +24,11 @@ MAX_EVENT_SIZE = 1024 * 1024  # bytes of unpacked JSON; Sentry refuses more with
 MAX_ENVELOPE_SIZE = 2 * MAX_EVENT_SIZE  # bytes; an event with its headers, or its v3 blob, is under that
 LEGACY = ("event", "raven")
 V3_PREFIX = "sentry.interfaces."  # the flat keys of Sentry's protocol 2 and 3
-HK_TAKEN = {"api", "debug", "timeout_s"}  # of an envelope from the broker; no_verify is for the relay's host to decide
+HK_TAKEN = {
+    "api",
+    "debug",
+    "timeout_s",
+}  # of an envelope from the broker; how its server is reached is for the relay's host to decide
 
 _EVENT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

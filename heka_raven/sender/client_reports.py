@@ -8,6 +8,7 @@ minute.
 from __future__ import annotations
 
 from heka_raven.formats.dsn import Dsn
+from heka_raven.sender.request import ANY_WAY, Way
 from heka_raven.spool.ledger import DISCARDED, Snapshot
 
 REPORT_EVERY_S = 60.0
@@ -22,13 +23,13 @@ class Reports:
         self._seen = dict(baseline.counts)
         self._counts: dict[Dsn, dict[str, int]] = {}
         self._own: dict[str, int] = {}  # discarded by this sender since the last look at the ledger
-        self._takers: set[str] = set()  # DSN keys whose server took an envelope
+        self._takers: dict[str, Way] = {}  # by the key of a DSN whose server took an envelope: how it was reached
         self._last: Dsn | None = None
         self._due_at = tick + REPORT_EVERY_S
 
-    def delivered(self, dsn: Dsn, key: str, takes_reports: bool) -> None:
+    def delivered(self, dsn: Dsn, key: str, takes_reports: bool, way: Way) -> None:
         if takes_reports:
-            self._takers.add(key)
+            self._takers[key] = way
             self._last = dsn
 
     def discarded(self, dsn: Dsn | None, counter: str) -> None:
@@ -55,6 +56,10 @@ class Reports:
         self._due_at = tick + REPORT_EVERY_S
         ready = [dsn for dsn in self._counts if dsn.key() in self._takers]
         return [(dsn, self._counts.pop(dsn)) for dsn in ready]
+
+    def way(self, dsn: Dsn) -> Way:
+        """How the server that takes reports for this DSN was reached last."""
+        return self._takers.get(dsn.key(), ANY_WAY)
 
     def give_back(self, dsn: Dsn, counts: dict[str, int]) -> None:
         """A report that got no answer: told again later."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401 - getaddrinfo would import it later, maybe while the process forks
 import http.client
 import io
+import os
 import queue
 import socket
 import ssl
@@ -34,11 +35,16 @@ from urllib3.util import Timeout, make_headers
 
 from heka_raven.formats.text import printable
 from heka_raven.sender.policy import Reply
+from heka_raven.sender.request import ANY_WAY, Way
 
 MAX_REPLY_BODY = 64 * 1024  # bytes read so that the connection can be used again; a longer reply costs the connection
 REPLY_HEADERS = ("location", "retry-after", "x-sentry-rate-limits", "x-sentry-error")
 MAX_DETAIL = 300  # bytes of a refusal's body, for `heka-raven test`
 MAX_POOLS = 64  # servers with open connections at a time
+
+
+class CaFileError(ValueError):
+    """An event's own certificates cannot be had."""
 
 
 class _Watch:
@@ -143,33 +149,27 @@ class HttpTransport:
         """
         self._connect_timeout_s = connect_timeout_s
         self._proxy = proxy
-        self._environment_proxies = {} if proxy else getproxies_environment()
+        self._environment_proxies = getproxies_environment()
         self._connections = connections
         self._ca_file = ca_file
-        self._pools: dict[
-            tuple[str, str, bool], _Pool | _TlsPool
-        ] = {}  # by scheme, host:port, no_verify; last used last
-        self._managers: dict[tuple[str, bool], urllib3.ProxyManager] = {}  # by proxy, no_verify
-        self._contexts: dict[bool, ssl.SSLContext] = {}
+        self._pools: dict[tuple[str, str, Way], urllib3.HTTPConnectionPool] = {}  # by scheme, host:port; last used last
+        self._managers: dict[Way, urllib3.ProxyManager] = {}
+        self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}  # by no_verify, ca_file
         self._lock = threading.Lock()
         self._watches: dict[int, _Watch] = {}
 
-    def send(
-        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, no_verify: bool = False
-    ) -> Reply:
+    def send(self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, way: Way = ANY_WAY) -> Reply:
         """POST once. A kept connection that the server had closed meanwhile is replaced, once."""
         deadline = time.monotonic() + timeout_s
-        reply, stale = self._try(url, headers, body, deadline, no_verify)
+        reply, stale = self._try(url, headers, body, deadline, way)
         if stale:
-            reply, _ = self._try(url, headers, body, deadline, no_verify)
+            reply, _ = self._try(url, headers, body, deadline, way)
         return reply
 
-    def _try(
-        self, url: str, headers: Mapping[str, str], body: bytes, deadline: float, no_verify: bool
-    ) -> tuple[Reply, bool]:
+    def _try(self, url: str, headers: Mapping[str, str], body: bytes, deadline: float, way: Way) -> tuple[Reply, bool]:
         watch = _in_flight.watch = self._watches[threading.get_ident()] = _Watch(deadline)
         try:
-            reply = self._post(url, headers, body, no_verify, watch)
+            reply = self._post(url, headers, body, self._settle(url, way), watch)
         except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             late = time.monotonic() >= deadline
             stale = watch.connection is not None and watch.connection.uses > 1 and not late
@@ -178,18 +178,15 @@ class HttpTransport:
             del self._watches[threading.get_ident()]
         return reply, False
 
-    def _post(self, url: str, headers: Mapping[str, str], body: bytes, no_verify: bool, watch: _Watch) -> Reply:
-        proxy = self._proxy_for(url)
+    def _post(self, url: str, headers: Mapping[str, str], body: bytes, way: Way, watch: _Watch) -> Reply:
         opener: urllib3.HTTPConnectionPool | urllib3.ProxyManager
-        if proxy is not None:
+        if way.proxy is not None:
             target = url
-            opener = self._manager(proxy, no_verify)
+            opener = self._manager(way, way.proxy)
         else:  # urllib3's manager would do here too, and costs a quarter of the sender's speed
             parts = urlsplit(url)
-            opener, target = (
-                self._pool(parts, no_verify),
-                f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}",
-            )
+            target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+            opener = self._pool(parts, way)
         response = opener.urlopen(
             "POST",
             target,
@@ -208,9 +205,15 @@ class HttpTransport:
             response.close()
         return reply
 
-    def _proxy_for(self, url: str) -> str | None:
-        if self._proxy is not None or not self._environment_proxies:
-            return self._proxy
+    def _settle(self, url: str, way: Way) -> Way:
+        """With our own settings and the environment's where the event says nothing; None where there are none."""
+        ca_file = self._ca_file if way.ca_file is None else way.ca_file
+        proxy = self._proxy if way.proxy is None else way.proxy
+        return Way(way.no_verify, ca_file or None, proxy or self._proxy_of_environment(url))
+
+    def _proxy_of_environment(self, url: str) -> str | None:
+        if not self._environment_proxies:
+            return None
         parts = urlsplit(url)
         proxy = self._environment_proxies.get(parts.scheme) or self._environment_proxies.get("all")
         if proxy and proxy_bypass_environment(parts.hostname or "", self._environment_proxies):
@@ -219,9 +222,9 @@ class HttpTransport:
             return f"http://{proxy}"
         return proxy or None
 
-    def _pool(self, parts: SplitResult, no_verify: bool) -> urllib3.HTTPConnectionPool:
+    def _pool(self, parts: SplitResult, way: Way) -> urllib3.HTTPConnectionPool:
         """That of a server; of those that are too many, the one that nobody used for longest is closed."""
-        key = (parts.scheme, parts.netloc, no_verify)
+        key = (parts.scheme, parts.netloc, way)
         with self._lock:
             pool = self._pools.pop(key, None)
             if pool is None:
@@ -231,13 +234,13 @@ class HttpTransport:
                 if parts.scheme == "http":
                     pool = _Pool(host, parts.port, maxsize=size)
                 else:
-                    pool = _TlsPool(host, parts.port, maxsize=size, ssl_context=self._context(no_verify))
+                    pool = _TlsPool(host, parts.port, maxsize=size, ssl_context=self._context(way))
             self._pools[key] = pool
             return pool
 
-    def _manager(self, proxy: str, no_verify: bool) -> urllib3.ProxyManager:
+    def _manager(self, way: Way, proxy: str) -> urllib3.ProxyManager:
         with self._lock:
-            manager = self._managers.get((proxy, no_verify))
+            manager = self._managers.get(way)
             if manager is not None:
                 return manager
             login = urlsplit(proxy)
@@ -245,25 +248,23 @@ class HttpTransport:
             if login.username:
                 user = f"{unquote(login.username)}:{unquote(login.password or '')}"
                 proxy_headers = make_headers(proxy_basic_auth=user)
-            manager = self._managers[proxy, no_verify] = urllib3.ProxyManager(
+            manager = self._managers[way] = urllib3.ProxyManager(
                 proxy,
                 proxy_headers=proxy_headers,
-                proxy_ssl_context=self._context(no_verify),
-                ssl_context=self._context(no_verify),
+                proxy_ssl_context=self._context(way),
+                ssl_context=self._context(way),
                 maxsize=self._connections + 1,
                 num_pools=MAX_POOLS,
             )
             manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
             return manager
 
-    def _context(self, no_verify: bool) -> ssl.SSLContext:
+    def _context(self, way: Way) -> ssl.SSLContext:
         """Made once: reading the certificates takes longer than an event. Under the lock."""
-        context = self._contexts.get(no_verify)
+        context = self._contexts.get((way.no_verify, way.ca_file))
         if context is None:
-            context = self._contexts[no_verify] = ssl.create_default_context(cafile=self._ca_file)
-            if no_verify:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
+            context = _make_context(way)
+            self._contexts[way.no_verify, way.ca_file] = context
         return context
 
     def enforce_deadlines(self) -> None:
@@ -300,6 +301,19 @@ class HttpTransport:
             self._managers.clear()
 
 
+def _make_context(way: Way) -> ssl.SSLContext:
+    if way.ca_file is not None and not os.path.isfile(way.ca_file):
+        raise CaFileError(f"the certificates in {way.ca_file} cannot be read: no such file")
+    try:
+        context = ssl.create_default_context(cafile=way.ca_file)
+    except OSError as error:  # SSLError is one
+        raise CaFileError(f"the certificates in {way.ca_file} cannot be read: {error.strerror or error}") from None
+    if way.no_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def _drop_closed(kept: queue.LifoQueue[_Watched | None]) -> int:
     still_open = 0
     with kept.mutex:
@@ -332,6 +346,8 @@ def _read_rest(response: Any) -> str:
 
 def explain(error: BaseException) -> str:
     """An error of urllib3 in the words of somebody who has to do something about it."""
+    if isinstance(error, CaFileError):
+        return str(error)
     if isinstance(error, NameResolutionError):
         return f"the host name cannot be resolved ({error.__cause__ or 'DNS'})"
     if isinstance(error, ProxyError):

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from heka_raven.formats.dsn import Dsn
@@ -21,7 +22,7 @@ from heka_raven.sender.limits import Limits, load_limits, save_limits
 from heka_raven.sender.listing import TICK_S, Listing
 from heka_raven.sender.options import SenderOptions
 from heka_raven.sender.policy import MAX_HOPS, Reply, decide, parse_pauses
-from heka_raven.sender.request import Request, build_report, build_request, try_request
+from heka_raven.sender.request import Request, Way, build_report, build_request, try_request
 from heka_raven.sender.schedule import Schedule
 from heka_raven.sender.udp import UdpTransport
 from heka_raven.spool import ledger
@@ -46,6 +47,7 @@ class Sender:
         options: SenderOptions,
         *,
         once: bool = False,
+        options_win: bool = False,
         still_ours: Callable[[], bool] = lambda: True,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -53,11 +55,13 @@ class Sender:
 
         Args:
             once: one try per event of the first listing, then return.
+            options_win: the options' proxy and certificates are for every event, whatever it says itself.
             progress: called with (events finished or tried, events known).
         """
         self._spool = spool
         self._options = options
         self._once = once
+        self._options_win = options_win
         self._still_ours = still_ours
         self._progress = progress
         self._limits = Limits()
@@ -224,8 +228,9 @@ class Sender:
                 self._schedule.gone(name)
                 return
             began = self._schedule.begin(name, key, now, time.monotonic())
-        if began is None:
-            return
+            if began is None:
+                return
+            request = self._settle_way(request)
         failed, finished = True, False
         try:
             failed, finished = self._try(name, request, len(data))
@@ -297,8 +302,17 @@ class Sender:
             request.headers,
             request.body,
             timeout_s=timeout_s or request.timeout_s or self._options.timeout_s,
-            no_verify=request.no_verify,
+            way=request.way,
         )
+
+    def _settle_way(self, request: Request) -> Request:
+        """The event's own way. What an operator said on the command line is for every event of the spool."""
+        way, options = request.way, self._options
+        if self._options_win:
+            way = Way(way.no_verify, None if options.ca_file else way.ca_file, None if options.proxy else way.proxy)
+        elif self._schedule.own_way(request.key):
+            way = Way(way.no_verify, way.ca_file or None, way.proxy or None)
+        return request if way == request.way else replace(request, way=way)
 
     def _finish(self, name: str, request: Request | None, counter: str, size: int, dead: bool = False) -> None:
         """Put the end of an event on record; under the lock, so that a kill costs the ledger one event at most."""
@@ -311,7 +325,7 @@ class Sender:
         self.ends[counter] = self.ends.get(counter, 0) + 1
         if counter == "delivered":
             if request is not None:
-                self._reports.delivered(request.dsn, request.key, request.takes_reports)
+                self._reports.delivered(request.dsn, request.key, request.takes_reports, request.way)
         else:
             self._reports.discarded(None if request is None else request.dsn, counter)
 
@@ -368,7 +382,7 @@ class Sender:
         now = time.time()
         if self._limits.seconds_left(dsn.key(), now) > 0:
             return False
-        report = build_report(dsn, counts, now, self._options.compress)
+        report = build_report(dsn, counts, now, self._options.compress, self._reports.way(dsn))
         reply = self.send(report, timeout_s=timeout_s)
         with self._condition:
             self._heed_limits(report, reply, now)

@@ -18,12 +18,28 @@ from heka_raven.formats.dsn import Dsn, DsnError, parse_dsn
 from heka_raven.formats.envelope import EnvelopeError, encode_item, encode_wire_envelope, parse_items, split_header
 
 MAX_HK_TIMEOUT_S = 300.0
+MAX_WAY = 2048  # bytes of hk.ca and of hk.proxy; a longer one is not read
 VERSION_7 = 7  # of the Sentry protocol: events of type event
 VERSION_3 = 3  # the raven blob
 
 
 class RequestError(ValueError):
     """A spool file that nothing can be sent from; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a server is reached. Whoever writes an event says it: the sender may be another's, with other settings.
+
+    None: not said, the sender's own; empty: the system's certificates, the environment's proxies.
+    """
+
+    no_verify: bool = False
+    ca_file: str | None = None
+    proxy: str | None = None
+
+
+ANY_WAY = Way()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +51,7 @@ class Request:
     url: str
     headers: Mapping[str, str]
     body: bytes
-    no_verify: bool = False
+    way: Way = ANY_WAY
     timeout_s: float | None = None
     debug: bool = False
 
@@ -70,23 +86,24 @@ def build_request(data: bytes, now: float, compress: str = "none") -> Request:
         raise RequestError("it has no item of type event or raven")
     hk = header.get("hk")
     hk = hk if isinstance(hk, dict) else {}
-    no_verify, timeout_s, debug = hk.get("no_verify") is True, _timeout_s(hk.get("timeout_s")), hk.get("debug") is True
+    way = Way(hk.get("no_verify") is True, _way(hk.get("ca")), _way(hk.get("proxy")))
+    timeout_s, debug = _timeout_s(hk.get("timeout_s")), hk.get("debug") is True
     version = VERSION_3 if event.type == "raven" else VERSION_7
     if dsn.scheme == "udp":
         host, port = dsn.address()
         head = old_auth(dsn, version, now, first="timestamp").encode("ascii")
         url = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
-        return Request(dsn, dsn_public, url, {}, head + b"\n\n" + event.payload, no_verify, timeout_s, debug)
+        return Request(dsn, dsn_public, url, {}, head + b"\n\n" + event.payload, way, timeout_s, debug)
     if version == VERSION_3 or hk.get("api") == "store":
         kind = "application/octet-stream" if version == VERSION_3 else "application/json"
         headers = {"User-Agent": CLIENT_NAME, "X-Sentry-Auth": old_auth(dsn, version, now), "Content-Type": kind}
-        return Request(dsn, dsn_public, dsn.url("store"), headers, event.payload, no_verify, timeout_s, debug)
+        return Request(dsn, dsn_public, dsn.url("store"), headers, event.payload, way, timeout_s, debug)
     event_id = header.get("event_id")
     body = encode_wire_envelope(
         event_id if isinstance(event_id, str) else None, dsn_public, rfc3339(now), data[offset:]
     )
     headers, body = _compressed(envelope_headers(dsn), body, compress)
-    return Request(dsn, dsn_public, dsn.url("envelope"), headers, body, no_verify, timeout_s, debug)
+    return Request(dsn, dsn_public, dsn.url("envelope"), headers, body, way, timeout_s, debug)
 
 
 def try_request(data: bytes, now: float) -> Request | None:
@@ -104,12 +121,14 @@ def _read_dsn(text: str) -> tuple[Dsn, str]:
     return dsn, dsn.without_secret()
 
 
-def build_report(dsn: Dsn, discarded: Mapping[str, int], now: float, compress: str = "none") -> Request:
-    """A ``client_report``: what was discarded here, by reason."""
+def build_report(
+    dsn: Dsn, discarded: Mapping[str, int], now: float, compress: str = "none", way: Way = ANY_WAY
+) -> Request:
+    """A ``client_report``: what was discarded here, by reason. It goes as an event with such a way does."""
     rows = [{"reason": reason, "category": "error", "quantity": n} for reason, n in sorted(discarded.items())]
     payload = orjson.dumps({"timestamp": now, "discarded_events": rows})
     body = encode_wire_envelope(None, dsn.key(), rfc3339(now), encode_item("client_report", payload))
-    return Request(dsn, dsn.key(), dsn.url("envelope"), *_compressed(envelope_headers(dsn), body, compress))
+    return Request(dsn, dsn.key(), dsn.url("envelope"), *_compressed(envelope_headers(dsn), body, compress), way)
 
 
 def envelope_headers(dsn: Dsn) -> dict[str, str]:
@@ -137,6 +156,10 @@ def old_auth(dsn: Dsn, version: int, now: float, first: str = "version") -> str:
 
 def rfc3339(now: float) -> str:
     return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def _way(value: object) -> str | None:
+    return value if isinstance(value, str) and len(value.encode("utf-8", "replace")) <= MAX_WAY else None
 
 
 def _timeout_s(value: object) -> float | None:

@@ -33,6 +33,7 @@ class Destination:
     tries_failed: int = 0  # tries that failed in a row
     probe_at: float = 0.0  # tick before which nothing is sent
     round: int = 0
+    own_way: bool = False  # events that name no certificates or proxy go by the sender's
 
 
 class Schedule:
@@ -93,6 +94,14 @@ class Schedule:
         destination.in_flight += 1
         return destination.round
 
+    def own_way(self, key: str) -> bool:
+        """Whether events that name no certificates and no proxy go by the sender's own now.
+
+        "None" is not the last word of an app: it may have been told of them since. So where nobody answers, both are
+        tried, by turns; what worked stays.
+        """
+        return self._destinations[key].own_way
+
     def limited(self, key: str, now: float) -> bool:
         """Whether an event handed out is to be discarded, because its DSN is paused and the option says so."""
         return self._discard_limited and self.limits.seconds_left(key, now) > 0
@@ -115,6 +124,7 @@ class Schedule:
             if began == destination.round:
                 destination.round += 1
                 destination.failures += 1
+                destination.own_way = not destination.own_way
                 destination.probe_at = tick + backoff_s(destination.failures, dice)
         if finished or self._once:
             self._known.discard(name)

@@ -25,7 +25,7 @@ void spools_open(hk_spool *s, uint64_t max_bytes, uint64_t max_count)
 
 int spools_capture(hk_spool *s, const char *options, const char *message)
 {
-    hk_capture_defaults d = { { "host", 4 }, { "", 0 }, { "", 0 }, { 0 } };
+    hk_capture_defaults d = { { "host", 4 }, { "", 0 }, { "", 0 }, { NULL, 0 }, { NULL, 0 }, { 0 } };
     hk_capture_facts f;
     hk_options o;
     hk_buf why;

@@ -233,7 +233,7 @@ static void a_folded_name_comes_round(void)
 static void out_of_memory(void)
 {
     uint64_t counts[HK_LEDGER_SLOTS];
-    hk_capture_defaults d = { { "host", 4 }, { "", 0 }, { "", 0 }, { 0 } };
+    hk_capture_defaults d = { { "host", 4 }, { "", 0 }, { "", 0 }, { NULL, 0 }, { NULL, 0 }, { 0 } };
     hk_capture_facts f;
     hk_options o;
     hk_spool s;

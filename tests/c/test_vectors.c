@@ -169,7 +169,7 @@ static void replace(const char *in, hk_buf *out)
 static void request_row(hk_slice *f, int count)
 {
     static const char payload[] = "PAYLOAD";
-    hk_envelope_hk hk = { 0, 0, hk_slice_is(f[3], "store"), 0 };
+    hk_envelope_hk hk = { 0, 0, hk_slice_is(f[3], "store"), 0, { NULL, 0 }, { NULL, 0 } };
     hk_envelope e;
     hk_dsn d;
     hk_wire w;
@@ -240,6 +240,8 @@ static void sample_files(void)
     CHECK_TEXT("0123456789abcdef0123456789abcdef", hk_slice_of(e.event_id));
     CHECK_TEXT("def", e.dsn.secret);
     CHECK(e.hk.no_verify && e.hk.debug && e.hk.store && e.hk.timeout_s == 5 && !e.raven);
+    CHECK_TEXT("/etc/ssl/caf\xc3\xa9 ca.pem", e.hk.ca);
+    CHECK_TEXT("http://user:word@proxy.example:3128", e.hk.proxy);
     CHECK(e.payload.n == 164);
     /* Written again from what was read, the bytes are the same. */
     hk_buf_init(&out, 8192);
@@ -251,9 +253,37 @@ static void sample_files(void)
     CHECK(hk_envelope_read(file, &e, &reason) == HK_OK);
     CHECK(e.raven && hk_dsn_scheme(&e.dsn) == HK_DSN_UDP && e.payload.n == 96);
     CHECK(!e.hk.no_verify && !e.hk.debug && !e.hk.store && e.hk.timeout_s == 0);
+    CHECK(e.hk.ca.p == NULL && e.hk.proxy.p == NULL);
     hk_envelope_free(&e);
     hk_buf_release((void *)file.p);
     hk_buf_free(&out);
+}
+
+/* How the server is reached: an empty text says "the system's", what is none or too long says nothing. */
+static void ways(void)
+{
+    static const char head[] = "{\"event_id\":\"0123456789abcdef0123456789abcdef\",\"dsn\":\"http://k@h/1\",\"hk\":";
+    hk_envelope e;
+    hk_buf file;
+    unsigned i;
+
+    hk_buf_init(&file, 65536);
+    hk_buf_puts(&file, head);
+    hk_buf_puts(&file, "{\"ca\":\"/a\",\"ca\":\"\",\"proxy\":[\"x\"]}}\n{\"type\":\"event\"}\n{}\n");
+    CHECK(hk_envelope_read(hk_buf_slice(&file), &e, NULL) == HK_OK);
+    CHECK(e.hk.ca.p != NULL && e.hk.ca.n == 0 && e.hk.proxy.p == NULL);
+    hk_envelope_free(&e);
+    hk_buf_clear(&file);
+    hk_buf_puts(&file, head);
+    hk_buf_puts(&file, "{\"ca\":\"");
+    for (i = 0; i < HK_ENVELOPE_MAX_WAY + 2; i++)
+        hk_buf_putc(&file, 'x');
+    hk_buf_puts(&file, "\",\"proxy\":\"http://p:1\"}}\n{\"type\":\"event\"}\n{}\n");
+    CHECK(hk_envelope_read(hk_buf_slice(&file), &e, NULL) == HK_OK);
+    CHECK(e.hk.ca.p == NULL);
+    CHECK_TEXT("http://p:1", e.hk.proxy);
+    hk_envelope_free(&e);
+    hk_buf_free(&file);
 }
 
 static void bad_envelope(const char *bytes, const char *word)
@@ -342,6 +372,7 @@ int main(void)
     check_each_row("requests.tsv", request_row);
     check_each_row("ledger.tsv", ledger_row);
     sample_files();
+    ways();
     bad_envelopes();
     names();
     printf("%d checks, %d failed\n", check_done, check_failed);

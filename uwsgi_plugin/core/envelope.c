@@ -3,6 +3,42 @@
 #include "json.h"
 #include "jsonread.h"
 
+static int is_said(hk_slice way)
+{
+    return way.p != NULL && way.n <= HK_ENVELOPE_MAX_WAY;
+}
+
+static void put_hk(const hk_envelope_hk *hk, hk_json *j)
+{
+    if (!hk->no_verify && !hk->debug && !hk->store && hk->timeout_s == 0 && !is_said(hk->ca) && !is_said(hk->proxy))
+        return;
+    hk_json_key(j, hk_slice_of("hk"), HK_JSON_NO_LIMIT);
+    hk_json_open(j, '{');
+    if (hk->no_verify) {
+        hk_json_key(j, hk_slice_of("no_verify"), HK_JSON_NO_LIMIT);
+        hk_json_bool(j, 1);
+    }
+    if (hk->timeout_s > 0) {
+        hk_json_key(j, hk_slice_of("timeout_s"), HK_JSON_NO_LIMIT);
+        hk_json_u64(j, hk->timeout_s);
+    }
+    if (hk->debug) {
+        hk_json_key(j, hk_slice_of("debug"), HK_JSON_NO_LIMIT);
+        hk_json_bool(j, 1);
+    }
+    if (hk->store)
+        hk_json_pair(j, "api", hk_slice_of("store"), HK_JSON_NO_LIMIT);
+    if (is_said(hk->ca)) {
+        hk_json_key(j, hk_slice_of("ca"), HK_JSON_NO_LIMIT);
+        hk_json_value(j, hk->ca, HK_JSON_NO_LIMIT);
+    }
+    if (is_said(hk->proxy)) {
+        hk_json_key(j, hk_slice_of("proxy"), HK_JSON_NO_LIMIT);
+        hk_json_value(j, hk->proxy, HK_JSON_NO_LIMIT);
+    }
+    hk_json_close(j, '}');
+}
+
 void hk_envelope_put(hk_slice event_id, const hk_dsn *dsn, const hk_envelope_hk *hk, const char *type,
                      hk_slice payload, hk_buf *out)
 {
@@ -15,25 +51,7 @@ void hk_envelope_put(hk_slice event_id, const hk_dsn *dsn, const hk_envelope_hk 
     hk_json_open(&j, '{');
     hk_json_pair(&j, "event_id", event_id, HK_JSON_NO_LIMIT);
     hk_json_pair(&j, "dsn", hk_buf_slice(&text), HK_JSON_NO_LIMIT);
-    if (hk->no_verify || hk->debug || hk->store || hk->timeout_s > 0) {
-        hk_json_key(&j, hk_slice_of("hk"), HK_JSON_NO_LIMIT);
-        hk_json_open(&j, '{');
-        if (hk->no_verify) {
-            hk_json_key(&j, hk_slice_of("no_verify"), HK_JSON_NO_LIMIT);
-            hk_json_bool(&j, 1);
-        }
-        if (hk->timeout_s > 0) {
-            hk_json_key(&j, hk_slice_of("timeout_s"), HK_JSON_NO_LIMIT);
-            hk_json_u64(&j, hk->timeout_s);
-        }
-        if (hk->debug) {
-            hk_json_key(&j, hk_slice_of("debug"), HK_JSON_NO_LIMIT);
-            hk_json_bool(&j, 1);
-        }
-        if (hk->store)
-            hk_json_pair(&j, "api", hk_slice_of("store"), HK_JSON_NO_LIMIT);
-        hk_json_close(&j, '}');
-    }
+    put_hk(hk, &j);
     hk_json_close(&j, '}');
     hk_buf_puts(out, "\n{\"type\":\"");
     hk_buf_puts(out, type);
@@ -86,10 +104,26 @@ static int is_true(hk_slice v)
     return hk_slice_is(v, "true");
 }
 
+/* A text that is no text, or too long, is not said. */
+static int read_way(hk_slice value, hk_buf *text, hk_slice *way)
+{
+    hk_buf_clear(text);
+    *way = hk_slice_make(NULL, 0);
+    if (hk_jsonread_string(value, text) == HK_OK && hk_buf_text(text) != NULL)
+        *way = hk_slice_make(text->data, text->len);
+    return 0;
+}
+
 static int read_hk(void *ctx, hk_slice key, hk_slice value)
 {
-    hk_envelope_hk *hk = ctx;
+    hk_envelope *e = ctx;
+    hk_envelope_hk *hk = &e->hk;
     double seconds;
+
+    if (hk_slice_is(key, "ca"))
+        return read_way(value, &e->ca_text, &hk->ca);
+    if (hk_slice_is(key, "proxy"))
+        return read_way(value, &e->proxy_text, &hk->proxy);
 
     if (hk_slice_is(key, "no_verify"))
         hk->no_verify = is_true(value);
@@ -118,7 +152,7 @@ static int read_header(void *ctx, hk_slice key, hk_slice value)
     }
     if (hk_slice_is(key, "hk")) {
         memset(&e->hk, 0, sizeof e->hk);
-        return hk_jsonread_object(value, read_hk, &e->hk) == HK_OK ? 0 : -1;
+        return hk_jsonread_object(value, read_hk, e) == HK_OK ? 0 : -1;
     }
     return 0;
 }
@@ -183,6 +217,8 @@ hk_status hk_envelope_read(hk_slice file, hk_envelope *out, const char **reason)
 
     memset(out, 0, sizeof *out);
     hk_buf_init(&out->dsn_text, HK_ENVELOPE_MAX_HEADER);
+    hk_buf_init(&out->ca_text, HK_ENVELOPE_MAX_WAY + 1); /* a zero byte stands behind */
+    hk_buf_init(&out->proxy_text, HK_ENVELOPE_MAX_WAY + 1);
     wrong = read_file(file, out);
     if (reason != NULL)
         *reason = wrong;
@@ -196,5 +232,9 @@ void hk_envelope_free(hk_envelope *e)
     if (e == NULL)
         return;
     hk_buf_free(&e->dsn_text);
+    hk_buf_free(&e->ca_text);
+    if (e->proxy_text.data != NULL)
+        hk_buf_wipe(e->proxy_text.data, e->proxy_text.len); /* a password */
+    hk_buf_free(&e->proxy_text);
     memset(e, 0, sizeof *e);
 }

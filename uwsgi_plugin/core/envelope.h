@@ -8,18 +8,24 @@
 #define HK_ENVELOPE_MAX_HEADER 8192U              /* bytes of a header line */
 #define HK_ENVELOPE_MAX_BYTES (16U * 1024U * 1024U) /* bytes of a spool file that is read at all */
 
-/* What the sender must know of the event's handler. */
+#define HK_ENVELOPE_MAX_WAY 2048U                  /* bytes of ca and of proxy; a longer one is not written and not read */
+
+/* What the sender must know of the event's handler. Whoever writes an event says how its server is reached: the sender
+ * may be another server's. ca and proxy: p == NULL: not said, the sender's own; empty: the system's. */
 typedef struct hk_envelope_hk {
     int no_verify;
     int debug;
     int store;
     unsigned timeout_s; /* 0: not said */
+    hk_slice ca;    /* a file */
+    hk_slice proxy; /* a URL; may hold a password */
 } hk_envelope_hk;
 
 typedef struct hk_envelope {
     char event_id[33];
     hk_buf dsn_text; /* owned */
     hk_dsn dsn;      /* points into dsn_text */
+    hk_buf ca_text, proxy_text; /* owned */
     hk_envelope_hk hk;
     hk_slice item;      /* first item: its header line, newline, payload; points into the file's bytes */
     hk_slice payload;   /* its payload */

@@ -9,11 +9,23 @@ static void init(hk_wire *w)
     hk_buf_init(&w->url, 4096);
     hk_buf_init(&w->auth, 4096);
     hk_buf_init(&w->body, HK_ENVELOPE_MAX_BYTES + 8192);
+    hk_buf_init(&w->ca, HK_ENVELOPE_MAX_WAY + 1);
+    hk_buf_init(&w->proxy, HK_ENVELOPE_MAX_WAY + 1);
+}
+
+static void set_way(const hk_envelope_hk *way, hk_wire *w)
+{
+    w->no_verify = way->no_verify;
+    w->has_ca = way->ca.p != NULL;
+    w->has_proxy = way->proxy.p != NULL;
+    hk_buf_slice_put(&w->ca, way->ca);
+    hk_buf_slice_put(&w->proxy, way->proxy);
 }
 
 static hk_status finish(const hk_wire *w)
 {
-    return hk_buf_ok(&w->url) && hk_buf_ok(&w->auth) && hk_buf_ok(&w->body) ? HK_OK : HK_ERR_MEMORY;
+    return hk_buf_ok(&w->url) && hk_buf_ok(&w->auth) && hk_buf_ok(&w->body) && hk_buf_ok(&w->ca) && hk_buf_ok(&w->proxy)
+        ? HK_OK : HK_ERR_MEMORY;
 }
 
 static void put_stamp(uint64_t now_ns, hk_buf *out)
@@ -77,6 +89,7 @@ hk_status hk_wire_build(const hk_envelope *e, uint64_t now_ns, hk_wire *w)
     int envelope = !e->raven && !e->hk.store;
 
     init(w);
+    set_way(&e->hk, w);
     w->udp = hk_dsn_scheme(&e->dsn) == HK_DSN_UDP;
     put_auth(e, envelope && !w->udp, now_ns, w);
     if (w->udp) {
@@ -98,14 +111,15 @@ hk_status hk_wire_build(const hk_envelope *e, uint64_t now_ns, hk_wire *w)
     return finish(w);
 }
 
-hk_status hk_wire_build_report(const hk_dsn *dsn, const hk_wire_discard *discards, size_t n, uint64_t now_ns,
-                               hk_wire *w)
+hk_status hk_wire_build_report(const hk_dsn *dsn, const hk_envelope_hk *way, const hk_wire_discard *discards, size_t n,
+                               uint64_t now_ns, hk_wire *w)
 {
     hk_buf item;
     hk_json j;
     size_t i;
 
     init(w);
+    set_way(way, w);
     hk_buf_init(&item, 65536);
     hk_json_init(&j, &item);
     hk_json_open(&j, '{');
@@ -151,4 +165,8 @@ void hk_wire_free(hk_wire *w)
     hk_buf_free(&w->url);
     hk_buf_free(&w->auth);
     hk_buf_free(&w->body);
+    hk_buf_free(&w->ca);
+    if (w->proxy.data != NULL)
+        hk_buf_wipe(w->proxy.data, w->proxy.len); /* a password */
+    hk_buf_free(&w->proxy);
 }

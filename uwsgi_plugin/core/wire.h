@@ -10,18 +10,20 @@ typedef struct hk_wire {
     hk_buf auth; /* X-Sentry-Auth, or a datagram's first line */
     hk_buf body; /* what is sent; a datagram begins with auth and an empty line */
     const char *content_type; /* NULL for udp */
+    hk_buf ca, proxy; /* as hk_envelope_hk says, if has_... */
+    int has_ca, has_proxy, no_verify;
 } hk_wire;
 
 /* now_ns is the time of sending. HK_OK, HK_ERR_MEMORY or HK_ERR_LIMIT; freed with hk_wire_free either way. */
 hk_status hk_wire_build(const hk_envelope *e, uint64_t now_ns, hk_wire *out);
 
-/* The wire form of one client report for dsn: pairs of reason and quantity. */
+/* The wire form of one client report for dsn: pairs of reason and quantity. It goes as an event with such a way does. */
 typedef struct hk_wire_discard {
     const char *reason;
     uint64_t quantity;
 } hk_wire_discard;
-hk_status hk_wire_build_report(const hk_dsn *dsn, const hk_wire_discard *discards, size_t n, uint64_t now_ns,
-                               hk_wire *out);
+hk_status hk_wire_build_report(const hk_dsn *dsn, const hk_envelope_hk *way, const hk_wire_discard *discards, size_t n,
+                               uint64_t now_ns, hk_wire *out);
 
 void hk_wire_free(hk_wire *w);
 

@@ -128,9 +128,10 @@ static void fill(building *b, const hk_options *o, const hk_capture_defaults *d,
 }
 
 /* The bytes of the spool file. */
-static hk_status encode(const hk_event *e, const hk_options *o, const hk_dsn *dsn, hk_buf *out)
+static hk_status encode(const hk_event *e, const hk_options *o, const hk_capture_defaults *d, const hk_dsn *dsn,
+                        hk_buf *out)
 {
-    hk_envelope_hk hk = { o->no_verify, o->debug, o->store, o->timeout_s };
+    hk_envelope_hk hk = { o->no_verify, o->debug, o->store, o->timeout_s, d->ca, d->proxy };
     size_t max = hk_dsn_scheme(dsn) == HK_DSN_UDP ? MAX_UDP_JSON : HK_EVENT_MAX_BYTES;
     hk_buf json, blob;
     hk_status rc;
@@ -183,7 +184,7 @@ int hk_capture_event(hk_spool *spool, const hk_options *o, const hk_capture_defa
     e.project = dsn.project;
     fill(&b, o, d, &request, &e);
     hk_masking_event(&d->scrub, &e, &b.pool);
-    if (b.pool.failed || encode(&e, o, &dsn, &file) != HK_OK)
+    if (b.pool.failed || encode(&e, o, d, &dsn, &file) != HK_OK)
         goto bad;
     rc = hk_spool_put(spool, e.id, hk_buf_slice(&file), e.time_ns);
     goto out;

@@ -14,6 +14,8 @@ typedef struct hk_capture_defaults {
     hk_slice server_name;
     hk_slice release;
     hk_slice environment;
+    hk_slice ca; /* how this server reaches others: see hk_envelope_hk */
+    hk_slice proxy;
     hk_scrub scrub; /* what is private: every text of the event is masked by it */
 } hk_capture_defaults;
 

@@ -48,6 +48,7 @@ static void send_report(hk_sender *s, unsigned number, const hk_wire_discard *di
 {
     hk_target *t = &s->targets.list[number];
     hk_flight *f = NULL;
+    hk_envelope_hk way = { 0 };
     hk_dsn dsn;
 
     if (n == 0 || hk_dsn_parse(hk_slice_of(t->dsn), &dsn, NULL) != HK_OK)
@@ -59,7 +60,10 @@ static void send_report(hk_sender *s, unsigned number, const hk_wire_discard *di
     f->report = 1;
     f->target = number;
     f->round = t->round;
-    if (hk_wire_build_report(&dsn, discards, n, hk_sys_now_ns(), &f->wire) != HK_OK || hk_reply_fill_request(f) < 0
+    way.no_verify = t->no_verify;
+    way.ca = t->ca == NULL ? way.ca : hk_slice_of(t->ca);
+    way.proxy = t->proxy == NULL ? way.proxy : hk_slice_of(t->proxy);
+    if (hk_wire_build_report(&dsn, &way, discards, n, hk_sys_now_ns(), &f->wire) != HK_OK || hk_reply_fill_request(f) < 0
         || s->transport.start(s->transport.ctx, &f->request) < 0) {
         hk_reply_free_flight(f);
         return;

@@ -110,6 +110,10 @@ static int is_set_for(slot *s, const hk_request_out *r)
     hk_buf_putc(b, '\n');
     hk_buf_puts(b, r->content_type);
     hk_buf_putc(b, r->no_verify ? '!' : '\n');
+    hk_buf_puts(b, r->ca == NULL ? "-" : r->ca);
+    hk_buf_putc(b, '\n');
+    hk_buf_puts(b, r->proxy == NULL ? "-" : r->proxy);
+    hk_buf_putc(b, '\n');
     hk_buf_put_u64(b, r->timeout_s);
     n = b->len - old;
     if (hk_buf_ok(b) && old == n && memcmp(b->data, b->data + old, n) == 0) {
@@ -136,6 +140,8 @@ static int set_body(CURL *c, hk_slice body)
 static int set_up(hk_http *h, slot *s, const hk_request_out *r)
 {
     CURL *c = s->easy;
+    const char *ca = r->ca != NULL ? r->ca : h->options.ca_file;
+    const char *proxy = r->proxy != NULL ? r->proxy : h->options.proxy;
     struct curl_slist *more;
     hk_buf line;
     int bad = 0;
@@ -188,10 +194,10 @@ static int set_up(hk_http *h, slot *s, const hk_request_out *r)
     (void)curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     (void)curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, r->no_verify ? 0L : 1L);
     (void)curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, r->no_verify ? 0L : 2L);
-    if (h->options.ca_file != NULL)
-        bad |= curl_easy_setopt(c, CURLOPT_CAINFO, h->options.ca_file) != CURLE_OK;
-    if (h->options.proxy != NULL)
-        bad |= curl_easy_setopt(c, CURLOPT_PROXY, h->options.proxy) != CURLE_OK;
+    if (ca != NULL && ca[0] != '\0')
+        bad |= curl_easy_setopt(c, CURLOPT_CAINFO, ca) != CURLE_OK;
+    if (proxy != NULL && proxy[0] != '\0') /* an empty one would keep libcurl from reading the environment's */
+        bad |= curl_easy_setopt(c, CURLOPT_PROXY, proxy) != CURLE_OK;
     return bad ? -1 : 0;
 }
 

@@ -84,14 +84,25 @@ void hk_reply_discard(hk_sender *s, unsigned target, hk_policy_reason reason)
         s->targets.list[target].discards[reason - HK_REASON_RATELIMIT]++;
 }
 
+/* Whether an event's own word on certificates or proxy counts. "None" is not the last word: its server may have been
+ * told of them since. So where nobody answers, the sender's own are tried, by turns. */
+static int is_used(const hk_flight *f, int has, const hk_buf *word)
+{
+    return has && (word->len > 0 || !f->sender->targets.list[f->target].own_way);
+}
+
 int hk_reply_fill_request(hk_flight *f)
 {
     f->request.url = hk_buf_text(&f->wire.url);
     f->request.auth = hk_buf_text(&f->wire.auth);
     f->request.content_type = f->wire.content_type;
     f->request.body = hk_buf_slice(&f->wire.body);
+    f->request.no_verify = f->wire.no_verify;
+    f->request.ca = is_used(f, f->wire.has_ca, &f->wire.ca) ? hk_buf_text(&f->wire.ca) : NULL;
+    f->request.proxy = is_used(f, f->wire.has_proxy, &f->wire.proxy) ? hk_buf_text(&f->wire.proxy) : NULL;
     f->request.tag = f;
-    return f->request.url == NULL || f->request.auth == NULL ? -1 : 0;
+    return f->request.url == NULL || f->request.auth == NULL || !hk_buf_ok(&f->wire.ca) || !hk_buf_ok(&f->wire.proxy)
+        ? -1 : 0;
 }
 
 static void pause_target(hk_sender *s, hk_target *t, const hk_reply_in *r)
@@ -141,6 +152,7 @@ static void step_back(hk_sender *s, hk_target *t, const hk_flight *f, const hk_r
         return;
     t->round++;
     t->step++;
+    t->own_way = !t->own_way;
     t->wait_until_ms = hk_sys_monotonic_ms() + (uint64_t)(hk_policy_backoff(t->step, hk_sys_jitter()) * 1000);
     log_failure(s, t, r);
 }

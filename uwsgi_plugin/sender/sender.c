@@ -93,14 +93,13 @@ static int launch(hk_sender *s, hk_queue_entry *e, hk_flight *f, const hk_envelo
 {
     hk_target *t = &s->targets.list[e->target];
 
+    f->target = e->target;
     if (hk_wire_build(envelope, hk_sys_now_ns(), &f->wire) != HK_OK || hk_reply_fill_request(f) < 0) {
         hk_reply_free_flight(f);
         return 0;
     }
-    f->target = e->target;
     f->round = t->round;
     f->debug = envelope->hk.debug;
-    f->request.no_verify = envelope->hk.no_verify;
     f->request.timeout_s = envelope->hk.timeout_s;
     if (f->debug)
         hk_sys_log("[sentry] debug: event %s: %llu bytes to %s%s, key and secret masked", envelope->event_id,
@@ -115,7 +114,7 @@ static int launch(hk_sender *s, hk_queue_entry *e, hk_flight *f, const hk_envelo
     t->under_way++;
     s->under_way++;
     if (!f->wire.udp && !envelope->raven && !envelope->hk.store)
-        t->reportable = 1;
+        hk_targets_reach(t, &envelope->hk);
     if (f->wire.udp)
         send_datagram(s, f, &envelope->dsn);
     return 1;

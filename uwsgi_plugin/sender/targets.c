@@ -36,6 +36,10 @@ void hk_targets_free(hk_targets *t)
             hk_buf_wipe(t->list[i].dsn, strlen(t->list[i].dsn));
         hk_buf_release(t->list[i].dsn);
         hk_buf_release(t->list[i].key);
+        hk_buf_release(t->list[i].ca);
+        if (t->list[i].proxy != NULL)
+            hk_buf_wipe(t->list[i].proxy, strlen(t->list[i].proxy));
+        hk_buf_release(t->list[i].proxy);
     }
     hk_buf_release(t->list);
     memset(t, 0, sizeof *t);
@@ -82,6 +86,23 @@ static unsigned find_or_add(hk_targets *t, hk_slice key)
         return 0;
     fresh->key = hk_buf_dup(key);
     return fresh->key == NULL ? 0 : (unsigned)t->count++;
+}
+
+/* Without memory a report goes by the sender's own way. */
+static void set_way(char **mine, hk_slice way)
+{
+    if (*mine != NULL && way.p != NULL && hk_slice_is(way, *mine))
+        return;
+    hk_buf_release(*mine);
+    *mine = way.p == NULL ? NULL : hk_buf_dup(way);
+}
+
+void hk_targets_reach(hk_target *t, const hk_envelope_hk *way)
+{
+    t->reportable = 1;
+    t->no_verify = way->no_verify;
+    set_way(&t->ca, way->ca);
+    set_way(&t->proxy, way->proxy);
 }
 
 unsigned hk_targets_find(hk_targets *t, const hk_dsn *dsn)

@@ -2,7 +2,7 @@
 #ifndef HK_TARGETS_H
 #define HK_TARGETS_H
 
-#include "../core/dsn.h"
+#include "../core/envelope.h"
 #include "../edge/ledger.h"
 
 #define HK_TARGETS_MAX 4096U /* DSNs known at once; the least used slot is not reused: that many never occur */
@@ -16,10 +16,13 @@ typedef struct hk_target {
     unsigned step;        /* failures in a row, counted a round at a time; 0: no backoff */
     uint64_t round;       /* a request belongs to the round it began in */
     uint64_t wait_until_ms; /* monotonic: no probe before */
+    int own_way; /* events that name no certificates or proxy go by the sender's; flips with each round that failed */
     unsigned under_way;
     size_t from, until;   /* where in the queue its entries that wait are */
     uint64_t discards[HK_TARGETS_REASONS]; /* not yet told to the server: ratelimit, network, send */
-    int reportable;       /* an event went to its envelope endpoint */
+    int reportable;       /* an event went to its envelope endpoint, in this way: */
+    int no_verify;
+    char *ca, *proxy;     /* owned; NULL: not said */
 } hk_target;
 
 typedef struct hk_targets {
@@ -34,6 +37,9 @@ void hk_targets_free(hk_targets *t);
 
 /* The number of a DSN, made when it is new; 0: memory is short or there are too many. */
 unsigned hk_targets_find(hk_targets *t, const hk_dsn *dsn);
+
+/* An event goes to the target's envelope endpoint: reports may follow it, in the same way. */
+void hk_targets_reach(hk_target *t, const hk_envelope_hk *way);
 
 /* Read and write state/limits.json: {"version":1,"limits":{"<key>":{"<category or empty>":<until>}}}.
  * Limits that are over are left out. A damaged file counts as none. */

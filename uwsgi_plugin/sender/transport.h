@@ -5,11 +5,13 @@
 #include "../core/buf.h"
 
 typedef struct hk_request_out {
-    const char *url;          /* all five live until the reply came */
+    const char *url;          /* all texts live until the reply came */
     const char *auth;         /* value of X-Sentry-Auth */
     const char *content_type;
     hk_slice body;
     int no_verify;
+    const char *ca;           /* NULL: the transport's own; empty: the system's */
+    const char *proxy;        /* likewise; empty: the environment's */
     unsigned timeout_s;       /* for the whole request; 0: the transport's own */
     void *tag;                /* given back with the reply */
 } hk_request_out;

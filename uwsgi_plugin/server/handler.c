@@ -31,6 +31,8 @@ int hk_handler_report(const hk_handler *h, hk_capture_facts *facts)
     defaults.server_name = hk_slice_make(uwsgi.hostname, (size_t)uwsgi.hostname_len);
     defaults.release = hk_slice_of(hk_settings.release);
     defaults.environment = hk_slice_of(hk_settings.environment);
+    defaults.ca = hk_slice_of(hk_settings.ca == NULL ? "" : hk_settings.ca);
+    defaults.proxy = hk_slice_of(hk_settings.proxy == NULL ? "" : hk_settings.proxy);
     defaults.scrub = hk_settings.scrub;
     return hk_capture_event(spool, &h->options, &defaults, facts, NULL);
 }

@@ -57,6 +57,18 @@ static void tell_children(uid_t uid)
         hk_sys_log("[sentry] cannot set $" HK_SPOOL_ENVIRONMENT ": memory");
 }
 
+/* What the application reports goes the same way as what the plugin reports, whoever sends it. */
+static void tell_way(void)
+{
+    char *full = hk_settings.ca == NULL ? NULL : realpath(hk_settings.ca, NULL);
+
+    if (full != NULL)
+        hk_settings.ca = full; /* for good, as all settings; a sender of another server is in another directory */
+    if (setenv("HEKA_RAVEN_CA", hk_settings.ca == NULL ? "" : hk_settings.ca, 1) != 0
+        || setenv("HEKA_RAVEN_PROXY", hk_settings.proxy == NULL ? "" : hk_settings.proxy, 1) != 0)
+        hk_sys_log("[sentry] cannot set $HEKA_RAVEN_CA and $HEKA_RAVEN_PROXY: memory");
+}
+
 /* After a reload uWSGI closes every descriptor that it does not know. */
 static void keep_descriptors(void)
 {
@@ -96,6 +108,7 @@ hk_spool *hk_server_spool_get(void)
         state = 1;
         keep_descriptors();
         tell_children(uid);
+        tell_way();
         hk_sys_log("[sentry] spool: %s (%s)", spool.path, reason);
     }
     hk_buf_free(&path);

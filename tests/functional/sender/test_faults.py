@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import time
@@ -194,6 +195,61 @@ def test_tls_without_verification(spool):
         assert 3 == send_once(spool)[0]
         assert 1 == len(server.events)
         assert_exact(spool, captured=2, delivered=1)
+
+
+@pytest.mark.parametrize("mine", ["certificates", "nothing"])
+def test_two_apps_of_one_user_in_one_spool(spool, mine):
+    """Each event says how its server is reached: whoever's thread delivers, with whatever options, all arrive."""
+    ca = DATA / "tls" / "ca.pem"
+    with Server() as plain, Server() as proxy, Server(tls="server.pem") as private:
+        apps = [
+            (private.dsn, {"ca_file": str(ca)}),
+            (plain.dsn, {}),
+            ("http://public@sentry.invalid/1", {"proxy": f"http://127.0.0.1:{proxy.port}"}),
+        ]
+        for dsn, options in apps:
+            run_app(spool, dsn, f"capture(SpoolStream(path=path, sender='off', **{options!r}))")
+        options = (
+            {"ca_file": str(DATA / "tls" / "wrong.pem"), "proxy": "http://127.0.0.1:1"} if mine == "nothing" else {}
+        )
+        run_app(spool, plain.dsn, f"SpoolStream(path=path, **{options!r})._start_sender()\ntime.sleep(3)")
+        assert (1, 1, 1) == (len(plain.events), len(proxy.events), len(private.events))
+        assert_exact(spool, captured=3, delivered=3)
+
+
+def test_what_the_command_line_says_is_for_every_event(spool):
+    """``send --proxy`` (and ``--ca-file``) wins over what the events' own apps had."""
+    with Server() as proxy:
+        code = "capture(SpoolStream(path=path, sender='off', proxy='http://127.0.0.1:1'))"
+        run_app(spool, "http://public@sentry.invalid/1", code)
+        assert 3 == send_once(spool)[0]
+        assert 0 == send_once(spool, "--proxy", f"http://127.0.0.1:{proxy.port}")[0]
+        assert 1 == len(proxy.events)
+
+
+def test_an_app_is_told_of_certificates_later(spool):
+    """Events from before the option was set: they wait, and go once a sender has it."""
+    ca = str(DATA / "tls" / "ca.pem")
+    with Server(tls="server.pem") as server:
+        for _ in range(3):
+            run_app(spool, server.dsn, "capture(SpoolStream(path=path, sender='off'))")
+        code = f"SpoolStream(path=path, ca_file={ca!r})._start_sender()\n"
+        run_app(spool, server.dsn, code + "while os.listdir(path + '/new'): time.sleep(0.05)")
+        assert 3 == len(server.events)
+        assert_exact(spool, captured=3, delivered=3)
+
+
+def test_certificates_that_are_gone(spool, tmp_path):
+    """An event whose certificates are no longer there waits, and the log names the file."""
+    gone = tmp_path / "ca.pem"
+    shutil.copy(DATA / "tls" / "ca.pem", gone)
+    with Server(tls="server.pem") as server:
+        run_app(spool, server.dsn, f"capture(SpoolStream(path=path, sender='off', ca_file={str(gone)!r}))")
+        gone.unlink()
+        code, _, err = send_once(spool)
+        assert (3, True) == (code, f"the certificates in {gone} cannot be read" in err), err
+        shutil.copy(DATA / "tls" / "ca.pem", gone)
+        assert 0 == send_once(spool)[0]
 
 
 def test_dns_failure(spool):

@@ -276,3 +276,39 @@ def test_the_log_quotes_no_key(serve):
     wait_for(lambda: "are tried again" in server.text(), "the line in the log")
     assert f"http://127.0.0.1:{port}/1: " in server.text()
     assert "visible-key" not in server.text().replace("sentry-dsn = http://visible-key", "")
+
+
+WRITES = """
+import sys
+sys.path.insert(0, {root!r})
+from heka_raven.streams import SpoolStream
+
+stream = SpoolStream()
+
+def application(env, start):
+    if env["REQUEST_METHOD"] == "POST":
+        stream.ledger.add("captured")
+        stream.write_event("7" * 32, "http://public@sentry.invalid/1", b"{}")
+    start("200 OK", [])
+    return [b""]
+"""
+
+
+@pytest.mark.parametrize("sends", ["proxied", "plain"])
+def test_two_servers_of_one_user(sends, serve, receiver, tmp_path):
+    """On one spool, one of them behind a proxy: whichever delivers, the events of both halves of both arrive."""
+    proxy = f"sentry-proxy = http://127.0.0.1:{receiver.port}\n"
+    spool = f"sentry-spool = {tmp_path / 'both'}\n"
+    servers = {}
+    for name in (sends, "plain" if sends == "proxied" else "proxied"):
+        (tmp_path / name).mkdir()
+        dsn = receiver.dsn if name == "plain" else "http://public@sentry.invalid/1"
+        lines = spool + (proxy if name == "proxied" else "") + PUT
+        servers[name] = serve(lines, dsn=dsn, where=tmp_path / name, app=WRITES)
+        wait_for(lambda: (tmp_path / "both/state/sender.lock").exists())  # the first one has it
+    servers["plain"].get("/", "PUT")
+    servers["proxied"].get("/", "PUT")
+    servers["proxied"].get("/", "POST")
+    wait_for(lambda: len(receiver.events) == 3, lambda: servers[sends].text())
+    paths = sorted(request[0] for request in receiver.requests)
+    assert ["/api/1/envelope/", *["http://sentry.invalid/api/1/envelope/"] * 2] == paths

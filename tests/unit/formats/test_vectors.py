@@ -8,7 +8,7 @@ from heka_raven import CLIENT_NAME
 from heka_raven.formats.dsn import DsnError, parse_dsn
 from heka_raven.formats.envelope import encode_spool_envelope, parse_envelope
 from heka_raven.sender.policy import Reply, backoff_s, decide, parse_pauses
-from heka_raven.sender.request import build_request
+from heka_raven.sender.request import Way, build_request
 from heka_raven.spool.ledger import MAGIC, OFFSETS, SIZE
 from heka_raven.spool.spool import parse_name
 from support.paths import DATA, read_vectors
@@ -131,7 +131,8 @@ def test_spool_file_with_every_header_key():
     (path,) = (DATA / "spool").glob("017000000002*.env")
     assert 1700000000250000000 == parse_name(path.name).timestamp_ns
     request = build_request(path.read_bytes(), NOW)
-    assert (True, 5.0, True) == (request.no_verify, request.timeout_s, request.debug)
+    assert (5.0, True) == (request.timeout_s, request.debug)
+    assert Way(True, "/etc/ssl/café ca.pem", "http://user:word@proxy.example:3128") == request.way
     assert "https://sentry.example:9443/prefix/api/42/store/" == request.url
     assert b"caf\xc3\xa9" in request.body
     assert b"hk" not in request.body and "hk" not in str(request.headers)
