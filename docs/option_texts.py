@@ -75,6 +75,8 @@ ENVIRONMENT = {
     "``/var/spool/heka-raven/UID`` where that can be made, else ``/tmp/heka-raven-UID``",
     "HEKA_RAVEN_SPOOL_UID": "set by the plugin beside the former: for whom it resolved the path. Not for you to set",
     "HEKA_RAVEN_SENDER": "``auto``, ``thread`` or ``off``, where ``stream_sender`` says ``auto``",
+    "HEKA_RAVEN_CA": "``stream_ca_file`` where that is not set; the uWSGI plugin sets it to its ``sentry-ca``",
+    "HEKA_RAVEN_PROXY": "``stream_proxy`` likewise, to its ``sentry-proxy``",
     "HEKA_RAVEN_DSN": "the DSN of ``heka-raven test``, ``heka-raven run`` and ``heka_raven.init()`` without one",
     "SENTRY_DSN": "the same, looked at first",
     "HEKA_RAVEN_RUN": "set by ``heka-raven run``, whose command notes there what it reported. Not for you to set",
