@@ -117,7 +117,8 @@ def _unexplained(state: RequestState, environ: Environ) -> None:
             logging.WARNING,
             "RavenMiddleware: %s was answered %s, and no error was seen: nothing is reported. Where the application or "
             "its framework catches an error, client.raven() reports it; report_5xx = true makes an event of each such "
-            "answer (docs/middleware.rst). This is said once",
+            "answer; `heka-raven test --app package.module:name` tells what becomes of an error (docs/middleware.rst). "
+            "This is said once",
             transaction(environ),
             state.status,
         )

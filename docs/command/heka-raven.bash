@@ -12,6 +12,8 @@ _heka_raven() {
         "test --message") return ;;
         "test --protocol") mapfile -t COMPREPLY < <(compgen -W "7 3" -- "$word"); return ;;
         "test --api") mapfile -t COMPREPLY < <(compgen -W "envelope store" -- "$word"); return ;;
+        "test --app") return ;;
+        "test --url") return ;;
         "test --timeout") return ;;
         "test --connect-timeout") return ;;
         "test --proxy") return ;;
@@ -86,7 +88,7 @@ _heka_raven() {
         "inbox --export") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     esac
     case $command in
-        test) options="--help --message --protocol --api --no-verify --timeout --connect-timeout --proxy --ca-file --compress" ;;
+        test) options="--help --message --protocol --api --no-verify --app --url --timeout --connect-timeout --proxy --ca-file --compress" ;;
         run) options="--help --dsn --name --lines --release --environment --spool" ;;
         send) options="--help --spool --once --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --config --to --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --send-secret" ;;
         status) options="--help --spool --json --watch" ;;

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     parser = Parser(
         prog="heka-raven test",
         description="Send one event straight to the server, wait for its answer and say what happened. Exit code 0: it "
-        "was accepted.",
+        "was accepted. With --app: make an error in an application, and say whether it arrives.",
     )
     parser.add_argument("dsn", nargs="?", help="default: $SENTRY_DSN or $HEKA_RAVEN_DSN")
     parser.add_argument(
@@ -41,8 +41,21 @@ def main(argv: list[str]) -> int:
         "--api", choices=("envelope", "store"), default="envelope", help="store: for Sentry up to 9 (default: envelope)"
     )
     parser.add_argument("--no-verify", action="store_true", help="accept any TLS certificate")
+    parser.add_argument(
+        "--app",
+        metavar="MODULE:NAME",
+        help="a WSGI application: a page of it is asked for twice, the second time with an error made on purpose in "
+        "the application's own code; says whether it arrives, or where it gets lost",
+    )
+    parser.add_argument("--url", default="/", help="of the page, with --app: one that works (default: /)")
     add_sender(parser, "timeout_s", "connect_timeout_s", "proxy", "ca_file", "compress")
     arguments = parser.parse_args(argv)
+    if arguments.app is not None:
+        if arguments.dsn is not None:
+            parser.error("--app: not together with a DSN: the application has its own")
+        from heka_raven.cli.test_app import test_app
+
+        return test_app(arguments.app, arguments.url)
     options = read_sender(arguments)
     text = arguments.dsn or next((os.environ[name] for name in DSN_VARIABLES if os.environ.get(name)), None)
     if text is None:
