@@ -56,26 +56,27 @@ PIECES = [NAMES, MARKS, MARKS, VALUES, PHRASES]
 LETTERS = "tokenpwAB1_=:&;?'\"`\\\\[](){}<>%|,./@-+ \n\r\t#3Dé\u212a…"
 
 
-def library(folder=None):
-    """The C half as a shared library; scrub_batch of it."""
+def library(folder=None, *flags):
+    """The C half as a shared library, built with these flags besides."""
     folder = Path(folder or tempfile.mkdtemp())
     path = folder / "libscrub.so"
     core = ROOT / "uwsgi_plugin" / "core"
     sources = [*map(str, sorted(core.glob("*.c"))), str(ROOT / "tests" / "fuzz" / "scrub_batch.c")]
     subprocess.run(
-        ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-shared", *sources, "-o", str(path)], check=True
+        ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-shared", *flags, *sources, "-o", str(path)], check=True
     )
-    found = ctypes.CDLL(str(path)).scrub_batch
-    found.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
-    found.restype = ctypes.c_size_t
+    found = ctypes.CDLL(str(path))
+    found.scrub_batch.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    found.scrub_batch.restype = ctypes.c_size_t
+    found.scrub_steps.restype = ctypes.c_ulong
     return found
 
 
 class Halves:
     """Both halves of the rule."""
 
-    def __init__(self, folder=None):
-        self.batch = library(folder)
+    def __init__(self, folder=None, *flags):
+        self.library = library(folder, *flags)
         self.room = ctypes.create_string_buffer(ROOM)
         self.masker = Masker()
 
@@ -86,7 +87,7 @@ class Halves:
             data = text.encode()
             records.append(kind.encode() + len(data).to_bytes(4, "little") + data)
         joined = b"".join(records)
-        written = self.batch(joined, len(joined), self.room, ROOM)
+        written = self.library.scrub_batch(joined, len(joined), self.room, ROOM)
         assert written, "no room, or no memory"
         out, at, view = [], 0, self.room.raw[:written]
         while at < written:
