@@ -18,7 +18,8 @@ root_doc = "index"
 html_title = "heka-raven"
 html_copy_source = False
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["tables.css", "tabs.css"]
+html_js_files = ["tabs.js"]
 
 if os.environ.get("DOCS_THEME") == "mozilla":
     # As the theme's own instructions say: its path and its name, and no pygments_style.
