@@ -9,10 +9,13 @@ from __future__ import annotations
 import calendar
 import datetime
 import logging
+import os
+import re
 import sys
 import types
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from heka.client import HekaClient
@@ -21,9 +24,12 @@ from heka_raven.capture.classes import plain_dict
 from heka_raven.formats.dsn import parse_dsn
 from heka_raven.formats.raven_payload import decode_raven, encode_raven
 from heka_raven.reporting.clients import build_client, find_client, reporter_of
-from heka_raven.reporting.options import parse_options
+from heka_raven.reporting.dedupe import pass_on
+from heka_raven.reporting.options import PluginOptions
+from heka_raven.reporting.raven_options import read_raven_options
 from heka_raven.reporting.report import Report, caller_frame, resolve_exc_info
 from heka_raven.reporting.reporter import Reporter
+from heka_raven.scope import current_environ
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what a library of 2018 says on today's Python is no news to the app
@@ -33,6 +39,12 @@ with warnings.catch_warnings():
     from raven.utils import json as raven_json
 
 __all__ = ["DjangoRavenClient", "RavenClient"]  # noqa: F822 - made by __getattr__
+
+
+_POSITIONAL = (
+    "raise_send_errors", "transport", "install_sys_hook", "install_logging_hook", "hook_libraries",
+    "enable_breadcrumbs", "_random_seed",
+)  # fmt: skip
 
 
 class _NaiveUtc(datetime.datetime):
@@ -69,8 +81,9 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
         self._heka_client = heka_client
         self._client_name = client_name
         self._own_client: HekaClient | None = None
-        self._reporter: Reporter | None = None
+        self._reporter: tuple[Reporter | None, Reporter] | None = None  # by the plugin's reporter that it differs from
         self._dsn: Any = None
+        self._options = read_raven_options({**options, **dict(zip(_POSITIONAL, args, strict=False))})
         if len(args) < 3:
             options.setdefault("install_sys_hook", False)
         if len(args) < 4:
@@ -82,8 +95,13 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
     # -- where events go -------------------------------------------------------------------------------------------
 
     def set_dsn(self, dsn: str | None = None, transport: Any = None) -> None:
-        """Report to *dsn* from now on. Any DSN that this package knows is taken: without a secret, or ``udp://``."""
-        self._reporter = None
+        """Report to *dsn* from now on. Any DSN that this package knows is taken: without a secret, or ``udp://``.
+
+        Without one, ``$SENTRY_DSN`` is read, unless there is a heka client to report with.
+        """
+        self._reporter = self._own_client = None
+        if not dsn and find_client(self._heka_client, self._client_name) is None and not self._client_name:
+            dsn = os.environ.get("SENTRY_DSN")
         if not dsn:
             self._dsn = None
             self.remote = RemoteConfig(transport=transport)
@@ -109,16 +127,31 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
         return self._own_client
 
     def _reporter_of(self, client: HekaClient | None) -> Reporter | None:
-        if client is None:
+        """The reporter of the plugin of *client*, or one that differs from it by what raven's options say."""
+        base = reporter_of(client)
+        if client is None or (base is None and self._dsn is None):
             return None
-        if self._dsn is None:
-            return reporter_of(client)
-        if self._reporter is None:
-            known = {"dsn": self._dsn, "release": self.release, "environment": self.environment}
-            named = {"server_name": self.name, "tags": self.tags}
-            paths = {"in_app_include": self.include_paths, "in_app_exclude": self.exclude_paths}
-            self._reporter = Reporter(parse_options({**known, **named, **paths}))
-        return self._reporter
+        if self._reporter is None or self._reporter[0] is not base:
+            self._reporter = base, self._make_reporter(base)
+        return self._reporter[1]
+
+    def _make_reporter(self, base: Reporter | None) -> Reporter:
+        under = PluginOptions() if base is None else base.options
+        changed = self._options.over(under)
+        if self._dsn is not None:
+            changed["dsn"] = self._dsn
+        before_send = self._options.before_send(self, under.before_send)
+        if before_send is not under.before_send:
+            changed["before_send"] = before_send
+        if base is not None and not changed and self._options.include_modules:
+            return base
+        paths = {"in_app_include", "in_app_exclude"}
+        reporter = Reporter(
+            replace(under, **changed), None if base is None or not paths.isdisjoint(changed) else base.app_code
+        )
+        if not self._options.include_modules:
+            del reporter.static["modules"]
+        return reporter
 
     # -- capturing ---------------------------------------------------------------------------------------------------
 
@@ -148,13 +181,16 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
             if event_type.endswith("Exception") and exc_info is None:
                 return None
             if exc_info is not None and not self.should_capture(exc_info):
+                pass_on(exc_info[1], exc_info[2], current_environ())
                 return None
             report = self._report_of(event_type, plain_dict(data), kwargs)
             report.exc_info = exc_info
-            report.timestamp = _seconds(date)
+            report.timestamp = _seconds(date) or report.timestamp
             report.sample_rate = self.sample_rate if sample_rate is None else sample_rate
             report.extra = {**self.extra, **report.extra, **plain_dict(extra)}
             report.tags = {**self.tags, **report.tags, **plain_dict(tags)}
+            if self._options.site:
+                report.tags.setdefault("site", self._options.site)
             if time_spent is not None:
                 report.extra["time_spent"] = time_spent
             if (stack is not None and stack is not False) or (self.auto_log_stacks and exc_info is None):
@@ -188,8 +224,10 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
             report.transaction = self.transaction.peek()
         report.logentry = _logentry(event_type, merged, kwargs)
         report.hint = {"raven": merged}
+        _add_given(report, merged)
         try:
-            report.breadcrumbs = self.context.breadcrumbs.get_buffer() if self.enable_breadcrumbs else None
+            crumbs = self.context.breadcrumbs.get_buffer() if self.enable_breadcrumbs else None
+            report.breadcrumbs = _breadcrumbs_in(merged.get("breadcrumbs")) or crumbs
         except Exception:
             report.breadcrumbs = None  # a breadcrumb's own processor failed
         return report
@@ -231,6 +269,50 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
         return dict(reporter.static["modules"]) if reporter is not None and self.include_versions else {}
 
 
+# Keys of capture(data=...), by the names that they have in an event; sentry.interfaces.X are raven's older ones.
+_TAKEN = frozenset({
+    "request", "user", "tags", "extra", "level", "logger", "fingerprint", "contexts", "culprit", "transaction",
+    "message", "logentry", "breadcrumbs", "event_id", "site", "checksum", "time_spent", "timestamp", "project",
+})  # fmt: skip
+_GIVEN = ("exception", "stacktrace", "template", "server_name", "release", "environment", "platform", "modules")
+_INTERFACES = {
+    "sentry.interfaces.Exception": "exception",
+    "sentry.interfaces.Stacktrace": "stacktrace",
+    "sentry.interfaces.Template": "template",
+    "sentry.interfaces.Query": "query",
+    "sentry.interfaces.Http": "request",
+    "sentry.interfaces.User": "user",
+    "sentry.interfaces.Message": "logentry",
+}
+_EVENT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+def _add_given(report: Report, merged: Mapping[str, Any]) -> None:
+    """What *data* says of the event itself; a key that no event has goes into ``extra``: nothing is dropped."""
+    named = {_INTERFACES.get(name, name): value for name, value in merged.items() if type(name) is str}
+    report.given = {name: named[name] for name in _GIVEN if named.get(name) is not None}
+    rest = {name: value for name, value in named.items() if name not in _TAKEN and name not in _GIVEN}
+    event_id = str(named.get("event_id") or "").replace("-", "").lower()
+    if _EVENT_ID.fullmatch(event_id):
+        report.event_id = event_id
+    elif event_id:
+        rest["event_id"] = named["event_id"]
+    if named.get("checksum") is not None and report.fingerprint is None:
+        report.fingerprint = [named["checksum"]]  # what servers of today group by
+    if named.get("site") is not None:
+        report.tags = {"site": named["site"], **report.tags}
+    if named.get("time_spent") is not None:
+        rest["time_spent"] = named["time_spent"]
+    if isinstance(named.get("timestamp"), datetime.datetime):
+        report.timestamp = _seconds(named["timestamp"])
+    report.extra = {**rest, **report.extra}
+
+
+def _breadcrumbs_in(given: Any) -> list[Any] | None:
+    crumbs = plain_dict(given).get("values", given)
+    return list(crumbs) if isinstance(crumbs, (list, tuple)) else None
+
+
 def _text_in(found: Mapping[str, Any], name: str) -> str | None:
     value = found.get(name)
     return value if type(value) is str else None
@@ -243,10 +325,12 @@ def _logentry(event_type: str, merged: Mapping[str, Any], kwargs: Mapping[str, A
         return found.get("message"), found.get("params"), found.get("formatted")
     if event_type.endswith("Query"):
         return kwargs.get("query"), None, None
+    text = _text_in(merged, "message")
+    if text is not None:
+        return text, None, None  # as raven's: what data says wins over the argument
     if "message" in kwargs:
         return kwargs["message"], kwargs.get("params"), kwargs.get("formatted")
-    text = _text_in(merged, "message")
-    return None if text is None else (text, None, None)
+    return None
 
 
 def _seconds(date: Any) -> float | None:

@@ -7,6 +7,7 @@ import threading
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from heka_raven.capture.classes import is_one_of
@@ -17,6 +18,7 @@ Count = Callable[[str], None]
 """Adds one to a counter of the ledger."""
 
 
+MAX_STACK = 1000  # frames of a generator
 ROOM = 50  # frames; a report needs 21, a before_send of the application some more
 _BUSY = threading.local()
 # Whose frames are not the caller's: of what leads from the application's call to the report.
@@ -46,6 +48,8 @@ class Report:
     stack: types.FrameType | None = None
     timestamp: float | None = None
     sample_rate: float | None = None
+    event_id: str | None = None  # 32 hex digits
+    given: dict[str, Any] = field(default_factory=dict)  # parts of the event that the caller made: see events/given.py
     fields: dict[str, Any] = field(default_factory=dict)
     hint: dict[str, Any] = field(default_factory=dict)
 
@@ -100,19 +104,29 @@ def set_reporting(inside: bool) -> None:
     _BUSY.inside = inside
 
 
+def _is_outside(frame: types.FrameType, other: types.FrameType) -> bool:
+    """Whether *frame* led to *other*."""
+    above: types.FrameType | None = other.f_back
+    while above is not None and above is not frame:
+        above = above.f_back
+    return above is not None
+
+
 def caller_frame(stack: Any, filename: str | None = None) -> types.FrameType | None:
     """The innermost frame of a stack that is to be shown.
 
     Args:
-        stack: frames, innermost first, as raven's handlers pass them, or frames with line numbers; anything else: the
-            stack of the call that is running, from the application's frame on.
+        stack: frames, or frames with line numbers, from one end of the stack to the other, as raven gives them; any
+            other value: the stack of the call that is running, from the application's frame on.
         filename: where that frame must be, else it is none: who logged it is not on this thread's stack.
     """
     frame: types.FrameType | None = sys._getframe(1)
+    if type(stack) is types.GeneratorType:
+        stack = list(islice(stack, MAX_STACK))
     if is_one_of(stack, list, tuple) and stack:
-        first = stack[0][0] if is_one_of(stack[0], list, tuple) and stack[0] else stack[0]
-        if type(first) is types.FrameType:
-            frame, filename = first, None
+        ends = [end[0] if is_one_of(end, list, tuple) and end else end for end in (stack[0], stack[-1])]
+        if all(type(end) is types.FrameType for end in ends):
+            frame, filename = ends[_is_outside(*ends)], None
     while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _NOT_THE_CALLER:
         frame = frame.f_back
     if filename is not None:

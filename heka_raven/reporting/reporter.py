@@ -31,6 +31,7 @@ from heka_raven.capture.exceptions import Capturer, exception_tree
 from heka_raven.capture.values import Walker
 from heka_raven.events.encode import encode_json
 from heka_raven.events.event import build_event, level_name, skeleton, timestamp_text
+from heka_raven.events.given import add_given
 from heka_raven.events.logentry import logentry_of
 from heka_raven.reporting.app_code import AppCode
 from heka_raven.reporting.dedupe import NOT_SENT, PASSED, mark_reported, reported_as
@@ -52,10 +53,10 @@ REST_BUDGET_S = 0.005  # for what else an event shows of values: request, extra,
 class Reporter:
     """Everything that reports of one client share."""
 
-    def __init__(self, options: PluginOptions) -> None:
+    def __init__(self, options: PluginOptions, app_code: AppCode | None = None) -> None:
         self.options = options
         self.scrubber = Scrubber(options.scrub_keys, options.scrub_allow, send_pii=options.send_pii)
-        self.app_code = AppCode(options.in_app_include, options.in_app_exclude)
+        self.app_code = app_code or AppCode(options.in_app_include, options.in_app_exclude)
         self.is_library = self.app_code.is_library
         self.capturer = Capturer(SourceReader(), self.app_code.in_app, self.scrubber.clean_source)
         self.static: dict[str, Any] = {
@@ -177,7 +178,7 @@ class Reporter:
     def _make(self, client: Any, report: Report, count: Count) -> tuple[dict[str, Any], RequestFacts | None] | None:
         """The finished event, and what is known of the request; or None, counted, when there is nothing to send."""
         environ = current_environ()
-        event_id = os.urandom(16).hex()
+        event_id = report.event_id or os.urandom(16).hex()
         exc_info = report.exc_info
         if exc_info is not None and (known := reported_as(exc_info[1], exc_info[2], environ)) is not None:
             count("discarded.event_processor")
@@ -292,6 +293,8 @@ class Reporter:
                 _add_worker(event["contexts"])
             if report.stack is not None:
                 event["stacktrace"] = {"frames": self.capturer.stack(report.stack, walker)}
+            if report.given:
+                add_given(event, report.given, rest)
             return event, None
         except RecursionError:
             raise
@@ -355,7 +358,9 @@ class Reporter:
         """A finished event of somebody else's making, scrubbed; its skeleton if that fails."""
         try:
             self.scrubber.scrub_event(event)
-            rest = {name: value for name, value in event.items() if name.startswith("sentry.interfaces.")}
+            # What the walker masked while it showed it, of an event of ours.
+            made = ("exception", "stacktrace", "template", "threads")
+            rest = {name: part for name, part in event.items() if name in made or name.startswith("sentry.interfaces.")}
             self.scrubber.scrub_tree(rest)
             event.update(rest)
             return event
