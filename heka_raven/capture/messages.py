@@ -18,6 +18,7 @@ from heka_raven.formats.text import clean
 MAX_TEXT = 16384  # characters looked at; events keep 8,192
 MAX_ARGS = 50
 MAX_INNER = 10  # exceptions that are the only argument of each other
+MARK = "_heka_raven"  # in the __dict__ of an exception that was reported; see reporting/dedupe.py
 MAX_PLAIN = 500  # values inside an exception that are looked at
 
 _exc_args = BaseException.__dict__["args"].__get__
@@ -81,7 +82,7 @@ def _state_is_plain(exc: BaseException) -> bool:
     Plain is text, a number, bytes, a value of the standard library, a built-in exception of such, or a container of
     these.
     """
-    left: list[Any] = [*_exc_args(exc), *instance_dict(exc).values()]
+    left: list[Any] = _held(exc)
     for _ in range(MAX_PLAIN):
         if not left:
             return True
@@ -93,10 +94,15 @@ def _state_is_plain(exc: BaseException) -> bool:
             left += value
             left += value.values() if kind is dict else ()
         elif plan_of(kind).kind == EXCEPTION and id(plan_of(kind).str_owner) in _MESSAGES:
-            left += [*_exc_args(value), *instance_dict(value).values()]
+            left += _held(value)
         else:
             return False
     return False
+
+
+def _held(exc: BaseException) -> list[Any]:
+    """What *exc* holds of its own: not what says that it was reported."""
+    return [*_exc_args(exc), *(item for name, item in instance_dict(exc).items() if name != MARK)]
 
 
 def args_message(exc: Any, walker: Shower) -> str:

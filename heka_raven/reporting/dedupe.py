@@ -15,10 +15,9 @@ from opcode import opmap
 from typing import Any
 
 from heka_raven.capture.classes import bare_name
-from heka_raven.capture.messages import plain_text
+from heka_raven.capture.messages import MARK, plain_text
 from heka_raven.scope import REPORTED_KEY, Environ
 
-MARK = "_heka_raven"
 MAX_CHAIN = 2000
 NOT_SENT = "-"  # before the id of an event that was dropped, on the exception it was of: no layer is to try again
 PASSED = "!"  # before the id where nothing was sent, but another layer may: a class that is ignored, an event lost

@@ -21,6 +21,7 @@ from heka_raven.raven_plugin import capture_stack
 from support.events import (
     exception_call1,
     raised,
+    sent_events,
 )
 from support.scope import enter_request
 
@@ -259,6 +260,21 @@ def test_the_mark_is_harmless(client):
         assert {name: str(value) for name, value in vars(exc).items()} == vars(again)
         assert [str] * len(vars(again)) == [type(value) for value in vars(again).values()]
         assert vars(again) == json.loads(json.dumps(vars(exc))) == vars(copy.copy(exc))
+
+
+def test_the_mark_changes_no_text(client):
+    """A library's exception that was reported reads as before where it is the cause of another."""
+    try:
+        try:
+            raise subprocess.CalledProcessError(3, "make")
+        except subprocess.CalledProcessError as error:
+            client.raven()
+            raise ValueError("not built") from error
+    except ValueError:
+        client.raven()
+    texts = [value["value"] for event in sent_events(client) for value in event["exception"]["values"]]
+    said = "Command 'make' returned non-zero exit status 3."
+    assert [said, said, "not built"] == texts
 
 
 def test_a_new_exception_at_the_same_address(client, request_scope):
