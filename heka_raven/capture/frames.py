@@ -208,9 +208,8 @@ class Frames:
         room = walker.room
         shown = walker.show_names(items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS])
         if not walker.legacy:
-            # Numbers may be longer than what the walker counts for them, hence the quarter; without room it counts
-            # nothing.
-            if room - walker.room > FRAME_SIZE // 4 or walker.room <= 0:
+            # What the walker charges is at least what Sentry counts; without room it charges nothing.
+            if room - walker.room > FRAME_SIZE or walker.room <= 0:
                 shown = fitted(shown, max(FRAME_SIZE, VARIABLE_SIZE * len(shown)))
             if count > MAX_ITEMS:
                 shown[ELLIPSIS] = f"<{count - MAX_ITEMS:,} more>"

@@ -6,7 +6,7 @@ protocol allows too, are refused by sentry-cli and remarked upon by Sentry's nor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
@@ -48,18 +48,20 @@ def _query(value: Any, walker: Walker) -> str:
     return cut(urlencode(pairs), MAX_TEXT)
 
 
-def _object(value: Any, walker: Walker) -> dict[str, str] | None:
+def _object(value: Any, walker: Walker) -> dict[str, str]:
     """Names and texts. Equal names, in whatever case, are one: their values stand beside each other, as HTTP has it."""
+    pairs = [(name, _header_text(item, walker)) for name, item in _pairs(value, walker)]
+    names = {name.lower(): name for name, _ in reversed(pairs)}
+    if len(names) == len(pairs):
+        return dict(pairs)
     out: dict[str, str] = {}
-    names: dict[str, str] = {}
-    for name, item in _pairs(value, walker):
-        text = _header_text(item, walker)
-        known = names.setdefault(name.lower(), name)
+    for name, text in pairs:
+        known = names[name.lower()]
         if known not in out:
             out[known] = text
         elif text != out[known]:
             out[known] = cut(f"{out[known]}{'; ' if known.lower() == 'cookie' else ', '}{text}", MAX_HEADER)
-    return _within_room(out)
+    return out
 
 
 def _cookies(value: Any, walker: Walker) -> Any:
@@ -86,21 +88,24 @@ def _data(value: Any, walker: Walker) -> Any:
     return clean(text) if type(text) is str else walker.show(text)
 
 
-def _pairs(value: Any, walker: Walker) -> Iterable[tuple[str, Any]]:
+def _pairs(value: Any, walker: Walker) -> list[tuple[str, Any]]:
     """The first pairs of a dict, or of a list of pairs, whose names are texts."""
     if is_one_of(value, list, tuple):
         found = [tuple(pair) for pair in islice(value, MAX_HEADERS) if is_one_of(pair, list, tuple) and len(pair) == 2]
     else:
         found = list(islice(plain_dict(value).items(), MAX_HEADERS))
-    for name, item in found:
-        if is_one_of(name, str, bytes):
-            yield cut(clean(name if type(name) is str else name.decode("latin-1")), 200), item
+    return [(_name(name), item) for name, item in found if is_one_of(name, str, bytes)]
+
+
+def _name(name: str | bytes) -> str:
+    text = name if type(name) is str else bytes(name).decode("latin-1")  # type: ignore[arg-type]
+    return text if text.isascii() and len(text) <= 200 else cut(clean(text), 200)
 
 
 def _header_text(value: Any, walker: Walker) -> str:
     """A value as a text; mostly it is one, and is scrubbed with the request, by the rules for headers."""
     if type(value) is str:
-        return cut(clean(value), MAX_HEADER)
+        return value if value.isascii() and len(value) <= MAX_HEADER else cut(clean(value), MAX_HEADER)
     if type(value) is bytes:
         return cut(value.decode("latin-1"), MAX_HEADER)
     if is_one_of(value, list, tuple):
