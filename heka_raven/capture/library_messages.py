@@ -13,7 +13,8 @@ from itertools import islice
 from typing import Any
 
 from heka_raven.capture.classes import bare_name, is_held, module_name
-from heka_raven.capture.written import NameMask, written
+from heka_raven.capture.guard import NameMask
+from heka_raven.capture.written import written
 
 MAX_SQL = 2048  # characters of a statement
 MAX_ERRORS = 20  # of pydantic, in one message

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from heka_raven.capture.classes import instance_dict, is_one_of
+from heka_raven.capture.guard import NameMask
 from heka_raven.capture.library_messages import message_of
 from heka_raven.capture.plans import EXCEPTION, plan_of
-from heka_raven.capture.written import NameMask, is_plain_library_value, spoken, written
+from heka_raven.capture.written import is_plain_library_value, spoken, written
 from heka_raven.formats.text import clean
 
 MAX_TEXT = 16384  # characters looked at; events keep 8,192

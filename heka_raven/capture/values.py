@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from heka_raven.capture.classes import type_name
+from heka_raven.capture.guard import Guard
 from heka_raven.capture.messages import exception_text
 from heka_raven.capture.plans import DICT, EXCEPTION, FIELDS, ITEMS, OBJECT, OPAQUE, TEXT, VALUE, Plan, plan_of
 from heka_raven.formats.text import ELLIPSIS, clean, cut
@@ -38,25 +39,6 @@ TIME_BUDGET_S = 0.02  # of all variables of one event
 CUT = "<not shown: the event's budget is used up>"
 
 Handler = Callable[["Walker", Any, int], Any]
-
-
-class Guard(Protocol):
-    """What masks values while they are shown; see :class:`heka_raven.scrub.scrubber.Scrubber`."""
-
-    safe_names: set[str]
-
-    @property
-    def send_pii(self) -> bool: ...
-
-    def mask_integer(self, value: int) -> int | str: ...
-
-    def clean_text(self, text: str) -> str: ...
-
-    def mask_names(self, shown: dict[str, Any], names: Iterable[str]) -> None: ...
-
-    def mask_pair(self, shown: list[Any]) -> None: ...
-
-    def mask_flags(self, shown: list[Any]) -> None: ...
 
 
 class Walker:
@@ -143,10 +125,6 @@ class Walker:
 
 
 # -- scalars ----------------------------------------------------------------------------------------------------------
-
-
-def _as_is(walker: Walker, value: Any, depth: int) -> Any:
-    return value
 
 
 def _int(walker: Walker, value: int, depth: int) -> int | str:
@@ -457,8 +435,8 @@ HANDLERS: dict[int, Handler] = {
     id(int): _int,
     id(str): _str,
     id(float): _float,
-    id(bool): _as_is,
-    id(type(None)): _as_is,
+    id(bool): lambda walker, value, depth: value,
+    id(type(None)): lambda walker, value, depth: value,
     id(bytes): _bytes,
     id(bytearray): _bytes,
     id(list): _sequence,

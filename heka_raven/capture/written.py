@@ -11,9 +11,10 @@ import enum
 import types
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from heka_raven.capture.classes import bare_name, find_in_class, instance_dict, is_one_of, type_name
+from heka_raven.capture.guard import NameMask
 from heka_raven.capture.plans import EXCEPTION, FIELDS, TEXT, VALUE, Plan, plan_of
 from heka_raven.capture.readers import has_safe_repr
 from heka_raven.formats.text import clean, cut
@@ -24,12 +25,6 @@ MAX_ITEMS = 50  # of one container
 MAX_DEPTH = 4
 
 _exc_args = BaseException.__dict__["args"].__get__
-
-
-class NameMask(Protocol):
-    """What masks the values of a dict, or of fields, by their names."""
-
-    def mask_names(self, shown: dict[str, Any], names: Iterable[str]) -> None: ...
 
 
 def written(value: Any, guard: NameMask) -> str:
