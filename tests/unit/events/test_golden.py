@@ -258,7 +258,7 @@ def test_golden_event(tmp_path):
             ]
         },
     } == frozen(event)
-    assert {"event_id", "dsn"} == set(header)
+    assert ({"event_id", "dsn", "hk"}, {"ca": "", "proxy": ""}) == (set(header), header["hk"])
     assert {"type", "length"} == set(item)
 
 
