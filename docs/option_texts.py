@@ -44,7 +44,7 @@ SERVER = {
     "sentry-send-pii": ("flag", "false", ""),
     "sentry-watch": ("true, false, or a list of events", "false", ""),
     "sentry-watch-options": ("options of a handler", "", ""),
-    "sentry-watch-slow": ("number", "off", "seconds"),
+    "sentry-watch-slow": ("time: 10, 0.5, 500ms, 1m", "off", "seconds"),
     "sentry-watch-backlog": ("1 to 100", "100", "percent"),
     "sentry-watch-patience": ("1 to 60000", "90 and 25", "milliseconds"),
     "sentry-watch-storm": ("number", "5", "deaths"),

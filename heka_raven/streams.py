@@ -162,16 +162,31 @@ class SpoolStream:
         """Whether ``auto`` means a thread under this uWSGI."""
         from heka_raven import uwsgi_bridge
 
-        if uwsgi_bridge.plugin_loaded():
+        plugin = uwsgi_bridge.plugin_loaded()
+        device, inode, sent = uwsgi_bridge.plugin_spool() if plugin else (0, 0, "")
+        try:
+            mine = os.stat(self.spool.path)
+        except OSError:
+            return False  # deleted just now: the next event finds out
+        if sent and (device, inode) == (mine.st_dev, mine.st_ino):
             return False
         if threads_run(uwsgi.opt):
             return True
-        logger.warning(
-            "uWSGI runs without enable-threads and without the plugin: nothing delivers from %s. Either load "
-            "the plugin (heka-raven build-plugin; plugin = sentry) or set enable-threads = true; `heka-raven send` "
-            "delivers as well",
-            self.spool.path,
-        )
+        if not plugin:
+            logger.warning(
+                "uWSGI runs without enable-threads and without the plugin: nothing delivers from %s. Either load "
+                "the plugin (heka-raven build-plugin; plugin = sentry) or set enable-threads = true; `heka-raven send` "
+                "delivers as well",
+                self.spool.path,
+            )
+        else:
+            logger.warning(
+                "nothing delivers from %s: uWSGI's plugin %s. Either let both name one directory (stream_path here, "
+                "sentry-spool in uWSGI's ini; without stream_path it is the plugin's), or set enable-threads = true: "
+                "then a thread of the worker delivers; `heka-raven send` does as well",
+                self.spool.path,
+                f"delivers from {sent}" if sent else "has no spool, which a line at uWSGI's start explains",
+            )
         return False
 
 

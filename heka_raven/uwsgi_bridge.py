@@ -64,6 +64,20 @@ def plugin_loaded() -> bool:
         return False
 
 
+def plugin_spool() -> tuple[int, int, str]:
+    """Device, inode and path of the spool that the plugin's sender delivers; ``(0, 0, "")`` where it has none."""
+    module = _uwsgi()
+    try:
+        if _may_call(module):
+            device, inode, path = os.fsdecode(module.call(b"sentry_spool")).split(" ", 2)
+            return int(device), int(inode), path
+        path = os.environ["HEKA_RAVEN_SPOOL"]  # where the plugin says it to the processes
+        info = os.stat(path)
+        return info.st_dev, info.st_ino, path
+    except Exception:
+        return 0, 0, ""
+
+
 def _may_call(module: Any) -> bool:
     """Whether ``uwsgi.call`` does no harm.
 

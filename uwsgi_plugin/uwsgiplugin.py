@@ -20,10 +20,10 @@ LIBS = ["-lcurl"]
 # fmt: off
 ROOMS = {  # each may call those above it only
     "core": [
-        "buf", "dsn", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy", "masking", "note",
-        "options", "ownlines", "packet", "policy", "pool", "pystack", "request", "ring", "scrub",
-        "scrub_kept", "scrub_messages", "scrub_names", "scrub_shapes", "scrub_source", "scrub_text",
-        "scrub_values", "template", "trace", "watch", "wire",
+        "buf", "dsn", "duration", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy",
+        "masking", "note", "options", "ownlines", "packet", "pathname", "policy", "pool", "pystack",
+        "request", "ring", "scrub", "scrub_kept", "scrub_messages", "scrub_names", "scrub_shapes",
+        "scrub_source", "scrub_text", "scrub_values", "template", "trace", "watch", "wire",
     ],
     "edge": ["capture", "kernel", "ledger", "ledgers", "source", "spool", "sys"],
     "sender": ["housekeeping", "http", "queue", "reply", "sender", "targets"],
@@ -32,7 +32,7 @@ ROOMS = {  # each may call those above it only
         "answer", "deaths", "live", "master", "report", "running", "shared", "snapshot", "stack", "storm",
         "worker",
     ],
-    "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported"],
+    "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "start"],
 }
 # fmt: on
 

@@ -37,12 +37,19 @@ def resolve_spool_path(explicit: str | None = None, uid: int | None = None) -> t
         return os.path.abspath(from_environment), f"from ${ENVIRONMENT}"
     uid = os.geteuid() if uid is None else uid
     path = os.path.join(SYSTEM_PARENT, str(uid))
-    if os.path.lexists(path):
+    if os.path.lexists(path) and not _is_read_only(path):
         return path, "the system's spool, it exists"
     parent = SYSTEM_PARENT if os.path.isdir(SYSTEM_PARENT) else os.path.dirname(SYSTEM_PARENT)
     if os.access(parent, os.W_OK | os.X_OK):
         return path, f"the system's spool, {parent} is writable"
     return f"/tmp/heka-raven-{uid}", f"{parent} is not writable"  # noqa: S108 - ours alone or refused, see check_directory
+
+
+def _is_read_only(path: str) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def check_directory(path: str, *, any_owner: bool = False) -> os.stat_result:

@@ -1,12 +1,14 @@
 /* test_core.c: buffer, json, jsonread, options, template, packet, ring, legacy, pool. */
 #include "check.h"
 
+#include "../../uwsgi_plugin/core/duration.h"
 #include "../../uwsgi_plugin/core/json.h"
 #include "../../uwsgi_plugin/core/jsonread.h"
 #include "../../uwsgi_plugin/core/legacy.h"
 #include "../../uwsgi_plugin/core/options.h"
 #include "../../uwsgi_plugin/core/ownlines.h"
 #include "../../uwsgi_plugin/core/packet.h"
+#include "../../uwsgi_plugin/core/pathname.h"
 #include "../../uwsgi_plugin/core/pool.h"
 #include "../../uwsgi_plugin/core/ring.h"
 #include "../../uwsgi_plugin/core/template.h"
@@ -469,6 +471,62 @@ static void own_lines(void)
     lines_are("", 0, "");
 }
 
+static void pathname_is(const char *path, const char *expected)
+{
+    hk_buf out;
+
+    hk_buf_init(&out, 4096);
+    hk_pathname_put(hk_slice_of(path), &out);
+    CHECK_TEXT(expected, hk_buf_slice(&out));
+    hk_buf_free(&out);
+}
+
+static void pathnames(void)
+{
+    pathname_is("/pdf/16", "/pdf/<number>");
+    pathname_is("/pdf/16.pdf", "/pdf/<number>.pdf");
+    pathname_is("/v2/users/7/posts-2026_11", "/v2/users/<number>/posts-<number>_<number>");
+    pathname_is("/x/123e4567-e89b-12d3-a456-426614174000/y", "/x/<uuid>/y");
+    pathname_is("/x/123e4567-e89b-12d3-a456-4266141740001", "/x/123e4567-e89b-12d3-a456-<number>");
+    pathname_is("/static/0123456789abcdef/app.DEADBEEFdeadbeef1.js", "/static/<hash>/app.<hash>.js");
+    pathname_is("/facade/abcdefabcdefabcdef/a1", "/facade/abcdefabcdefabcdef/a1"); /* words, all of them */
+    pathname_is("/caf\xc3\xa9" "1/\xff", "/caf\xc3\xa9" "1/\xff");
+    pathname_is("", "");
+}
+
+static void duration_is(const char *text, hk_status rc, uint64_t expected, const char *written)
+{
+    uint64_t ms = 1;
+    hk_buf out;
+
+    hk_buf_init(&out, 64);
+    CHECK(hk_duration_read(hk_slice_of(text), &ms) == rc && ms == expected);
+    if (rc == HK_OK) {
+        hk_duration_put(ms, &out);
+        CHECK_TEXT(written, hk_buf_slice(&out));
+    }
+    hk_buf_free(&out);
+}
+
+static void durations(void)
+{
+    static const char *const wrong[] = { "", "abc", "-1", "1x", "s", ".", "1 0", "1.2.3", "10 seconds", "1e3" };
+    size_t i;
+
+    duration_is("10", HK_OK, 10000, "10 s");
+    duration_is("0.5", HK_OK, 500, "0.5 s");
+    duration_is(" 500ms ", HK_OK, 500, "0.5 s");
+    duration_is("1.25 s", HK_OK, 1250, "1.25 s");
+    duration_is("1m", HK_OK, 60000, "60 s");
+    duration_is("24h", HK_OK, 86400000, "86400 s");
+    duration_is("0", HK_OK, 0, "0 s");
+    duration_is("0.0500009", HK_OK, 50, "0.05 s");
+    duration_is("86400.001", HK_ERR_LIMIT, 0, NULL);
+    duration_is("99999999999999999999999999", HK_ERR_LIMIT, 0, NULL);
+    for (i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        duration_is(wrong[i], HK_ERR_SYNTAX, 0, NULL);
+}
+
 int main(void)
 {
     buffer_limit();
@@ -488,6 +546,8 @@ int main(void)
     base64();
     pools();
     own_lines();
+    pathnames();
+    durations();
     printf("%d checks, %d failed\n", check_done, check_failed);
     return check_failed != 0;
 }

@@ -131,12 +131,14 @@ class Server:
         home: bool = False,
         launch: list[str] | None = None,
         emperor: str | None = None,
+        spool: bool = True,
     ) -> None:
         """Start it.
 
         Args:
             launch: a command that the server's own is appended to.
             emperor: options of an emperor, whose vassal the server then is.
+            spool: name one in its ini, in the directory of the test.
         """
         self.port = free_port()
         self.tmp_path = tmp_path
@@ -154,7 +156,7 @@ need-app = true
 {"master = true" if master else ""}
 {f"home = {sys.prefix}" if home else ""}
 {f"sentry-dsn = {dsn}" if dsn else ""}
-sentry-spool = {self.spool}
+{f"sentry-spool = {self.spool}" if spool else ""}
 {lines}
 """
         self.ini.write_text(text)

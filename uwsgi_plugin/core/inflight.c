@@ -2,6 +2,7 @@
 
 #include "jsonread.h"
 #include "packet.h"
+#include "pathname.h"
 
 #define MAX_URL 512U /* characters of a request that only ran beside */
 
@@ -33,7 +34,7 @@ hk_slice hk_inflight_transaction(const hk_inflight *r, hk_pool *pool)
     hk_buf_init(&b, 65536 * 2);
     hk_buf_slice_put(&b, r->request.method);
     hk_buf_putc(&b, ' ');
-    hk_buf_slice_put(&b, r->request.path);
+    hk_pathname_put(r->request.path, &b);
     return keep(&b, pool);
 }
 

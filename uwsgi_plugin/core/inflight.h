@@ -19,7 +19,7 @@ typedef struct hk_inflight {
     uint64_t core;
 } hk_inflight;
 
-/* "METHOD route", or "METHOD path"; empty without a method. In pool. */
+/* "METHOD route", or "METHOD path" as pathname.h writes it; empty without a method. In pool. */
 hk_slice hk_inflight_transaction(const hk_inflight *r, hk_pool *pool);
 
 /* Write {"method":…,"url":…,…}. */

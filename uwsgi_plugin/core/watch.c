@@ -104,6 +104,13 @@ hk_watch_kind hk_watch_classify(const hk_watch_death *d)
     return HK_WATCH_EXIT;
 }
 
+int hk_watch_is_bad(const hk_watch_death *d)
+{
+    if (d->wanted)
+        return 0;
+    return d->harakiri || hk_watch_classify(d) != HK_WATCH_NONE || (d->exited && d->status == FAILED_APP);
+}
+
 int hk_watch_storm_add(hk_watch_storm *s, uint64_t now_s, unsigned limit, unsigned window_s)
 {
     uint64_t oldest;

@@ -32,6 +32,10 @@ typedef struct hk_watch_death {
 /* What to report of a death: HK_WATCH_NONE for nothing. */
 hk_watch_kind hk_watch_classify(const hk_watch_death *d);
 
+/* Whether it counts for a storm: what uWSGI wants is none, also where an exception ends the worker
+ * (reload-on-exception); an app that does not load is one. */
+int hk_watch_is_bad(const hk_watch_death *d);
+
 #define HK_WATCH_MAX_STORM 1000U /* deaths that a storm may be made of */
 
 /* Counts deaths. Memory of zeros is a good start. */

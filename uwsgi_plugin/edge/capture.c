@@ -3,6 +3,7 @@
 #include "../core/envelope.h"
 #include "../core/legacy.h"
 #include "../core/masking.h"
+#include "../core/pathname.h"
 #include "sys.h"
 
 #define MAX_PAIRS 50U       /* tags or extra of one handler */
@@ -76,7 +77,7 @@ static hk_slice transaction(building *b, const hk_request *r)
     hk_buf_init(&text, 65536 * 2);
     hk_buf_slice_put(&text, r->method);
     hk_buf_putc(&text, ' ');
-    hk_buf_slice_put(&text, r->path);
+    hk_pathname_put(r->path, &text);
     out = hk_buf_ok(&text) ? hk_pool_keep(&b->pool, hk_buf_slice(&text)) : hk_slice_make("", 0);
     hk_buf_free(&text);
     return out;
@@ -176,7 +177,7 @@ int hk_capture_event(hk_spool *spool, const hk_options *o, const hk_capture_defa
     memset(&e, 0, sizeof e);
     hk_buf_init(&file, HK_EVENT_MAX_BYTES * 3U);
     hk_sys_event_id(e.id);
-    e.time_ns = hk_sys_now_ns();
+    e.time_ns = f->time_ns > 0 ? f->time_ns : hk_sys_now_ns();
     if (id != NULL)
         memcpy(id, e.id, sizeof e.id);
     if (hk_dsn_parse(hk_options_get(o, HK_OPT_DSN), &dsn, NULL) != HK_OK)

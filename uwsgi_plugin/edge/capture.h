@@ -21,6 +21,7 @@ typedef struct hk_capture_defaults {
 
 /* What happened. Options of the handler win over message, exception_type and exception_value. */
 typedef struct hk_capture_facts {
+    uint64_t time_ns; /* Unix time when it happened; 0: now */
     hk_slice message;
     hk_slice exception_type;
     hk_slice exception_value;

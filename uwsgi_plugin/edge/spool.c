@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,11 +31,15 @@ static int may_write(const char *path, uid_t uid)
 {
     struct stat st;
 
-    if (geteuid() == 0)
-        return is_directory(path);
-    if (geteuid() == uid)
+    if (geteuid() == 0 || geteuid() == uid) /* also root may not where the file system is read-only */
         return is_directory(path) && faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid;
+}
+
+static int is_read_only(const char *path)
+{
+    struct statvfs fs;
+    return statvfs(path, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0;
 }
 
 static void put_absolute(const char *path, hk_buf *out)
@@ -67,7 +72,7 @@ const char *hk_spool_resolve(const char *explicit_path, const char *environment,
         return "from $" HK_SPOOL_ENVIRONMENT;
     }
     snprintf(system_path, sizeof system_path, SYSTEM_PARENT "/%lu", (unsigned long)uid);
-    if (lstat(system_path, &st) == 0
+    if ((lstat(system_path, &st) == 0 && !is_read_only(system_path))
         || may_write(is_directory(SYSTEM_PARENT) ? SYSTEM_PARENT : "/var/spool", uid)) {
         hk_buf_puts(path, system_path);
         return "the system's spool";
@@ -77,9 +82,10 @@ const char *hk_spool_resolve(const char *explicit_path, const char *environment,
     return "/var/spool is not writable";
 }
 
-/* Like mkdir -p for what stands before the last slash. */
-static void make_parents(const char *path)
+/* Like mkdir -p for what stands before the last slash. What went wrong, an errno; 0: nothing. */
+static int make_parents(const char *path)
 {
+    int wrong = 0;
     hk_buf b;
     const char *p;
 
@@ -88,9 +94,10 @@ static void make_parents(const char *path)
         hk_buf_clear(&b);
         hk_buf_put(&b, path, (size_t)(p - path));
         if (hk_buf_text(&b) != NULL)
-            mkdir(b.data, 0755); /* what went wrong shows when the spool itself is made */
+            wrong = mkdir(b.data, 0755) == 0 || errno == EEXIST || wrong != 0 ? wrong : errno;
     }
     hk_buf_free(&b);
+    return wrong;
 }
 
 static const char *check(int fd, uid_t uid)
@@ -114,7 +121,9 @@ static int open_directory(int dir_fd, const char *name, const hk_spool *s, const
     int made = mkdirat(dir_fd, name, 0700) == 0, fd;
 
     if (!made && errno != EEXIST) {
+        int saved = errno;
         *wrong = strerror(errno);
+        errno = saved;
         return -1;
     }
     fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -177,11 +186,14 @@ static void remember(hk_spool *s)
 static hk_status open_all(hk_spool *s, hk_buf *why)
 {
     const char *wrong = NULL, *part = "";
+    int parents = make_parents(s->path);
 
-    make_parents(s->path);
     s->root_fd = open_directory(AT_FDCWD, s->path, s, &wrong);
-    if (s->root_fd < 0)
+    if (s->root_fd < 0) {
+        if (errno == ENOENT && parents != 0)
+            wrong = strerror(parents); /* not "no such file": why it could not be made */
         goto bad;
+    }
     part = "/new";
     if ((s->new_fd = open_directory(s->root_fd, "new", s, &wrong)) < 0)
         goto bad;

@@ -119,6 +119,11 @@ static void run(int id, void *data)
     _exit(0);
 }
 
+pid_t hk_gateway_sender(void)
+{
+    return sender_pid == NULL ? -1 : *(volatile pid_t *)sender_pid;
+}
+
 /* In the master when it stops: the gateway was killed by then, and who stopped the server may end what is left of it. */
 void hk_gateway_wait(void)
 {

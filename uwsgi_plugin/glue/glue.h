@@ -12,9 +12,11 @@ void hk_clamp_install(void); /* exception texts stay inside uWSGI's 16-bit lengt
 void hk_pipes_widen(void); /* more alarms and exceptions fit into uWSGI's own sockets */
 void hk_pipes_drain(void); /* wait until the plugin has what is in them */
 void hk_gateway_register(void);
+pid_t hk_gateway_sender(void); /* its pid; 0: not yet; -1: there is to be none */
 void hk_gateway_wait(void); /* for the sender to end, when the server does */
 
 void hk_metrics_register(void);
+void hk_start_tell(void); /* in each cycle of the master */
 
 void hk_reported_share(void); /* the rings, before any fork */
 void hk_reported_register(struct uwsgi_plugin *plugin); /* the function that the worker calls */

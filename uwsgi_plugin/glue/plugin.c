@@ -104,6 +104,12 @@ static void post_fork(void)
     hk_worker_start();
 }
 
+static void master_cycle(void)
+{
+    hk_master_cycle();
+    hk_start_tell();
+}
+
 /* The master ends, or execs itself anew; its workers and gateways are gone. */
 static void master_cleanup(void)
 {
@@ -125,7 +131,7 @@ __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
     .post_fork = post_fork,
     .master_cleanup = master_cleanup,
     .harakiri = hk_master_harakiri,
-    .master_cycle = hk_master_cycle,
+    .master_cycle = master_cycle,
     .atexit = hk_worker_end,
     .rpc = hk_reported_rpc,
 };

@@ -6,9 +6,11 @@
 #include "glue.h"
 
 #include "../core/ring.h"
+#include "../server/server_spool.h"
 #include "../watch/worker.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 static hk_ring **rings; /* by worker number; the pointers are set before any fork */
 static int workers;
@@ -51,6 +53,22 @@ static uint64_t reported(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     return 0;
 }
 
+/* sentry_spool(): "device inode path" of the spool that this server sends; nothing where it has none. */
+static uint64_t spool(uint8_t argc, char **argv, uint16_t *argvs, char **out)
+{
+    hk_spool *s = hk_server_spool_get();
+    struct stat st;
+    int n;
+
+    (void)argc;
+    (void)argv;
+    (void)argvs;
+    if (s == NULL || fstat(s->root_fd, &st) != 0)
+        return 0;
+    n = asprintf(out, "%llu %llu %s", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino, s->path);
+    return n > 0 ? (uint64_t)n : 0;
+}
+
 typedef uint64_t (*rpc_function)(uint8_t argc, char **argv, uint16_t *argvs, char **out);
 
 uint64_t hk_reported_rpc(void *func, uint8_t argc, char **argv, uint16_t *argvs, char **out)
@@ -63,9 +81,11 @@ uint64_t hk_reported_rpc(void *func, uint8_t argc, char **argv, uint16_t *argvs,
 
 void hk_reported_register(struct uwsgi_plugin *plugin)
 {
-    rpc_function f = reported;
+    rpc_function functions[2] = { reported, spool };
     void *func;
 
-    memcpy(&func, &f, sizeof func);
+    memcpy(&func, &functions[0], sizeof func);
     uwsgi_register_rpc("sentry_reported", plugin, 4, func);
+    memcpy(&func, &functions[1], sizeof func);
+    uwsgi_register_rpc("sentry_spool", plugin, 0, func);
 }

@@ -17,7 +17,8 @@ typedef struct hk_settings_values {
     char *proxy;
     char *watch;
     char *watch_options; /* of its handler, as those of an alarm */
-    int watch_slow_s;
+    char *watch_slow; /* as written */
+    uint64_t watch_slow_ms; /* 0: off */
     int watch_backlog; /* percent */
     int watch_patience_ms; /* 0: as long as each of the waits is worth by itself */
     int storm_deaths;

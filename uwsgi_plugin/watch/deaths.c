@@ -1,18 +1,24 @@
 #include "deaths.h"
 
 #include "../edge/kernel.h"
+#include "../edge/sys.h"
 #include "live.h"
 #include "report.h"
 #include "stack.h"
 #include "storm.h"
 
+#define OUTLIVED_MS 2000U /* who lives on so long after a SIGKILL was sent none */
+
 /* What the master knows of a worker. */
 typedef struct seen {
-    pid_t pid; /* alive when last looked at */
+    pid_t pid; /* alive when last looked at, */
+    uint64_t alive_us; /* which was then */
     uint64_t generation;
     int cursed;
     pid_t dead;     /* whose death was looked at */
-    pid_t harakiri; /* who is being killed for it */
+    pid_t harakiri; /* who is being killed for it, */
+    uint64_t harakiri_ms; /* since when, */
+    hk_snapshot request;  /* and for which request: its texts are not kept */
 } seen;
 
 static seen *workers; /* NULL: nobody watches */
@@ -23,12 +29,27 @@ void hk_deaths_share(void)
     workers = uwsgi_calloc(((size_t)uwsgi.numproc + 1) * sizeof *workers);
 }
 
-int hk_deaths_expect(int worker)
+int hk_deaths_expect(int worker, const hk_snapshot *suspect)
 {
-    if (workers == NULL || worker <= 0 || worker > uwsgi.numproc || workers[worker].harakiri == uwsgi.workers[worker].pid)
+    seen *s;
+
+    if (workers == NULL || worker <= 0 || worker > uwsgi.numproc)
         return 0;
-    workers[worker].harakiri = uwsgi.workers[worker].pid;
+    s = &workers[worker];
+    if (s->harakiri == uwsgi.workers[worker].pid && suspect->core == s->request.core
+        && suspect->start_us == s->request.start_us)
+        return 0;
+    s->harakiri = uwsgi.workers[worker].pid;
+    s->harakiri_ms = hk_sys_monotonic_ms();
+    s->request = *suspect;
     return 1;
+}
+
+/* It outlived a graceful harakiri, and goes on with other requests: what happens to it now is news again. */
+static void forget_harakiri(seen *s, pid_t pid)
+{
+    if (s->harakiri == pid && !hk_snapshot_runs(&s->request) && hk_sys_monotonic_ms() - s->harakiri_ms > OUTLIVED_MS)
+        s->harakiri = 0;
 }
 
 static void add_memory(const hk_life *life, hk_watch_event *e)
@@ -45,12 +66,19 @@ static void add_memory(const hk_life *life, hk_watch_event *e)
             hk_report_figure(e, names[i], (uint64_t)limits[i]);
 }
 
-/* Which request it was: the one that the worker kept itself when it crashed, left or went over; else the oldest. */
+/* Which request it was, and when: the one that the worker kept itself when it crashed, left or went over; else the oldest,
+ * in the middle between the looks at which it was alive and was not. */
 static void find_suspect(const hk_life *life, hk_watch_event *e, hk_pool *pool)
 {
-    if (e->kind != HK_WATCH_KILLED && e->kind != HK_WATCH_OOM && hk_snapshot_kept(e->worker, life, pool, &e->suspect))
+    uint64_t now = uwsgi_micros(), from;
+
+    if (e->kind != HK_WATCH_KILLED && e->kind != HK_WATCH_OOM && hk_snapshot_kept(e->worker, life, pool, &e->suspect)) {
+        e->at_us = life->kept_us;
         return;
+    }
     (void)hk_snapshot_oldest(e->worker, pool, &e->suspect);
+    from = workers[e->worker].alive_us > e->suspect.start_us ? workers[e->worker].alive_us : e->suspect.start_us;
+    e->at_us = from == 0 || from > now ? now : from + (now - from) / 2;
 }
 
 /* found is NULL when uWSGI reaped it before anybody could look: what it left in shared memory must do. */
@@ -106,7 +134,7 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
     }
     if (e.kind == HK_WATCH_NONE && d.harakiri)
         e.kind = HK_WATCH_HARAKIRI;
-    if (!d.wanted)
+    if (hk_watch_is_bad(&d))
         hk_storm_add(&e, &pool);
     hk_stack_clear(worker);
     hk_pool_free(&pool);
@@ -114,6 +142,7 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
 
 void hk_deaths_look(void)
 {
+    uint64_t now_us = uwsgi_micros();
     hk_kernel_death found;
     int i, any = hk_kernel_find_death(-1, &found);
 
@@ -127,6 +156,10 @@ void hk_deaths_look(void)
         if (w->pid > 0 && any && s->dead != w->pid && hk_kernel_find_death(w->pid, &found)) {
             s->dead = w->pid;
             look_at_death(i, w->pid, w->respawn_count, &found);
+        }
+        if (s->dead != w->pid) {
+            s->alive_us = now_us;
+            forget_harakiri(s, w->pid);
         }
         s->pid = w->pid;
         s->generation = w->respawn_count;

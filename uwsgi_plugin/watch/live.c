@@ -81,7 +81,7 @@ void hk_live_find_slow(int worker)
         const struct uwsgi_core *c = &uwsgi.workers[worker].cores[core];
         uint64_t *told = &slow_seen[(size_t)worker * (size_t)uwsgi.cores + (size_t)core], start = c->req.start_of_request;
         if (!c->in_request || start == 0 || *told == start
-            || uwsgi_micros() < start + (uint64_t)hk_settings.watch_slow_s * 1000000U)
+            || uwsgi_micros() < start + hk_settings.watch_slow_ms * 1000U)
             continue;
         hk_report_start(&e, HK_WATCH_SLOW, worker);
         if (!hk_snapshot_core(worker, core, &p->pool, &e.suspect))

@@ -1,5 +1,6 @@
 #include "master.h"
 
+#include "../core/duration.h"
 #include "../edge/sys.h"
 #include "answer.h"
 #include "deaths.h"
@@ -14,8 +15,10 @@ static uint64_t looked_ms;
 
 static void check_options(void)
 {
-    if (hk_settings.watch_slow_s < 0)
-        hk_settings.watch_slow_s = 0;
+    if (hk_settings.watch_slow != NULL
+        && hk_duration_read(hk_slice_of(hk_settings.watch_slow), &hk_settings.watch_slow_ms) != HK_OK)
+        hk_sys_log("[sentry] sentry-watch-slow: '%.100s' is not a time of at most a day, as 10, 0.5, 500ms or 1m; slow "
+                   "requests are not reported", hk_settings.watch_slow);
     if (hk_settings.watch_backlog < 1 || hk_settings.watch_backlog > 100) {
         hk_sys_log("[sentry] sentry-watch-backlog: %d is outside 1..100 percent; 100 is used", hk_settings.watch_backlog);
         hk_settings.watch_backlog = 100;
@@ -65,15 +68,17 @@ void hk_master_harakiri(int worker)
     hk_watch_event e;
     hk_pool pool;
 
-    if (!hk_deaths_expect(worker))
-        return;
-    hk_live_report(worker);
-    if (!hk_shared_watches(HK_WATCH_HARAKIRI))
+    if (!hk_shared_is_on())
         return;
     hk_pool_init(&pool);
     hk_report_start(&e, HK_WATCH_HARAKIRI, worker);
     /* The snapshot first: the signal can interrupt a sleep and let the request finish. */
     (void)hk_snapshot_oldest(worker, &pool, &e.suspect);
+    if (!hk_deaths_expect(worker, &e.suspect))
+        goto out;
+    hk_live_report(worker);
+    if (!hk_shared_watches(HK_WATCH_HARAKIRI))
+        goto out;
     if (hk_stack_ask(worker) == 0) {
         hk_stack_wait(worker);
         e.stack = hk_stack_read(worker, &pool);
@@ -83,6 +88,7 @@ void hk_master_harakiri(int worker)
         hk_snapshot_again(&pool, &e.suspect);
     }
     hk_report_event(&e, &pool);
+out:
     hk_pool_free(&pool);
 }
 
@@ -100,9 +106,29 @@ void hk_master_cycle(void)
     looked_ms = now;
     hk_deaths_sample(now);
     for (i = 1; i <= uwsgi.numproc; i++)
-        if (hk_shared_watches(HK_WATCH_SLOW) && hk_settings.watch_slow_s > 0 && uwsgi.workers[i].pid > 0
+        if (hk_shared_watches(HK_WATCH_SLOW) && hk_settings.watch_slow_ms > 0 && uwsgi.workers[i].pid > 0
             && !hk_deaths_is_dead(i))
             hk_live_find_slow(i);
     if (hk_shared_watches(HK_WATCH_LISTEN_QUEUE))
         hk_live_look_at_queues();
+}
+
+void hk_master_describe(hk_buf *out)
+{
+    const char *first = "watching ", *before = first;
+    int kind;
+
+    for (kind = HK_WATCH_NONE + 1; kind < HK_WATCH_COUNT; kind++) {
+        if (!hk_shared_watches((hk_watch_kind)kind) || (kind == HK_WATCH_SLOW && hk_settings.watch_slow_ms == 0))
+            continue;
+        hk_buf_puts(out, before);
+        hk_buf_puts(out, hk_watch_name((hk_watch_kind)kind));
+        before = ", ";
+    }
+    if (before == first) {
+        hk_buf_puts(out, "watching nothing (sentry-watch = true)");
+    } else if (hk_shared_watches(HK_WATCH_SLOW) && hk_settings.watch_slow_ms > 0) {
+        hk_buf_puts(out, " over "); /* it is the last kind */
+        hk_duration_put(hk_settings.watch_slow_ms, out);
+    }
 }

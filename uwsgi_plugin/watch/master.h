@@ -6,8 +6,13 @@
 #ifndef HK_MASTER_H
 #define HK_MASTER_H
 
+#include "../core/buf.h"
+
 void hk_master_share(void); /* before any fork */
 void hk_master_harakiri(int worker);
 void hk_master_cycle(void);
+
+/* Append what is watched: "watching harakiri, segfault, slow over 10 s", or that nothing is. */
+void hk_master_describe(hk_buf *out);
 
 #endif

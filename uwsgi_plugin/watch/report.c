@@ -38,6 +38,7 @@ void hk_report_start(hk_watch_event *e, hk_watch_kind kind, int worker)
 {
     memset(e, 0, sizeof *e);
     e->kind = kind;
+    e->at_us = uwsgi_micros();
     e->worker = worker;
     if (worker > 0) {
         e->pid = uwsgi.workers[worker].pid;
@@ -99,7 +100,7 @@ static hk_slice context(const hk_watch_event *e, const hk_inflight *suspect, con
 }
 
 /* Version 3 has no contexts: the same as texts. */
-static hk_pair *extra(const hk_watch_event *e, const hk_inflight *others, size_t count, hk_pool *pool, size_t *n)
+static hk_pair *extra(const hk_watch_event *e, const hk_inflight *suspect, const hk_inflight *others, size_t count, hk_pool *pool, size_t *n)
 {
     hk_pair *pairs = hk_pool_alloc(pool, (sizeof e->figures / sizeof e->figures[0] + 8) * sizeof *pairs);
     hk_figure own[5];
@@ -116,7 +117,7 @@ static hk_pair *extra(const hk_watch_event *e, const hk_inflight *others, size_t
     }
     if (e->suspect.start_us > 0) {
         own[k].name = "core", own[k++].value = (uint64_t)e->suspect.core;
-        own[k].name = "request_age_ms", own[k++].value = e->suspect.age_ms;
+        own[k].name = "request_age_ms", own[k++].value = suspect->age_ms;
     }
     for (i = 0; i < k + e->figure_count; i++) {
         const hk_figure *f = i < k ? &own[i] : &e->figures[i - k];
@@ -193,7 +194,7 @@ void hk_report_event(const hk_watch_event *e, hk_pool *pool)
 {
     hk_inflight suspect, *others = hk_pool_alloc(pool, HK_INFLIGHT_MAX * sizeof *others);
     hk_pair tag = { hk_slice_of("uwsgi.event"), hk_slice_of(hk_watch_name(e->kind)) }, contexts[2];
-    size_t count = others == NULL ? 0 : hk_snapshot_others(&e->suspect, pool, others, HK_INFLIGHT_MAX), frame_count;
+    size_t count = others == NULL ? 0 : hk_snapshot_others(&e->suspect, e->at_us, pool, others, HK_INFLIGHT_MAX), frame_count;
     hk_frame *frames = hk_pystack_read(e->stack, e->suspect.thread_id, pool, &frame_count);
     hk_slice fingerprint[3];
     hk_capture_facts facts;
@@ -202,12 +203,13 @@ void hk_report_event(const hk_watch_event *e, hk_pool *pool)
     gid_t gid;
 
     memset(&facts, 0, sizeof facts);
-    hk_snapshot_describe(&e->suspect, pool, &suspect);
+    hk_snapshot_describe(&e->suspect, e->at_us, pool, &suspect);
     suspect.pid = (uint64_t)e->pid;
     suspect.transaction = facts.transaction = hk_inflight_transaction(&suspect, pool);
     frame_count = without_bridge(frames, frame_count);
     hk_server_spool_user(&uid, &gid);
     hk_source_fill(frames, frame_count, uid, gid, SOURCE_MS, pool);
+    facts.time_ns = e->at_us * 1000U;
     facts.vars = e->suspect.vars;
     facts.frames = frames;
     facts.frame_count = frame_count;
@@ -231,7 +233,7 @@ void hk_report_event(const hk_watch_event *e, hk_pool *pool)
     facts.context_count += contexts[facts.context_count].value.n > 0;
     facts.contexts = contexts;
     if (handler.options.protocol == 3)
-        facts.extra = extra(e, others, count, pool, &facts.extra_count);
+        facts.extra = extra(e, &suspect, others, count, pool, &facts.extra_count);
     fingerprint[0] = tag.value;
     fingerprint[1] = facts.transaction.n > 0 ? facts.transaction : hk_slice_of("-");
     fingerprint[2] = place(frames, frame_count, pool);

@@ -11,6 +11,7 @@ typedef struct hk_figure {
 
 typedef struct hk_watch_event {
     hk_watch_kind kind;
+    uint64_t at_us;    /* when: its time, and that of all ages in it */
     int worker;        /* 0: of none */
     pid_t pid;
     int signal;        /* 0: none */

@@ -42,7 +42,6 @@ void hk_snapshot_again(hk_pool *pool, hk_snapshot *out)
 int hk_snapshot_core(int worker, int core, hk_pool *pool, hk_snapshot *out)
 {
     const struct uwsgi_core *c = &uwsgi.workers[worker].cores[core];
-    uint64_t now = uwsgi_micros();
     uint16_t size;
 
     memset(out, 0, sizeof *out);
@@ -52,7 +51,6 @@ int hk_snapshot_core(int worker, int core, hk_pool *pool, hk_snapshot *out)
     out->core = core;
     out->start_us = c->req.start_of_request;
     out->thread_id = (uint64_t)c->thread_id;
-    out->age_ms = out->start_us > 0 && now > out->start_us ? (now - out->start_us) / 1000 : 0;
     size = size_of(c);
     if (copy_vars(c->buffer + 4, size, pool, &out->vars) == 0
         && (size_of(c) != size || memcmp(out->vars.p, c->buffer + 4, size) != 0))
@@ -92,19 +90,28 @@ int hk_snapshot_kept(int worker, const hk_life *life, hk_pool *pool, hk_snapshot
     out->worker = worker;
     out->core = life->kept_core;
     out->start_us = life->kept_start_us;
-    out->age_ms = life->kept_us > life->kept_start_us ? (life->kept_us - life->kept_start_us) / 1000 : 0;
     out->thread_id = (uint64_t)uwsgi.workers[worker].cores[out->core].thread_id;
     (void)copy_vars(hk_shared_kept_vars(life), life->kept_size, pool, &out->vars);
     hk_snapshot_again(pool, out);
     return 1;
 }
 
-void hk_snapshot_describe(const hk_snapshot *s, hk_pool *pool, hk_inflight *out)
+int hk_snapshot_runs(const hk_snapshot *s)
+{
+    const struct uwsgi_core *c;
+
+    if (s->start_us == 0)
+        return 0;
+    c = &uwsgi.workers[s->worker].cores[s->core];
+    return c->in_request && c->req.start_of_request == s->start_us;
+}
+
+void hk_snapshot_describe(const hk_snapshot *s, uint64_t at_us, hk_pool *pool, hk_inflight *out)
 {
     memset(out, 0, sizeof *out);
     hk_request_read(s->vars, &hk_settings.scrub, pool, &out->request);
     hk_trace_read(s->vars, &out->trace);
-    out->age_ms = s->age_ms;
+    out->age_ms = s->start_us > 0 && at_us > s->start_us ? (at_us - s->start_us) / 1000 : 0;
     out->worker = (uint64_t)s->worker;
     out->core = (uint64_t)s->core;
     out->pid = (uint64_t)uwsgi.workers[s->worker].pid;
@@ -112,7 +119,7 @@ void hk_snapshot_describe(const hk_snapshot *s, hk_pool *pool, hk_inflight *out)
     out->event_id = s->event_id;
 }
 
-size_t hk_snapshot_others(const hk_snapshot *suspect, hk_pool *pool, hk_inflight *out, size_t max)
+size_t hk_snapshot_others(const hk_snapshot *suspect, uint64_t at_us, hk_pool *pool, hk_inflight *out, size_t max)
 {
     hk_snapshot one;
     size_t n = 0;
@@ -121,7 +128,7 @@ size_t hk_snapshot_others(const hk_snapshot *suspect, hk_pool *pool, hk_inflight
     for (w = 1; w <= uwsgi.numproc; w++)
         for (c = 0; c < uwsgi.cores && n < max; c++)
             if ((w != suspect->worker || c != suspect->core) && uwsgi.workers[w].cores != NULL
-                && hk_snapshot_core(w, c, pool, &one))
-                hk_snapshot_describe(&one, pool, &out[n++]);
+                && hk_snapshot_core(w, c, pool, &one) && one.start_us <= at_us)
+                hk_snapshot_describe(&one, at_us, pool, &out[n++]);
     return n;
 }

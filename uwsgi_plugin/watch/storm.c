@@ -46,7 +46,7 @@ void hk_storm_add(const hk_watch_event *death, hk_pool *pool)
     char words[80];
     hk_buf deaths;
 
-    hk_snapshot_describe(&death->suspect, pool, &suspect);
+    hk_snapshot_describe(&death->suspect, death->at_us, pool, &suspect);
     transaction = hk_inflight_transaction(&suspect, pool);
     memmove(&last_deaths[1], &last_deaths[0], sizeof last_deaths - sizeof last_deaths[0]);
     memset(&last_deaths[0], 0, sizeof last_deaths[0]);

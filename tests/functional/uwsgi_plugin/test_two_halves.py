@@ -1,0 +1,126 @@
+"""The application's events and the plugin's sender: one spool, or a word about it."""
+
+import os
+import shutil
+
+import pytest
+
+from support.users import ROOT_ONLY
+from support.uwsgi import DEBIAN, find_uwsgi
+from support.waiting import wait_for
+
+UWSGI = find_uwsgi()
+EVERY_UWSGI = [
+    pytest.param(UWSGI, id="pypi"),
+    pytest.param(
+        DEBIAN, id="debian",
+        marks=[pytest.mark.full, pytest.mark.skipif(not os.path.exists(DEBIAN), reason="no Debian uWSGI")],
+    ),
+]  # fmt: skip
+pytestmark = [
+    pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
+    pytest.mark.timeout(180),
+]
+APP = """
+import logging, os, sys
+sys.path.insert(0, {root!r})
+logging.basicConfig(format="LOG %(levelname)s %(message)s")
+from heka.holder import get_client
+from heka_raven.middleware import RavenMiddleware
+
+config = {
+    "stream_class": "heka_raven.streams.SpoolStream",
+    "plugins": {"raven": ("heka_raven.raven_plugin:config_plugin", {"dsn": os.environ["TEST_DSN"]})},
+}
+if os.environ.get("TEST_PATH"):
+    config["stream_path"] = os.environ["TEST_PATH"]
+
+def inner(env, start):
+    if env["PATH_INFO"] == "/boom":
+        raise ValueError("boom")
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [b"well"]
+
+application = RavenMiddleware(inner, get_client("t", config), catchall=True)
+"""
+
+
+@pytest.fixture
+def serve_app(serve, receiver, tmp_path):
+    """A server with an application whose stream has a path of its own, unless *path* says another."""
+
+    def start(lines, *, uwsgi, path=None, **keywords):
+        where = {"TEST_PATH": str(tmp_path / "own") if path is None else path}
+        return serve(
+            lines, uwsgi=uwsgi, app=APP, home=uwsgi == DEBIAN, env={"TEST_DSN": receiver.dsn, **where}, **keywords
+        )
+
+    return start
+
+
+def errors(server, times):
+    for _ in range(times):
+        assert 500 == server.get("/boom")[0]
+
+
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+def test_a_stream_path_of_its_own_is_told_once(serve_app, receiver, tmp_path, uwsgi):
+    """Whoever writes into a spool that nobody sends says so once, with both paths and the ways out."""
+    server = serve_app("processes = 1", uwsgi=uwsgi)
+    errors(server, 3)
+    said = [line for line in server.text().splitlines() if line.startswith("LOG WARNING nothing delivers from")]
+    assert 1 == len(said)
+    assert all(words in said[0] for words in (str(tmp_path / "own"), f"delivers from {server.spool}", "enable-threads"))
+    assert 3 == len(os.listdir(tmp_path / "own" / "new")) and [] == receiver.events
+
+
+def test_a_stream_path_of_its_own_is_sent_by_a_thread(serve_app, receiver):
+    """With enable-threads a thread of the worker delivers what the plugin does not."""
+    server = serve_app("processes = 1\nenable-threads = true")
+    errors(server, 2)
+    wait_for(lambda: len(receiver.events) == 2, server.text)
+    assert "nothing delivers" not in server.text()
+
+
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+def test_the_same_directory_by_another_name(serve_app, receiver, tmp_path, uwsgi):
+    """stream_path may name the plugin's spool in another way: it is one spool, and no word is said."""
+    server = serve_app("processes = 1", uwsgi=uwsgi, path=f"{tmp_path}/../{tmp_path.name}/spool")
+    errors(server, 2)
+    wait_for(lambda: len(receiver.events) == 2, server.text)
+    assert "nothing delivers" not in server.text()
+
+
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+def test_a_refused_spool_is_told_in_both_logs(serve_app, receiver, tmp_path, uwsgi):
+    """The plugin may not use its spool: uWSGI's log says why, the application's that its events wait."""
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool").chmod(0o755)
+    server = serve_app("processes = 1", uwsgi=uwsgi)
+    errors(server, 2)
+    assert "lets others in" in server.text() and "nothing will be reported" in server.text()
+    assert 1 == server.text().count("nothing delivers from")
+    assert "uWSGI's plugin has no spool, which a line at uWSGI's start explains" in server.text()
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+def test_read_only_root_with_a_writable_tmp(serve_app, receiver, tmp_path, uwsgi):
+    """As in a container: both halves agree on /tmp, and events are delivered."""
+    mounts = 'mount --bind /tmp /tmp && mount -o remount,bind,ro / && shift && exec "$@"'
+    launch = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounts, "sh", "-"]
+    server = serve_app("processes = 1", uwsgi=uwsgi, path="", launch=launch, spool=False)
+    errors(server, 2)
+    wait_for(lambda: len(receiver.events) == 2, server.text)
+    assert "nothing delivers" not in server.text() and "spool: /tmp/heka-raven-0" in server.text()
+    server.stop()
+    shutil.rmtree("/tmp/heka-raven-0")
+
+
+@ROOT_ONLY
+def test_a_read_only_file_system_is_called_so(serve, tmp_path):
+    """A spool that cannot be made on a read-only file system is refused with these words."""
+    mounts = 'mkdir -p "$1" && mount -t tmpfs -o ro none "$1" && shift && exec "$@"'
+    launch = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounts, "sh", str(tmp_path / "ro")]
+    server = serve(f"sentry-spool = {tmp_path}/ro/deep/spool", launch=launch)
+    assert f"sentry-spool: {tmp_path}/ro/deep/spool: Read-only file system" in server.text()
