@@ -48,7 +48,7 @@ VALUES = """hunter2 x 1 None True /srv user:pw@host http://u:p@h/ https://h:8080
     eyJhbGciOi.eyJzdWIi.abc eyJabcde.fghij 4111111111111111 4111 1111 5500 0000 0004 378282 246310005 3782 822463 10005
     -----BEGIN -----END RSA PRIVATE KEY----- ----- form-data; name= input_value= input_type= Key ( )=( Failing row
     contains ( Duplicate entry ' ' for key ' must must be (got <![CDATA[ ]]> <a> <token> </token> <b t="1">""".split()
-PHRASES = ["Duplicate entry '", "' for key 'users.api_token'", "Failing row contains (", "Key (", ")=(", ", input_type=", "input_value=",
+PHRASES = ["[SQL: ", "[parameters: ", "Duplicate entry '", "' for key 'users.api_token'", "Failing row contains (", "Key (", ")=(", ", input_type=", "input_value=",
            "' must be x (got ", '" must ', "form-data; name=", "-----BEGIN X-----", "-----END X-----", "password\n  V ", "user.token\n",
            "4111 1111 1111 1111", "4111-1111-1111-1111", "3782 822463 10005", "Authorization: ", "Cookie: ", "token: |\n  a\n",
            "('token', ", "[\"password\", ", "--password ", "<password>", "&code=", "?key="]  # fmt: skip

@@ -12,13 +12,14 @@ import inspect
 import re
 import types
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 from heka_raven.capture.classes import is_one_of
 from heka_raven.capture.fit import fitted, json_size
+from heka_raven.capture.sensitive import sensitive_in
 from heka_raven.capture.values import CUT, MAX_ITEMS, Walker
 from heka_raven.formats.text import ELLIPSIS, cut
 
@@ -89,6 +90,7 @@ class Frames:
                 inner.append(traceback)
             traceback = traceback.tb_next
         entries = [*outer, *inner]
+        sensitive = sensitive_in(entry.tb_frame for entry in entries)
         shown: list[Shown] = []
         any_hides = False
         for entry in reversed(entries):
@@ -98,10 +100,14 @@ class Frames:
             copy = template.frame.copy()
             if local:
                 copy["vars"] = local
+                if sensitive is not None:
+                    sensitive.mask(frame, local, walker.guard.mask)
             if hide is not None:
                 any_hides = True
             shown.append((copy, template.caret, hide))
         shown.reverse()
+        if sensitive is not None:
+            walker.hidden_fields |= sensitive.fields
         if any_hides:
             shown = _without_hidden(shown)
         carets = [[index, *entry[1]] for index, entry in enumerate(shown) if entry[1] is not None]
@@ -113,12 +119,15 @@ class Frames:
     def stack(self, frame: types.FrameType | None, walker: Walker) -> list[dict[str, Any]]:
         """The frames of a running stack, outermost first: for messages that ask for one."""
         frames: list[dict[str, Any]] = []
+        sensitive = sensitive_in(_callers(frame))
         while frame is not None and len(frames) < OUTER_FRAMES:
             template = self._template(frame, frame.f_lasti, None)
             shown = template.frame.copy()
             local, _ = self._locals(frame, walker, template.special)
             if local:
                 shown["vars"] = local
+                if sensitive is not None:
+                    sensitive.mask(frame, local, walker.guard.mask)
             frames.append(shown)  # the innermost first: it has the variables that matter, while there is room
             frame = frame.f_back
         frames.reverse()
@@ -223,6 +232,15 @@ class Frames:
 
 _DUNDER = re.compile(r"__(?!traceback_info__|traceback_supplement__)\w+__$").match
 _LOCALS_PROXY: Any = type((lambda: __import__("sys")._getframe().f_locals)())  # dict before Python 3.13
+
+
+def _callers(frame: types.FrameType | None) -> Iterator[types.FrameType]:
+    """*frame* and those that called it, the outermost first."""
+    found = []
+    while frame is not None:
+        found.append(frame)
+        frame = frame.f_back
+    yield from reversed(found)
 
 
 def short_filename(module: str, path: str) -> str:

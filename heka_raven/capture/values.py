@@ -57,8 +57,8 @@ class Walker:
     """
 
     __slots__ = (
-        "_memo", "_open", "_texts", "call_repr", "clock", "deadline", "guard", "is_library", "legacy", "max_depth",
-        "room", "show_locals", "ticks",
+        "_memo", "_open", "_texts", "call_repr", "clock", "deadline", "guard", "hidden_fields", "is_library",
+        "legacy", "max_depth", "room", "show_locals", "ticks",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class Walker:
     ) -> None:
         self.clock = clock
         self.guard = guard
+        self.hidden_fields: set[str] = set()  # of the request's form: what a framework's decorators call sensitive
         self.deadline = clock() + budget_s
         self.room = ROOM
         self.ticks = TICKS

@@ -28,6 +28,7 @@ from heka.limited_log import SparseLog
 from heka_raven import __version__
 from heka_raven.capture.classes import bare_name, module_name, mro_of, plain_dict, type_name
 from heka_raven.capture.exceptions import Capturer, exception_tree
+from heka_raven.capture.sensitive import hide_form
 from heka_raven.capture.values import Walker
 from heka_raven.events.encode import encode_json
 from heka_raven.events.event import build_event, level_name, skeleton, timestamp_text
@@ -291,6 +292,8 @@ class Reporter:
             )
             if "uwsgi" in sys.modules:
                 _add_worker(event["contexts"])
+            if walker.hidden_fields:
+                hide_form(event, walker.hidden_fields, self.scrubber.mask)
             if report.stack is not None:
                 event["stacktrace"] = {"frames": self.capturer.stack(report.stack, walker)}
             if report.given:

@@ -141,11 +141,13 @@ _INPUT, _INPUT_END = "input_value=", ", input_type="
 _MUST = re.compile(rf"""(?<!{WORD})(?<![.\-])(?P<name>(?:{WORD}|[.\-])+)\\{{0,8}}["'] must """)
 _COLUMN = re.compile(r"[^ \t,()\":]+")
 _DUPLICATE, _FOR_KEY = "Duplicate entry '", "' for key '"
+_SQL, _SQL_PARAMETERS = "[SQL: ", "[parameters: "
+_SQL_NAME = re.compile(rf"{WORD}+")
 _KEY, _KEY_VALUE, _ROW = "Key (", ")=(", "Failing row contains ("
 
 
 def mask_messages(text: str, mask: str, is_secret: IsSecret) -> str:
-    """Messages of pydantic, PostgreSQL, MySQL and attrs, which quote the value that they refuse."""
+    """Messages of pydantic, PostgreSQL, MySQL, attrs and SQLAlchemy, which quote the value that they refuse."""
     if _INPUT in text:
         text = _mask_pydantic(text, mask, is_secret)
     if _KEY_VALUE in text:
@@ -156,6 +158,8 @@ def mask_messages(text: str, mask: str, is_secret: IsSecret) -> str:
         text = _mask_duplicate(text, mask, is_secret)
     if " must " in text:
         text = _mask_validator(text, mask, is_secret)
+    if _SQL_PARAMETERS in text:
+        text = _mask_sql_parameters(text, mask, is_secret)
     return text
 
 
@@ -237,4 +241,19 @@ def _mask_validator(text: str, mask: str, is_secret: IsSecret) -> str:
             got = text.find("(got ", found.end())
             start = got + 5 if got >= 0 else text.find("(", found.end()) + 1
             return text[:start] + mask if start else text
+    return text
+
+
+def _mask_sql_parameters(text: str, mask: str, is_secret: IsSecret) -> str:
+    """``[SQL: INSERT INTO users (name, token) VALUES (?, ?)] [parameters: ('bob', '…')]``, of SQLAlchemy: no name
+    stands beside a parameter, so all are masked where one of the statement's is private."""
+    begin = text.find(_SQL)
+    place = text.find(_SQL_PARAMETERS, begin) if begin >= 0 else -1
+    if place < 0:
+        return text
+    for seen, name in enumerate(_SQL_NAME.findall(text, begin + len(_SQL), place)):
+        if seen == LIMITS["MAX_NAMES"] or is_secret(name):
+            start = place + len(_SQL_PARAMETERS)
+            end = text.rfind("]", start)
+            return text[:start] + mask + (text[end:] if end >= 0 else "")
     return text

@@ -1,6 +1,8 @@
 /* scrub_messages.c: messages of libraries that quote the value they refuse. As heka_raven/scrub/shapes.py. */
 #include "scrub_parts.h"
 
+#include "scrub_words.h"
+
 #define INPUT "input_value="
 #define INPUT_END ", input_type="
 #define KEY "Key ("
@@ -8,6 +10,8 @@
 #define ROW "Failing row contains ("
 #define DUPLICATE "Duplicate entry '"
 #define FOR_KEY "' for key '"
+#define SQL "[SQL: "
+#define SQL_PARAMETERS "[parameters: "
 
 static int is_secret(const hk_scrub *s, hk_slice name)
 {
@@ -180,4 +184,28 @@ static void validator(const hk_scrub *s, hk_slice text, hk_buf *out)
     hk_buf_slice_put(out, text);
 }
 
-const hk_scrub_pass hk_scrub_messages[] = { pydantic, key_detail, failing_row, duplicate, validator, NULL };
+/* SQLAlchemy: [SQL: … token …] [parameters: ('x',)]: no name stands beside a parameter, so all are masked where one of
+ * the statement's is private. */
+static void sql_parameters(const hk_scrub *s, hk_slice text, hk_buf *out)
+{
+    size_t at = hk_scrub_find(text, 0, SQL), place, end, start, seen = 0;
+
+    place = at == HK_SCRUB_NONE ? at : hk_scrub_find(text, at, SQL_PARAMETERS);
+    if (place != HK_SCRUB_NONE)
+        for (at += strlen(SQL); at < place; at = end) {
+            end = at + 1;
+            if (!hk_scrub_is_word(text.p[at]))
+                continue;
+            while (end < place && hk_scrub_is_word(text.p[end]))
+                end++;
+            if (seen++ == MAX_NAMES || is_secret(s, hk_scrub_part(text, at, end))) {
+                start = place + strlen(SQL_PARAMETERS);
+                end = hk_scrub_find_last(text, start, text.n, ']');
+                put_masked(text, start, end == HK_SCRUB_NONE ? text.n : end, out);
+                return;
+            }
+        }
+    hk_buf_slice_put(out, text);
+}
+
+const hk_scrub_pass hk_scrub_messages[] = { pydantic, key_detail, failing_row, duplicate, validator, sql_parameters, NULL };

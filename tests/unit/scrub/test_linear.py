@@ -23,7 +23,7 @@ UNITS = [
     "-", "--", "--a", "--a ", "--password ", "<", "<a>", "<a ", "<a>b</a>", "<token>x", "<a><![CDATA[", "('a', ", '("password", ',
     "bearer a", "bearer .", "basic a-", "Bearer ", "eyJ", "eyJa", "eyJaaaaa.", "4", "4111 ", "4111-", "sk_live_", "ghp_", "AKIA",
     "-----BEGIN ", "-----BEGIN A-----", "Key (", "Key (a)=(", "Key (a,", "input_value=", "a\n input_value=..., input_type=",
-    "Duplicate entry '", "Duplicate entry 'a' for key 'b", "token' must ", "a' must (got ", "a-", "form-data; name", "\n", " ", "é", "é=",
+    "Duplicate entry '", "Duplicate entry 'a' for key 'b", "token' must ", "a' must (got ", "a-", "form-data; name", "[SQL: a", "[parameters: ", "\n", " ", "é", "é=",
     "aA", "1a", "a1", "_", ".", "...", "…", "::", "key", "iz", "tokeniz", "obsession", "cc_number_", "max_", "http_", "KeyError: ",
 ]  # fmt: skip
 
