@@ -1,32 +1,14 @@
 """The other Pythons: the unit tests, in an environment of each."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent.parent
+from support.paths import ROOT
+from support.pythons import find_python
+
 VERSIONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]  # the last two also on Debian testing: ./run fresh forky
-
-
-def find_python(version):
-    """A Python of that version: of pyenv, else of the PATH; None if there is none."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    candidates = [str(p / "bin" / "python") for p in sorted(pyenv.glob(f"{version}.*"))] + [f"python{version}"]
-    for candidate in candidates:
-        try:
-            ran = subprocess.run(
-                [candidate, "-c", "import sys, venv; print('%d.%d' % sys.version_info[:2])"],
-                capture_output=True,
-                text=True,
-            )
-        except OSError:
-            continue
-        if ran.stdout.strip() == version:
-            return candidate
-    return None
 
 
 def environment(version, extras):

@@ -1,0 +1,35 @@
+"""The Django applications of test_any_app.py with other versions of Django, each in an environment of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+from support.paths import ROOT
+from support.pythons import find_python
+
+# (Django, the Pythons that it runs on, the best first)
+VERSIONS = [("4.2", ["3.11", "3.12", "3.10"]), ("5.2", ["3.13", "3.12"]), ("6.0", ["3.13", "3.12"])]
+TOOLS = ["djangorestframework", "hypothesis", "pytest", "pytest-timeout"]
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("django", "pythons"), VERSIONS)
+def test_django(django, pythons):
+    """4.2, 5.2 and 6: each failing application is one event with its route, the answers are Django's own."""
+    python = next(filter(None, map(find_python, pythons)), None)
+    if python is None:
+        pytest.skip(f"this machine has no Python for Django {django}")
+    venv = ROOT / "build" / f"venv-django-{django}"
+    if not (venv / "bin" / "pytest").exists():
+        subprocess.run([python, "-m", "venv", str(venv)], check=True)
+    pip = [venv / "bin" / "pip", "install", "-q", "-e", str(ROOT), f"Django~={django}.0", *TOOLS]
+    subprocess.run(pip, check=True, stdout=sys.stderr)
+    ran = subprocess.run(
+        [venv / "bin" / "python", "-m", "pytest", "-q", "-k", "django", "-p", "no:cacheprovider",
+         "tests/functional/middleware/test_any_app.py"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert 0 == ran.returncode, ran.stdout[-6000:] + ran.stderr[-2000:]
+    assert " passed" in ran.stdout and "deselected" in ran.stdout
