@@ -1,7 +1,7 @@
 """Whole events: what is secret by issue 14 does not leave, what is not stays readable, and who the visitor is goes out
 only where that is asked for."""
 
-# ruff: noqa: F841 - the local variables are what is tested
+# ruff: noqa: F841, RUF059 - the local variables are what is tested
 
 import json
 import logging
@@ -103,7 +103,7 @@ def test_item_4_what_is_secret(sent):
 
 
 def test_item_5_what_is_not(sent):
-    """Issue 14, item 5: names that only look like secrets keep their values, and so do exceptions in formatted texts."""
+    """Issue 14, item 5: names that only look like secrets keep their values, and so do exceptions in texts."""
     text = sent()
     values = "chimp first gpt three many c:1 a/b.png page2 /srv/app eve four"
     assert [] == [value for value in values.split() if value not in text]
