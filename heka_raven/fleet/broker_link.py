@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import random
 import ssl
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ import pika
 from pika.adapters.select_connection import IOLoop
 from pika.credentials import PlainCredentials
 
+from heka.limited_log import SparseLog
 from heka_raven.fleet.broker import BrokerOptions, BrokerUrl
 from heka_raven.sender.policy import backoff_s
 
@@ -24,7 +24,6 @@ CONNECT_TIMEOUT_S = 10.0  # for TCP, TLS and the AMQP handshake each
 READY_TIMEOUT_S = 30.0  # from the first byte to the queue being there; a node without its cluster hangs here
 LOOK_EVERY_S = 10.0  # how often the depth of the queues is asked for
 CLOSE_WAIT_S = 2.0
-LOG_EVERY_S = 60.0
 # Redeliveries before a message goes to the dead letters: one that kills its relay each time must not do so for ever. A
 # relay whose spool is full is cut off by the broker every half an hour (consumer_timeout), which counts as one: so many
 # last for two days, longer than events wait in its spool (max_age).
@@ -63,7 +62,7 @@ class Link:
         self._looker: Any = None
         self._timers: list[object] = []
         self._ending = False
-        self._logged_at = float("-inf")
+        self._log = SparseLog(logger)
 
     @property
     def url(self) -> BrokerUrl:
@@ -234,10 +233,7 @@ class Link:
     def _lost(self, why: str) -> None:
         self._channel = self._looker = None
         self._cancel_timers()
-        now = time.monotonic()
-        if self.error != why or now - self._logged_at > LOG_EVERY_S:
-            self._logged_at = now
-            logger.warning("broker %s: %s", self.url, why)
+        self._log.tell(why, logging.WARNING, "broker %s: %s", self.url, why)
         self.state, self.error, self.blocked = "not connected", why, False
         self._on_lost()
         if self._ending:

@@ -47,7 +47,7 @@ def ravens_options():
     }
 
 
-def test_every_option_of_raven_is_decided_about():
+def test_item_6_every_option_of_raven_is_decided_about():
     """Each stands in exactly one of the three lists, and in the table of docs/migration.rst."""
     decided = [*RENAMED, *KEPT, *REFUSED]
     assert len(decided) == len(set(decided))
