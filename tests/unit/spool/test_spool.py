@@ -1,5 +1,6 @@
 """The spool directory: who may use it, what is in it, and that writing into it never raises."""
 
+import gc
 import logging
 import os
 import stat
@@ -465,6 +466,7 @@ def test_nothing_is_left_open(tmp_path):
     """A thousand events leave no descriptor and no thread behind."""
     stream = SpoolStream(path=str(tmp_path / "spool"), sender="off")
     stream.write_event(ID, "http://a@b/1", b"{}")
+    gc.collect()  # streams of earlier tests, which would go meanwhile and take theirs along
     before = len(os.listdir("/proc/self/fd")), threading.active_count()
     for _ in range(1000):
         stream.write_event(ID, "http://a@b/1", b"{}")
