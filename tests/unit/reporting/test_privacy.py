@@ -11,7 +11,9 @@ import pytest
 
 from heka_raven import scope
 from heka_raven.logging import RavenHandler
-from support.events import last_event, raised, router_client
+from heka_raven.scrub.scrubber import Scrubber
+from heka_raven.spool.ledger import read_snapshot
+from support.events import last_event, last_fields, raised, router_client, spool_client
 from support.scope import enter_request
 
 COUNT = 42
@@ -131,3 +133,49 @@ def test_item_4_send_pii(sent):
     closed, opened = sent(), sent(send_pii=True)
     assert [] == [text for text in personal if text in closed]
     assert [] == [text for text in personal if text not in opened]
+
+
+class Broken(Scrubber):
+    """A rule that fails, as a bug in it would."""
+
+    def __init__(self, method):
+        super().__init__()
+        self.method = method
+
+    def scrub_event(self, event):
+        if self.method == "scrub_event":
+            raise ZeroDivisionError
+        super().scrub_event(event)
+
+    def clean_text(self, text):
+        if self.method == "clean_text":
+            raise ZeroDivisionError
+        return super().clean_text(text)
+
+
+@pytest.mark.parametrize("method", ["scrub_event", "clean_text"])
+def test_item_1_fails_closed(method, tmp_path):
+    """Hard rule 3: an event that could not be masked goes out as a skeleton: type, module, function, line; no value."""
+    client = spool_client(tmp_path / "spool", dsn="https://k@h/1")
+    client.raven.reporter.scrubber = Broken(method)
+    token = enter_request(facts, {})
+    try:
+        assert client.raven(f"token={secret(0)}", exc_info=raised(failing, secret), extra={"a": secret(1)})
+    finally:
+        scope.CURRENT.reset(token)
+    (path,) = (tmp_path / "spool" / "new").iterdir()
+    text = path.read_text(encoding="utf-8")
+    assert [] == [number for number in range(COUNT) if secret(number) in text]
+    event = json.loads(text.split("\n")[2])
+    frame = event["exception"]["values"][-1]["stacktrace"]["frames"][-1]
+    assert ("ValueError", "failing") == (event["exception"]["values"][-1]["type"], frame["function"])
+    assert {"vars", "context_line"}.isdisjoint(frame)
+    assert 1 == read_snapshot(str(tmp_path / "spool"))["scrub_failed"]
+
+
+def test_the_secret_of_the_dsn_stays():
+    """The DSN's secret is not in the heka message, unless ``send_secret``."""
+    for send_secret in (False, True):
+        client = router_client(dsn="https://public:s3cr3t@h/1", send_secret=send_secret)
+        client.raven("failed")
+        assert send_secret == ("s3cr3t" in str(last_fields(client)))
