@@ -177,5 +177,5 @@ def test_the_secret_of_the_dsn_stays():
     """The DSN's secret is not in the heka message, unless ``send_secret``."""
     for send_secret in (False, True):
         client = router_client(dsn="https://public:s3cr3t@h/1", send_secret=send_secret)
-        client.raven("failed")
+        client.raven(exc_info=raised(failing, secret))
         assert send_secret == ("s3cr3t" in str(last_fields(client)))
