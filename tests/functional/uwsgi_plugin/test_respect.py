@@ -155,3 +155,29 @@ def test_item_2_uwsgi_reports_nothing_that_python_decided_about(mode, serve, rec
     assert (1, 2 * ERRORS - held_back) == (by_logger.count("t.exception"), by_logger.count("python"))
     assert len(by_logger) == 1 + 2 * ERRORS - held_back
     assert ledger(tmp_path / "full")["discarded.cache_overflow"] == ERRORS
+
+
+APP_OF_ONE = """
+class Silent(Exception):
+    def __str__(self):
+        raise KeyError("not even that")
+
+
+def application(env, start):
+    if env["PATH_INFO"] == "/boom":
+        raise Silent(1)
+    start("200 OK", [])
+    return [str(__import__("os").getpid()).encode()]
+"""
+
+
+def test_an_exception_whose_str_raises_kills_no_worker(serve, receiver):
+    """uWSGI's Python plugin reads a text that is not there; with an exception handler of ours the worker lives on."""
+    server = serve("processes = 1\nexception-handler = sentry:logger=t.exception", app=APP_OF_ONE)
+    worker = server.get("/")[1]
+    for _ in range(3):
+        server.get("/boom")
+    assert worker == server.get("/")[1]
+    wait_for(lambda: len(receiver.events) == 3, lambda: f"the events\n{server.text()}")
+    value = receiver.events[0]["exception"]["values"][0]
+    assert ("Silent", "<its __str__ raised>") == (value["type"], value["value"])
