@@ -16,6 +16,7 @@ from heka.exceptions import ConfigError
 ENVIRONMENT = "HEKA_RAVEN_SPOOL"
 SYSTEM_PARENT = "/var/spool/heka-raven"
 MAX_STATE = 16 * 1024 * 1024  # bytes of a file in state/; a larger one is none of ours
+MAX_FORMAT_SIZE = 16  # bytes of state/format: a number
 PARTS = ("new", "tmp", "dead", "state", "state/ledger")
 
 
@@ -76,7 +77,17 @@ def check_directory(path: str, *, any_owner: bool = False) -> os.stat_result:
             f"spool {path}: mode {info.st_mode & 0o7777:04o} lets others in; "
             f"name a directory of its own (or chmod 700 {path}, if it is meant to be the spool)"
         )
+    _check_format(path)
     return info
+
+
+def _check_format(path: str) -> None:
+    """Refuse what a later version laid out in another way; it says so in state/format. Format 1 says nothing."""
+    said = os.path.join(path, "state", "format")
+    if os.path.lexists(said) and read_file(said, MAX_FORMAT_SIZE) not in (b"1", b"1\n"):
+        raise SpoolError(
+            f"spool {path}: state/format names another format than 1, the only one that this version knows"
+        )
 
 
 def make_spool(path: str) -> None:

@@ -183,6 +183,20 @@ static void remember(hk_spool *s)
         }
 }
 
+/* A later version that lays a spool out in another way says so in state/format; format 1 says nothing. */
+static int knows_format(const hk_spool *s)
+{
+    char text[16];
+    ssize_t n;
+    int fd = openat(s->state_fd, "format", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    if (fd < 0)
+        return errno == ENOENT;
+    n = read(fd, text, sizeof text);
+    close(fd);
+    return n >= 1 && text[0] == '1' && (n == 1 || (n == 2 && text[1] == '\n'));
+}
+
 static hk_status open_all(hk_spool *s, hk_buf *why)
 {
     const char *wrong = NULL, *part = "";
@@ -206,6 +220,11 @@ static hk_status open_all(hk_spool *s, hk_buf *why)
     part = "/state";
     if ((s->state_fd = open_directory(s->root_fd, "state", s, &wrong)) < 0)
         goto bad;
+    part = "/state/format";
+    if (!knows_format(s)) {
+        wrong = "names another format than 1, the only one that this version knows";
+        goto bad;
+    }
     part = "/state/ledger";
     if ((s->ledger_fd = open_directory(s->state_fd, "ledger", s, &wrong)) < 0)
         goto bad;

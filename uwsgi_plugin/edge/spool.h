@@ -39,7 +39,7 @@ typedef struct hk_spool {
 const char *hk_spool_resolve(const char *explicit_path, const char *environment, uid_t uid, hk_buf *path);
 
 /* Make the directories where they are missing and check them: real
- * directories of uid, mode 0700. HK_OK; or an error and one line in why.
+ * directories of uid, mode 0700, of the format that is known. HK_OK; or an error and one line in why.
  * *s is to be freed with hk_spool_free either way. */
 hk_status hk_spool_open(hk_spool *s, const char *path, uid_t uid, gid_t gid, uint64_t max_bytes, uint64_t max_count,
                         hk_buf *why);
