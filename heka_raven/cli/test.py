@@ -44,8 +44,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--app",
         metavar="MODULE:NAME",
-        help="a WSGI application: a page of it is asked for twice, the second time with an error made on purpose in "
-        "the application's own code; says whether it arrives, or where it gets lost",
+        help="a WSGI application, or its factory with (): a page of it is asked for, in the end with an error made on "
+        "purpose in the application's own code; says whether it arrives, or where it gets lost",
     )
     parser.add_argument("--url", default="/", help="of the page, with --app: one that works (default: /)")
     add_sender(parser, "timeout_s", "connect_timeout_s", "proxy", "ca_file", "compress")

@@ -1,6 +1,6 @@
 """`heka-raven test --app`: would an error of the application arrive? One that is made on purpose tells.
 
-The application answers one request as it always does, which shows where its own code is called; a second one fails
+The application answers a page twice as it always does, which shows where its own code is called; a third request fails
 there.
 """
 
@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from heka_raven.cli.parser import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from heka_raven.middleware import RavenMiddleware
 from heka_raven.middleware.frameworks import FRAMEWORKS, version_of
+from heka_raven.middleware.state import RequestState
 from heka_raven.reporting.clients import reporter_of
 from heka_raven.scope import EVENT_ID_KEY
 from heka_raven.sender.lock import holder_pid
@@ -30,6 +31,7 @@ from heka_raven.spool.ledger import read_snapshot
 DELIVERY_S = 10.0
 MAX_DEPTH = 1000
 _MIDDLEWARE = RavenMiddleware.__call__.__code__
+_STARTS = (RequestState.start.__code__, RequestState.start_in_uwsgi.__code__)
 _LOST = {
     "event_processor": "it is ignored: an option `ignore`, or a filter of the client",
     "sample_rate": "sample_rate dropped this one; another may arrive",
@@ -64,7 +66,7 @@ class _Wrong(Exception):
 
 
 def load(name: str) -> Callable[..., Any]:
-    """The WSGI application ``package.module:name``, found as a server finds it.
+    """The WSGI application ``package.module:name``, or what ``package.module:factory()`` makes, found as servers do.
 
     Raises:
         _Wrong: in one line.
@@ -73,8 +75,10 @@ def load(name: str) -> Callable[..., Any]:
     sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module_name)
-        for part in (attribute or "application").split("."):
+        for part in (attribute or "application").removesuffix("()").split("."):
             found = getattr(found, part)
+        if attribute.endswith("()"):
+            found = found()
     except Exception as error:
         text = " ".join(str(error).split())
         raise _Wrong(f"--app {name}: {type(error).__name__}: {text}") from None
@@ -85,11 +89,13 @@ def load(name: str) -> Callable[..., Any]:
 
 def _try(app: Callable[..., Any], name: str, url: str, warned: list[str]) -> tuple[list[str], bool]:
     probe = Probe()
+    Answer(app, url)  # much is imported with the first request
     with probe.watching():
         first = Answer(app, url)
     middleware, page = probe.middleware, f"GET {urlsplit(url).path or '/'}"
     if middleware is None:
-        return [f"{name}: no RavenMiddleware is around it ({page} passed none): its errors are not seen"], False
+        text = f"{name}: no RavenMiddleware is around it: its errors are not seen ({page} passed none, and was answered"
+        return [f"{text} {first.status})"], False
     lines = [f"{name}: is in RavenMiddleware, which listens to {_listens_to(middleware)}"]
     reporter = reporter_of(middleware.client)
     if reporter is None or reporter.options.dsn is None:
@@ -101,6 +107,11 @@ def _try(app: Callable[..., Any], name: str, url: str, warned: list[str]) -> tup
     counts = _counts(middleware)
     with probe.failing(), _taking(middleware.client.stream) as taken:
         second = Answer(app, url)
+    if not probe.has_failed:
+        return [
+            *lines,
+            f"{page} called {where}, but not again: give another page of the application's with --url",
+        ], False
     lines.append(f"{page} calls {where}: an error was made there, and answered {second.status}")
     if second.event_id is not None and (taken is None or taken.get(second.event_id)):
         more, arrives = _delivery(middleware, second.event_id)
@@ -207,7 +218,7 @@ class Answer:
                 pass
         except Exception as error:
             self.raised = error
-            self.status = f"by the server, as {type(error).__name__} was raised"
+            self.status = f"by the server, because {type(error).__name__} was raised"
         finally:
             with contextlib.suppress(Exception):
                 if hasattr(body, "close"):
@@ -255,12 +266,15 @@ class Probe:
     Attributes:
         middleware: the innermost that the request passed.
         view: the application's own code that others call, the deepest of it.
+        has_failed: whether an error was made there.
     """
 
     def __init__(self) -> None:
         self.middleware: RavenMiddleware | None = None
         self.view: CodeType | None = None
+        self.has_failed = False
         self._depth = -1
+        self._over = False
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -277,6 +291,10 @@ class Probe:
     def _look(self, frame: FrameType, event: str, _: Any) -> None:
         if frame.f_code is _MIDDLEWARE:
             self.middleware = frame.f_locals["self"]
+        elif frame.f_code in _STARTS:
+            self._over = self.view is not None  # what runs now tidies up
+        elif self._over or frame.f_code.co_name == "<module>":
+            return
         elif self.middleware is not None and self._is_own(frame) and not self._is_own(frame.f_back):
             depth = _depth(frame)
             if depth > self._depth:
@@ -293,6 +311,7 @@ class Probe:
         return self._fail if frame.f_code is self.view else None
 
     def _fail(self, frame: FrameType, event: str, _: Any) -> Any:
+        self.has_failed = True
         raise MadeOnPurpose("heka-raven test --app: this error was made on purpose")
 
 

@@ -15,6 +15,8 @@ from support.middleware import make_environ
 from support.spools import spooled
 
 DSN = "http://key@127.0.0.1:9/1"
+# Pyramid imports it where there is an old setuptools, and that says so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*pkg_resources:DeprecationWarning", "ignore:pkg_resources:UserWarning")
 
 
 @pytest.fixture(autouse=True)

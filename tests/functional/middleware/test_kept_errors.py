@@ -25,6 +25,7 @@ DSN = "http://key@127.0.0.1:9/1"
 def every_warning_is_new(monkeypatch):
     monkeypatch.setattr(kept, "_told", set())
     monkeypatch.setattr(frameworks, "_told", set())
+    monkeypatch.setattr(frameworks, "_first", None)  # of an earlier test, and perhaps still alive
 
 
 @pytest.fixture
@@ -337,7 +338,6 @@ def test_django_s_test_client(client, events):
 
     from support.django_site import SETTINGS
 
-    frameworks._first = None
     wrapped = RavenMiddleware(FAILING["django_as_it_is"][0](), client)
     logging.disable()
     try:

@@ -155,6 +155,25 @@ def test_a_spool_that_cannot_be_used(tmp_path):
     assert "no event: the spool refused it (" in err.splitlines()[-1], err
 
 
+def test_views_that_the_first_request_imports(tmp_path):
+    """Django imports its views late: it is still a view that fails, not the import of its module."""
+    (tmp_path / "views.py").write_text("from django.http import HttpResponse\ndef hello(request):\n"
+                                       "    return HttpResponse('Hello, World!')\n")  # fmt: skip
+    (tmp_path / "urls.py").write_text("from django.urls import path\nimport views\n"
+                                      "urlpatterns = [path('', views.hello)]\n")  # fmt: skip
+    code, _, err = try_app(tmp_path, APPS["django"].replace("ROOT_URLCONF=__name__", "ROOT_URLCONF='urls'") + WRAP)
+    assert 1 == code and "GET / calls hello," in err and "waits in the spool" in err
+
+
+def test_a_factory(tmp_path):
+    """NAME() is called first; without the parentheses one sees what went wrong."""
+    source = APPS["flask"] + WRAP + "def create_app():\n    return application\n"
+    code, _, err = try_app(tmp_path, source, app="create_app()")
+    assert 1 == code and "waits in the spool" in err
+    code, _, err = try_app(tmp_path, source, app="create_app")
+    assert 1 == code and "no RavenMiddleware is around it" in err and "because TypeError was raised" in err
+
+
 def test_a_page_that_is_not_there(tmp_path):
     """A page that no code of the application's answers tells nothing: said, with what to do; one with --url does."""
     code, _, err = try_app(tmp_path, APPS["flask"] + WRAP, "--url", "/nowhere")
