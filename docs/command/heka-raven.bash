@@ -81,6 +81,7 @@ _heka_raven() {
         "inbox --token") return ;;
         "inbox --key") return ;;
         "inbox --allow-host") return ;;
+        "inbox --project") return ;;
         "inbox --udp") return ;;
         "inbox --rate-limit") return ;;
         "inbox --max-event") return ;;
@@ -96,7 +97,7 @@ _heka_raven() {
         decode) options="--help --format --unpack" ;;
         build-plugin) options="--help --uwsgi --output --sources" ;;
         relay) options="--help --config --listen --dsn --signer --signer-file --allow-unsigned --no-allow-unsigned --forward --legacy --max-connections --max-record-time --spool --durability --max-bytes --max-count --sender --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --from --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --prefetch" ;;
-        inbox) options="--help --listen --db --keep --token --key --allow-host --udp --rate-limit --max-event --import --export" ;;
+        inbox) options="--help --listen --db --keep --token --key --allow-host --project --udp --rate-limit --max-event --import --export" ;;
         *) return ;;
     esac
     if [[ $word == -* ]]; then

@@ -67,6 +67,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="another name by which readers may call the inbox without a token (repeatable)",
     )
+    add(
+        "--project",
+        action="append",
+        default=[],
+        metavar="NUMBER=NAME",
+        help="the name of a project on the pages, as 1=shop (repeatable)",
+    )
     add("--udp", metavar="HOST:PORT", help="also take the UDP packets of protocol 2 and 3 here")
     add("--rate-limit", type=float, metavar="N", help="answer 429 to more than N requests a second, to try a client")
     add(
@@ -96,6 +103,14 @@ def _check(options: argparse.Namespace) -> None:
     if options.import_from and options.export_to:
         raise UsageError("--import and --export: one at a time")
     options.keep = parse_keep(options.keep)
+    options.project = dict(_project(text) for text in options.project)
+
+
+def _project(text: str) -> tuple[str, str]:
+    number, sign, name = text.partition("=")
+    if not sign or not number or not name.strip():
+        raise UsageError(f"--project: {text!r}: want NUMBER=NAME, as 1=shop")
+    return number.strip(), name.strip()[:60]
 
 
 def _stop(signum: int, frame: Any) -> None:
@@ -121,6 +136,7 @@ def _open(options: argparse.Namespace) -> "Inbox":
         token=options.token,
         limits=Limits(key=key, max_event=options.max_event, rate=options.rate_limit),
         hosts=options.allow_host,
+        names=options.project,
     )
 
 

@@ -289,7 +289,7 @@ def read_event(event: dict[str, Any], brief: bool = False) -> Event:
         errors=[_error(index, raw, brief) for index, raw in enumerate(values(event.get("exception"))[-MAX_ERRORS:])],
         threads=_threads(event, brief),
         request=request,
-        user=[] if brief else pairs(mapping(event.get("user")), 30),
+        user=pairs(mapping(event.get("user")), 30),
         tags=tags,
         extra=[]
         if brief

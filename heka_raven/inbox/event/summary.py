@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from heka_raven.inbox.event.model import Event, Frame, Pairs
 
 DEFAULT_FINGERPRINT = re.compile(r"\{\{\s*default\s*\}\}")
+USER_KEYS = ("id", "username", "email", "name", "ip_address")
 _VARYING = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{16,}|\d+(?:\.\d+)?")
 
 
@@ -34,6 +35,7 @@ class Summary:
     grouping: str
     tags: Pairs
     links: list[str]
+    user: str
     search: str
 
     @property
@@ -84,6 +86,12 @@ def _culprit(event: Event) -> str:
     return f"{frame.module or frame.filename} in {frame.function}".strip()
 
 
+def _user(event: Event) -> str:
+    """Who it happened to, in the word that tells people apart best."""
+    known = dict(event.user)
+    return next((known[key][:200] for key in USER_KEYS if known.get(key) and known[key] != "[Filtered]"), "")
+
+
 def _links(event: Event) -> list[str]:
     """The names that this event shares with others of the same request or trace.
 
@@ -115,7 +123,8 @@ def summarise(event: Event) -> Summary:
     place = f"{frame.module} {frame.function}" if frame else ""
     # As the title shows the two, so that a title can be pasted into the search.
     named = ": ".join(part for part in (kind, message[:1_000]) if part)
-    searched = (named, event.message[:1_000], culprit, event.transaction, url, event.logger, place)
+    people = " ".join(value for key, value in event.user if key in USER_KEYS)
+    searched = (named, event.message[:1_000], culprit, event.transaction, url, event.logger, place, people[:300])
     return Summary(
         event_id=event.event_id,
         happened=event.timestamp,
@@ -136,5 +145,6 @@ def summarise(event: Event) -> Summary:
         grouping=_grouping(event, culprit),
         tags=event.tags,
         links=_links(event),
+        user=_user(event),
         search="\n".join(dict.fromkeys(part for part in searched if part)).casefold(),
     )

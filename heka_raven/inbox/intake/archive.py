@@ -9,8 +9,9 @@ from typing import IO
 
 import orjson
 
+from heka_raven.formats.dsn import DsnError, parse_dsn
 from heka_raven.formats.envelope import EnvelopeError, encode_item, parse_envelope
-from heka_raven.inbox.event.bounded import moment
+from heka_raven.inbox.event.bounded import moment, text
 from heka_raven.inbox.event.shape import event_id_of
 from heka_raven.inbox.intake.intake import EVENT_TYPES, Intake, Refusal
 from heka_raven.inbox.intake.tarstream import GZIP, TarError, tar_files
@@ -25,8 +26,9 @@ class ArchiveError(ValueError):
     """The file is neither a tar nor an envelope."""
 
 
-def envelope_of(event_id: str, body: bytes) -> bytes:
-    return orjson.dumps({"event_id": event_id}) + b"\n" + encode_item("event", body)
+def envelope_of(event_id: str, body: bytes, project: str) -> bytes:
+    """An event as a file for another inbox: its header names the project, too."""
+    return orjson.dumps({"event_id": event_id, "project": project}) + b"\n" + encode_item("event", body)
 
 
 def export(store: Store) -> Generator[bytes, None, int]:
@@ -36,7 +38,7 @@ def export(store: Store) -> Generator[bytes, None, int]:
     while True:
         # One event at a time: no read transaction stays open while a slow client reads.
         row = store.reader.execute(
-            "SELECT id, event_id, received FROM event WHERE id > ? ORDER BY id LIMIT 1", (last,)
+            "SELECT id, event_id, received, project FROM event WHERE id > ? ORDER BY id LIMIT 1", (last,)
         ).fetchone()
         if row is None:
             break
@@ -44,7 +46,7 @@ def export(store: Store) -> Generator[bytes, None, int]:
         body = get_body(store, last)
         if body is None:
             continue
-        data = envelope_of(row["event_id"], body)
+        data = envelope_of(row["event_id"], body, row["project"])
         member = tarfile.TarInfo(f"{row['event_id']}.env")
         member.size, member.mtime, member.mode = len(data), int(row["received"]), 0o600
         count += 1
@@ -120,14 +122,23 @@ def _import_envelope(intake: Intake, data: bytes, received: float | None) -> tup
     except EnvelopeError:
         return 0, 1
     event_id = event_id_of(header.get("event_id"))
+    project = text(header.get("project"), 60) or _project_of(header.get("dsn")) or "import"
     at = moment(header.get("sent_at")) if received is None else received
     taken = refused = 0
     for item in items[:100]:
         if item.type not in EVENT_TYPES:
             continue
         try:
-            intake.take_item("import", item, event_id, at)
+            intake.take_item(project, item, event_id, at)
             taken += 1
         except Refusal:
             refused += 1
     return taken, refused if taken else 1
+
+
+def _project_of(dsn: object) -> str:
+    """The project that a spool file's event is for."""
+    try:
+        return parse_dsn(dsn).project if isinstance(dsn, str) else ""
+    except DsnError:
+        return ""

@@ -1,11 +1,13 @@
 """From what a client sent to a stored event. Knows Sentry's protocol, not HTTP: app.py and udp.py call it."""
 
 import logging
+import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from heka.limited_log import SparseLog
 from heka_raven.formats.envelope import EnvelopeError, Item, parse_envelope
 from heka_raven.formats.raven_payload import TooLarge, UnpackError, unpack_raven
 from heka_raven.inbox.event.shape import event_id_of, read_event
@@ -51,6 +53,7 @@ class Intake:
         self.store = store
         self.limits = limits or Limits()
         self._clock = clock
+        self._log = SparseLog(log)  # a client that sends rubbish must not fill the log
         self._quota = Quota(self.limits.rate)
         # A hostile event of 1 MiB becomes some 100 MiB of objects: one at a time, whatever the number of threads.
         self._large = threading.Lock()
@@ -68,6 +71,17 @@ class Intake:
         pause_s = self._quota.pause_s(self._clock())
         if pause_s:
             raise Refusal(429, "rate limited: --rate-limit", pause_s)
+
+    def note_refused(self, client: str, project: str, refusal: Refusal) -> None:
+        """Say what was not taken, on the Data page and in the log; the reason quotes nothing that was sent."""
+        if refusal.status == 429:
+            return  # the client was told to come again, and does
+        status, reason = refusal.status, refusal.reason
+        self._log.tell(f"{client} {reason}", logging.WARNING, "refused (%d): %s, from %s", status, reason, client)
+        try:
+            self.store.note_refused(client, project, status, reason, self._clock())
+        except sqlite3.Error:
+            log.exception("a refusal could not be noted")
 
     def take_envelope(self, project: str, fields: Mapping[str, str], body: bytes, encoding: str) -> str:
         """Store the events of an envelope; other items are accepted and dropped. Returns the envelope's event id."""

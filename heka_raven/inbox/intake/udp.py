@@ -34,18 +34,18 @@ class UdpListener:
         self._socket.settimeout(0.2)
         while not self._stopping.is_set():
             try:
-                packet = self._socket.recv(MAX_PACKET)
+                packet, peer = self._socket.recvfrom(MAX_PACKET)
             except TimeoutError:
                 continue
             except OSError:
                 # An ICMP error for something sent before; the socket goes on.
                 continue
-            self._take(packet)
+            self._take(packet, str(peer[0]))
 
-    def _take(self, packet: bytes) -> None:
+    def _take(self, packet: bytes, host: str) -> None:
         try:
             self._intake.take_packet(packet)
         except Refusal as refusal:
-            self._log.tell("refused", logging.WARNING, "UDP packet refused: %s", refusal.reason)
+            self._intake.note_refused(f"UDP from {host}", "udp", refusal)
         except Exception:
             self._log.tell("lost", logging.ERROR, "UDP packet lost", exc_info=True)

@@ -2,21 +2,28 @@
 
 import sqlite3
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from heka_raven.inbox.store.search import Search, where_of
+from heka_raven.inbox.store.search import ANY, Search, where_of
 from heka_raven.inbox.store.store import SPARK_MINUTES, Store
 
 PAGE = 50  # issues on one page
 MAX_BODY = 16 * 1024 * 1024  # bytes of one event unpacked: more than intake takes
 MAX_RELATED = 100
+MAX_HOPS = 3  # between events that are of one request
+ORDERS = {
+    "newest": "issue.last_seen DESC",
+    "count": "issue.count DESC",
+    "first": "issue.first_seen DESC",
+    "users": "(SELECT count(*) FROM issue_user WHERE issue_user.issue = issue.id) DESC",
+}
 MAX_MARKS = 5_000  # events on one host view
 
 Row = sqlite3.Row
 COLUMNS = (
     "id, event_id, issue, received, happened, project, level, type, title, message, culprit, logger,"
-    ' "transaction", method, url, release, environment, server_name, server_event, worker, platform'
+    ' "transaction", method, url, release, environment, server_name, server_event, worker, platform, user'
 )
 
 
@@ -25,6 +32,7 @@ class IssueRow:
     """One line of the list."""
 
     id: int
+    project: str
     title: str
     culprit: str
     level: str
@@ -33,8 +41,18 @@ class IssueRow:
     last_seen: float
     count: int
     last_event: int
+    state: str
+    state_at: float
+    mute_until: float
+    mute_count: int
+    again_at: float
+    again_release: str
     matching: int | None
     spark: list[int]
+    users: int
+
+
+ISSUE_COLUMNS = tuple(f.name for f in fields(IssueRow) if f.name not in ("matching", "spark", "users"))
 
 
 def totals(store: Store) -> tuple[int, int, int]:
@@ -43,48 +61,47 @@ def totals(store: Store) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(row[2])
 
 
-def list_issues(store: Store, search: Search, now: float) -> tuple[list[IssueRow], int]:
-    """One page of issues, newest first, and the ``before`` of the next page (0: there is none)."""
+def list_issues(store: Store, search: Search, now: float) -> tuple[list[IssueRow], bool]:
+    """One page of issues in the order that the search asks for, and whether there are more."""
     db = store.reader
-    before = search.before or 2**62
-    if search.narrowed:
+    parts: list[str] = ["1"]
+    values: list[Any] = []
+    for column, value in (("state", search.state), ("project", search.project)):
+        if value and value != ANY:
+            parts.append(f"issue.{column} = ?")
+            values.append(value)
+    order = f"{ORDERS[search.sort]}, issue.id DESC LIMIT ? OFFSET ?"
+    values += (PAGE + 1, PAGE * search.page)
+    # The texts come from constants here and in search.py; every value is a parameter.
+    if search.looks_inside:
         where = where_of(search)
-        # The texts come from search.py's constants; every value is a parameter.
-        grouped = db.execute(
-            f"SELECT x.issue, count(*), max(x.id) AS newest FROM {where.table} AS x WHERE {where.sql}"  # noqa: S608
-            " GROUP BY x.issue HAVING newest < ? ORDER BY newest DESC LIMIT ?",
-            (*where.values, before, PAGE + 1),
+        found = db.execute(
+            f"SELECT issue.*, found.matching FROM (SELECT x.issue, count(*) AS matching FROM {where.table} AS x"  # noqa: S608
+            f" WHERE {where.sql} GROUP BY x.issue) AS found JOIN issue ON issue.id = found.issue"
+            f" WHERE {' AND '.join(parts)} ORDER BY {order}",
+            (*where.values, *values),
         ).fetchall()
     else:
-        grouped = db.execute(
-            "SELECT id, NULL, last_event FROM issue WHERE last_event < ? ORDER BY last_event DESC LIMIT ?",
-            (before, PAGE + 1),
+        found = db.execute(
+            f"SELECT issue.*, NULL AS matching FROM issue WHERE {' AND '.join(parts)} ORDER BY {order}",  # noqa: S608
+            values,
         ).fetchall()
-    page = grouped[:PAGE]
-    sparks = _sparks(db, [row[0] for row in page], now)
-    rows = []
-    for issue, matching, _ in page:
-        row = db.execute("SELECT * FROM issue WHERE id = ?", (issue,)).fetchone()
-        if row is not None:
-            rows.append(_issue_row(row, matching, sparks.get(issue)))
-    more = int(page[-1][2]) if len(grouped) > PAGE else 0
-    return rows, more
+    page = found[:PAGE]
+    ids = [row["id"] for row in page]
+    sparks, users = _sparks(db, ids, now), _users(db, ids)
+    rows = [_issue_row(row, row["matching"], sparks.get(row["id"]), users.get(row["id"], 0)) for row in page]
+    return rows, len(found) > PAGE
 
 
-def _issue_row(row: Row, matching: int | None, spark: list[int] | None) -> IssueRow:
-    return IssueRow(
-        id=row["id"],
-        title=row["title"],
-        culprit=row["culprit"],
-        level=row["level"],
-        server_event=row["server_event"],
-        first_seen=row["first_seen"],
-        last_seen=row["last_seen"],
-        count=row["count"],
-        last_event=row["last_event"],
-        matching=matching,
-        spark=spark or [0] * SPARK_MINUTES,
-    )
+def _issue_row(row: Row, matching: int | None, spark: list[int] | None, users: int) -> IssueRow:
+    known = {name: row[name] for name in ISSUE_COLUMNS}
+    return IssueRow(**known, matching=matching, spark=spark or [0] * SPARK_MINUTES, users=users)
+
+
+def _users(db: sqlite3.Connection, issues: list[int]) -> dict[int, int]:
+    marks = ",".join("?" * len(issues))
+    sql = f"SELECT issue, count(*) FROM issue_user WHERE issue IN ({marks}) GROUP BY issue"  # noqa: S608
+    return dict(db.execute(sql, issues).fetchall())
 
 
 def _sparks(db: sqlite3.Connection, issues: list[int], now: float) -> dict[int, list[int]]:
@@ -103,7 +120,23 @@ def _sparks(db: sqlite3.Connection, issues: list[int], now: float) -> dict[int, 
 def get_issue(store: Store, issue: int, now: float) -> IssueRow | None:
     db = store.reader
     row = db.execute("SELECT * FROM issue WHERE id = ?", (issue,)).fetchone()
-    return _issue_row(row, None, _sparks(db, [issue], now).get(issue)) if row else None
+    if row is None:
+        return None
+    return _issue_row(row, None, _sparks(db, [issue], now).get(issue), _users(db, [issue]).get(issue, 0))
+
+
+def projects(store: Store) -> list[str]:
+    """The names of projects, of which there are few."""
+    return [row[0] for row in store.reader.execute("SELECT DISTINCT project FROM issue ORDER BY 1 LIMIT 200")]
+
+
+def count_states(store: Store) -> dict[str, int]:
+    return dict(store.reader.execute("SELECT state, count(*) FROM issue GROUP BY state").fetchall())
+
+
+def list_refused(store: Store) -> list[Row]:
+    """What was not taken, newest first."""
+    return store.reader.execute("SELECT * FROM refused ORDER BY at DESC").fetchall()
 
 
 def choices(store: Store, column: str) -> list[str]:
@@ -118,15 +151,19 @@ def choices(store: Store, column: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def list_events(store: Store, *, since: int = 0, issue: int = 0, before: int = 0, limit: int = 100) -> list[Row]:
-    """Events, newest first: those after row *since*, of one issue if given."""
-    where, values = ["id > ?", "id < ?"], [since, before or 2**62]
-    if issue:
-        where.append("issue = ?")
-        values.append(issue)
+def list_events(store: Store, *, since: int = 0, limit: int = 100) -> list[Row]:
+    """Events that arrived after row *since*, the last to arrive first."""
     return store.reader.execute(
-        f"SELECT {COLUMNS} FROM event WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?",  # noqa: S608
-        (*values, limit),
+        f"SELECT {COLUMNS} FROM event WHERE id > ? ORDER BY id DESC LIMIT ?",  # noqa: S608
+        (since, limit),
+    ).fetchall()
+
+
+def issue_events(store: Store, issue: int, page: int, limit: int = 100) -> list[Row]:
+    """Events of one issue, those that happened last first."""
+    return store.reader.execute(
+        f"SELECT {COLUMNS} FROM event WHERE issue = ? ORDER BY happened DESC, id DESC LIMIT ? OFFSET ?",  # noqa: S608
+        (issue, limit, limit * page),
     ).fetchall()
 
 
@@ -139,7 +176,7 @@ def get_event(store: Store, event_id: str) -> Row | None:
 
 
 def newest_of(store: Store, issue: int) -> str | None:
-    sql = "SELECT event_id FROM event WHERE issue = ? ORDER BY id DESC LIMIT 1"
+    sql = "SELECT event_id FROM event WHERE issue = ? ORDER BY happened DESC, id DESC LIMIT 1"
     row = store.reader.execute(sql, (issue,)).fetchone()
     return row[0] if row else None
 
@@ -164,20 +201,48 @@ def get_tags(store: Store, row_ids: list[int]) -> dict[int, dict[str, str]]:
 
 
 def neighbours(store: Store, row: Row) -> dict[str, Any]:
-    """The event before and after this one in its issue, and its place in it."""
+    """The events before and after this one in its issue, its first and last, and its number, 1 for the first."""
     db = store.reader
-    ids = (row["issue"], row["id"])
-    older = db.execute("SELECT event_id FROM event WHERE issue = ? AND id < ? ORDER BY id DESC LIMIT 1", ids).fetchone()
-    newer = db.execute("SELECT event_id FROM event WHERE issue = ? AND id > ? ORDER BY id LIMIT 1", ids).fetchone()
-    return {"older": older[0] if older else None, "newer": newer[0] if newer else None}
+    here = (row["issue"], row["happened"], row["id"])
+
+    def find(where: str, order: str, *values: Any) -> str | None:
+        sql = f"SELECT event_id FROM event WHERE issue = ?{where} ORDER BY happened {order}, id {order} LIMIT 1"  # noqa: S608
+        found = db.execute(sql, values).fetchone()
+        return found[0] if found and found[0] != row["event_id"] else None
+
+    at = db.execute("SELECT count(*) FROM event WHERE issue = ? AND (happened, id) <= (?, ?)", here).fetchone()
+    return {
+        "older": find(" AND (happened, id) < (?, ?)", "DESC", *here),
+        "newer": find(" AND (happened, id) > (?, ?)", "ASC", *here),
+        "first": find("", "ASC", row["issue"]),
+        "last": find("", "DESC", row["issue"]),
+        "at": int(at[0]),
+    }
 
 
 def related(store: Store, row: Row) -> list[Row]:
-    """Events of the same request or trace, this one among them, in the order in which they happened."""
+    """Events of the same request or trace, this one among them, in the order in which they happened.
+
+    A slow request and the harakiri that ended it share when it began, the harakiri and the app's own error the event's
+    name: so the names of those that share a name are followed, too.
+    """
+    found = {int(row["id"])}
+    edge = list(found)
+    for _ in range(MAX_HOPS):
+        marks = ",".join("?" * len(edge))
+        near = store.reader.execute(
+            "SELECT DISTINCT other.event FROM link AS mine JOIN link AS other ON other.name = mine.name"  # noqa: S608
+            f" WHERE mine.event IN ({marks}) LIMIT ?",
+            (*edge, MAX_RELATED),
+        )
+        edge = [event for (event,) in near if event not in found][: MAX_RELATED - len(found)]
+        found.update(edge)
+        if not edge:
+            break
+    marks = ",".join("?" * len(found))
     return store.reader.execute(
-        f"SELECT {COLUMNS} FROM event WHERE id IN (SELECT event FROM link WHERE name IN"  # noqa: S608
-        " (SELECT name FROM link WHERE event = ?) LIMIT ?) ORDER BY happened, id",
-        (row["id"], MAX_RELATED),
+        f"SELECT {COLUMNS} FROM event WHERE id IN ({marks}) ORDER BY happened, id",  # noqa: S608
+        list(found),
     ).fetchall()
 
 

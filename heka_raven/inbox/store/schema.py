@@ -9,19 +9,25 @@ import os
 import sqlite3
 from pathlib import Path
 
-VERSION = 1
+from heka_raven.inbox.store.upgrade import upgrade
+
+VERSION = 2
 OLDEST_SQLITE = (3, 35)  # RETURNING
 
 TABLES = """
 CREATE TABLE issue (
   id INTEGER PRIMARY KEY,
   grouping TEXT NOT NULL UNIQUE,
+  project TEXT NOT NULL DEFAULT '',
   title TEXT NOT NULL, culprit TEXT NOT NULL, level TEXT NOT NULL, server_event TEXT NOT NULL,
   first_seen REAL NOT NULL, last_seen REAL NOT NULL,
   count INTEGER NOT NULL DEFAULT 0,
-  last_event INTEGER NOT NULL DEFAULT 0
+  last_event INTEGER NOT NULL DEFAULT 0,
+  state TEXT NOT NULL DEFAULT 'open', state_at REAL NOT NULL DEFAULT 0,
+  mute_until REAL NOT NULL DEFAULT 0, mute_count INTEGER NOT NULL DEFAULT 0,
+  again_at REAL NOT NULL DEFAULT 0, again_release TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX issue_recent ON issue (last_event);
+CREATE INDEX issue_seen ON issue (last_seen);
 CREATE TABLE event (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   event_id TEXT NOT NULL UNIQUE,
@@ -31,11 +37,10 @@ CREATE TABLE event (
   culprit TEXT NOT NULL, logger TEXT NOT NULL, "transaction" TEXT NOT NULL, method TEXT NOT NULL, url TEXT NOT NULL,
   release TEXT NOT NULL, environment TEXT NOT NULL, server_name TEXT NOT NULL,
   server_event TEXT NOT NULL, worker TEXT NOT NULL, platform TEXT NOT NULL,
-  size INTEGER NOT NULL
+  size INTEGER NOT NULL, user TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX event_issue ON event (issue, id);
+CREATE INDEX event_issue ON event (issue, happened, id);
 CREATE INDEX event_facets ON event (issue, level, release, environment, server_event);
-CREATE INDEX event_received ON event (received);
 CREATE INDEX event_happened ON event (happened);
 CREATE INDEX event_release ON event (release);
 CREATE INDEX event_environment ON event (environment);
@@ -61,15 +66,33 @@ CREATE TABLE minute (
 ) WITHOUT ROWID;
 CREATE TABLE total (events INTEGER NOT NULL, bytes INTEGER NOT NULL, changes INTEGER NOT NULL);
 INSERT INTO total VALUES (0, 0, 0);
+"""
 
+# Beside version 1's
+NEWER_TABLES = """
+CREATE TABLE issue_user (
+  issue INTEGER NOT NULL REFERENCES issue (id) ON DELETE CASCADE, user TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (issue, user)
+) WITHOUT ROWID;
+CREATE TABLE refused (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, client TEXT NOT NULL, project TEXT NOT NULL,
+  status INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL
+);
+"""
+
+TRIGGERS = """
 CREATE TRIGGER event_added AFTER INSERT ON event BEGIN
   UPDATE total SET events = events + 1, bytes = bytes + new.size, changes = changes + 1;
-  INSERT INTO minute VALUES (new.issue, CAST(new.received / 60 AS INTEGER), 1)
+  INSERT INTO minute VALUES (new.issue, CAST(new.happened / 60 AS INTEGER), 1)
+    ON CONFLICT DO UPDATE SET count = count + 1;
+  INSERT INTO issue_user SELECT new.issue, new.user, 1 WHERE new.user != ''
     ON CONFLICT DO UPDATE SET count = count + 1;
 END;
 CREATE TRIGGER event_removed AFTER DELETE ON event BEGIN
   UPDATE total SET events = events - 1, bytes = bytes - old.size, changes = changes + 1;
-  UPDATE minute SET count = count - 1 WHERE issue = old.issue AND minute = CAST(old.received / 60 AS INTEGER);
+  UPDATE minute SET count = count - 1 WHERE issue = old.issue AND minute = CAST(old.happened / 60 AS INTEGER);
+  UPDATE issue_user SET count = count - 1 WHERE issue = old.issue AND user = old.user;
+  DELETE FROM issue_user WHERE issue = old.issue AND user = old.user AND count <= 0;
   UPDATE issue SET count = count - 1 WHERE id = old.issue;
   DELETE FROM issue WHERE id = old.issue AND count <= 0;
 END;
@@ -117,13 +140,17 @@ def open_database(path: str) -> sqlite3.Connection:
     try:
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         empty = not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-        if not empty and found != VERSION:
+        if not empty and not 1 <= found <= VERSION:
             raise StoreError(f"database {path}: it is no inbox of this version (found {found}, want {VERSION})")
         if empty:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         if empty:
-            connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+            connection.executescript(
+                f"BEGIN; {TABLES} {NEWER_TABLES} {TRIGGERS} PRAGMA user_version = {VERSION}; COMMIT;"
+            )
+        elif found < VERSION:
+            upgrade(connection, NEWER_TABLES + TRIGGERS, VERSION)
     except (sqlite3.Error, StoreError) as error:
         connection.close()
         if isinstance(error, StoreError):

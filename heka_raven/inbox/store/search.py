@@ -13,9 +13,13 @@ from heka_raven.inbox.event.bounded import text, whole
 
 LEVELS = ("fatal", "error", "warning", "info", "debug")
 KINDS = ("app", "server")
+STATES = ("open", "resolved", "muted")
+SORTS = ("newest", "count", "first", "users")
+ANY = "any"
 MAX_QUERY = 500  # characters
 MAX_TERMS = 10
 MAX_STARS = 3
+MAX_PAGE = 10_000
 
 # words (http://host/path is one), "several words", key:value, key:"several words", "key of a tag":value, each with an
 # optional ! or - in front
@@ -40,10 +44,17 @@ COLUMNS = {
     "platform": "platform",
     "project": "project",
     "worker": "worker",
+    "user": "user",
     "event": "event_id",
     "id": "event_id",
 }
-PARTIAL = {"url", "culprit", "transaction", "type"}  # here a part is enough; the text of "words" has all of them
+PARTIAL = {
+    "url",
+    "user",
+    "culprit",
+    "transaction",
+    "type",
+}  # a part is enough; all are in the text of "words"
 _STARS = re.compile(r"\*+")
 _FACETS = ("level", "release", "environment")
 
@@ -57,22 +68,33 @@ class Search:
     release: str = ""
     environment: str = ""
     kind: str = ""
-    before: int = 0
+    project: str = ""
+    state: str = "open"
+    sort: str = "newest"
+    page: int = 0
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether the events decide, not the issues alone."""
+        return bool(self.query or self.level or self.release or self.environment or self.kind)
 
     @property
     def narrowed(self) -> bool:
-        return bool(self.query or self.level or self.release or self.environment or self.kind)
+        return self.looks_inside or bool(self.project) or self.state != "open"
 
     def url(self, **changes: Any) -> str:
         """The list page's address with these changes; empty values are left out."""
-        changed = replace(self, **{"before": 0, **changes})
+        changed = replace(self, **{"page": 0, **changes})
         named = {
             "q": changed.query,
             "level": changed.level,
             "release": changed.release,
             "environment": changed.environment,
             "kind": changed.kind,
-            "before": changed.before,
+            "project": changed.project,
+            "state": "" if changed.state == "open" else changed.state,
+            "sort": "" if changed.sort == "newest" else changed.sort,
+            "page": changed.page,
         }
         query = urlencode({key: value for key, value in named.items() if value})
         return f"/?{query}" if query else "/"
@@ -108,7 +130,10 @@ def parse_search(params: Mapping[str, str]) -> Search:
         release=params.get("release", "")[:200],
         environment=params.get("environment", "")[:200],
         kind=params.get("kind", "") if params.get("kind") in KINDS else "",
-        before=whole(params.get("before")) or 0,
+        project=params.get("project", "")[:60],
+        state=params.get("state", "") if params.get("state") in (*STATES, ANY) else "open",
+        sort=params.get("sort", "") if params.get("sort") in SORTS else "newest",
+        page=min(whole(params.get("page")) or 0, MAX_PAGE),
     )
 
 

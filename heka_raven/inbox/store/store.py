@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,10 @@ TRIM_EVERY = 200  # events between two looks at the limits of --keep
 TRIM_CHUNK = 500  # events deleted in one transaction, so that readers and new events get their turn
 SHRINK_PAGES = 1_000  # pages (of 4 KiB) given back at once
 SPARK_MINUTES = 60
+OLDEST = 946_684_800.0  # 2000-01-01: a clock that says less was never set
+MAX_AHEAD_S = 300.0  # by which a client's clock may be ahead
+MAX_REFUSED = 200  # kinds of refusals that are kept
+KNOWN, MORE, NEW, AGAIN = "", "more", "new", "again"  # what an event is
 
 
 class Store:
@@ -67,26 +71,28 @@ class Store:
                     self._writer.execute("ROLLBACK")
                 raise
 
-    def add(self, summary: Summary, body: bytes, *, project: str, received: float) -> bool:
+    def add(self, summary: Summary, body: bytes, *, project: str, received: float) -> str:
         """Store one event.
 
         Returns:
-            False if an event of this id is there already: senders may deliver more than once.
+            What it was: NEW for the first of its issue, AGAIN when that had been resolved or muted until now, MORE;
+            KNOWN (which is false) if an event of this id is there: senders may deliver more than once.
         """
+        happened = _plausible(summary.happened, received)
         packed = zlib.compress(body, COMPRESSION)
         with self._transaction() as db:
             if db.execute("SELECT 1 FROM event WHERE event_id = ?", (summary.event_id,)).fetchone():
-                return False
-            issue = self._issue(db, summary, received)
+                return KNOWN
+            issue, outcome = self._issue(db, summary, project, happened)
             row = db.execute(
                 "INSERT INTO event (event_id, issue, received, happened, project, level, type, title, message, culprit,"
                 ' logger, "transaction", method, url, release, environment, server_name, server_event, worker,'
-                " platform, size) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                " platform, size, user) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     summary.event_id,
                     issue,
                     received,
-                    _plausible(summary.happened, received),
+                    happened,
                     project,
                     summary.level,
                     summary.type,
@@ -104,9 +110,10 @@ class Store:
                     summary.worker,
                     summary.platform,
                     len(packed),
+                    summary.user,
                 ),
             ).lastrowid
-            db.execute("UPDATE issue SET last_event = ? WHERE id = ?", (row, issue))
+            db.execute("UPDATE issue SET last_event = max(last_event, ?) WHERE id = ?", (row, issue))
             db.execute("INSERT INTO body VALUES (?, ?)", (row, packed))
             facets = (summary.level, summary.release, summary.environment, summary.server_event)
             db.execute("INSERT INTO words VALUES (?, ?, ?, ?, ?, ?, ?)", (row, issue, *facets, summary.search))
@@ -117,26 +124,82 @@ class Store:
             due = self._added % TRIM_EVERY == 0
         if due:
             self.trim(received)
-        return True
+        return outcome
 
-    def _issue(self, db: sqlite3.Connection, summary: Summary, received: float) -> int:
-        """Make or update the event's issue: the newest event names it."""
+    def _issue(self, db: sqlite3.Connection, summary: Summary, project: str, happened: float) -> tuple[int, str]:
+        """Make or update the event's issue, and say what the event is. The event that happened last names the issue."""
         row: Any = db.execute(
-            "INSERT INTO issue (grouping, title, culprit, level, server_event, first_seen, last_seen, count)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (grouping) DO UPDATE SET title = excluded.title,"
-            " culprit = excluded.culprit, level = excluded.level, last_seen = max(last_seen, excluded.last_seen),"
-            " first_seen = min(first_seen, excluded.first_seen), count = count + 1 RETURNING id",
+            "INSERT INTO issue (grouping, project, title, culprit, level, server_event, first_seen, last_seen, count)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (grouping) DO UPDATE SET"
+            " title = CASE WHEN excluded.last_seen >= last_seen THEN excluded.title ELSE title END,"
+            " culprit = CASE WHEN excluded.last_seen >= last_seen THEN excluded.culprit ELSE culprit END,"
+            " level = CASE WHEN excluded.last_seen >= last_seen THEN excluded.level ELSE level END,"
+            " last_seen = max(last_seen, excluded.last_seen), first_seen = min(first_seen, excluded.first_seen),"
+            " count = count + 1 RETURNING id, count, state, state_at, mute_until, mute_count",
             (
-                summary.grouping,
+                f"{project}:{summary.grouping}",
+                project,
                 summary.title,
                 summary.culprit,
                 summary.level,
                 summary.server_event,
-                received,
-                received,
+                happened,
+                happened,
             ),
         ).fetchone()
-        return int(row[0])
+        issue, count, state, state_at, mute_until, mute_count = row
+        if count == 1:
+            return int(issue), NEW
+        # What happened before and arrives now does not open an issue again.
+        over = 0 < mute_until <= happened or 0 < mute_count <= count
+        if happened <= state_at or not (state == "resolved" or (state == "muted" and over)):
+            return int(issue), MORE
+        db.execute(
+            "UPDATE issue SET state = 'open', again_at = ?, again_release = ? WHERE id = ?",
+            (happened, summary.release, issue),
+        )
+        return int(issue), AGAIN
+
+    def set_state(
+        self, issues: Iterable[int], state: str, now: float, *, mute_s: float = 0, mute_events: int = 0
+    ) -> int:
+        """Resolve, mute or reopen issues; returns how many there were.
+
+        Args:
+            state: open, resolved or muted.
+            mute_s: seconds after which the next event opens a muted issue again.
+            mute_events: events after which it is open again.
+        """
+        changed = 0
+        with self._transaction() as db:
+            for issue in issues:
+                changed += db.execute(
+                    "UPDATE issue SET state = ?, state_at = max(?, last_seen), mute_until = ?, mute_count ="
+                    " CASE WHEN ? THEN count + ? ELSE 0 END, again_at = 0, again_release = '' WHERE id = ?",
+                    (state, now, now + mute_s if mute_s else 0, mute_events, mute_events, issue),
+                ).rowcount
+            db.execute("UPDATE total SET changes = changes + 1")
+        return changed
+
+    def note_refused(self, client: str, project: str, status: int, reason: str, now: float) -> None:
+        """Keep that something was not taken, for the Data page. The same again is counted."""
+        said = (client[:100], project[:60], status, reason[:300])
+        with self._transaction() as db:
+            same = db.execute(
+                "SELECT id FROM refused WHERE client = ? AND project = ? AND status = ? AND reason = ?", said
+            ).fetchone()
+            if same:
+                db.execute("UPDATE refused SET count = count + 1, at = ? WHERE id = ?", (now, same[0]))
+            else:
+                db.execute(
+                    "INSERT INTO refused (client, project, status, reason, count, at) VALUES (?, ?, ?, ?, 1, ?)",
+                    (*said, now),
+                )
+                db.execute(
+                    "DELETE FROM refused WHERE id NOT IN (SELECT id FROM refused ORDER BY at DESC, id DESC LIMIT ?)",
+                    (MAX_REFUSED,),
+                )
+            db.execute("UPDATE total SET changes = changes + 1")
 
     def delete_event(self, event_id: str) -> bool:
         with self._transaction() as db:
@@ -166,11 +229,11 @@ class Store:
         while True:
             events, size = self._writer_total()
             excess = self.keep.excess(events, size)
-            chosen = f"id IN (SELECT id FROM event ORDER BY id LIMIT {min(excess, TRIM_CHUNK)})"  # noqa: S608
+            chosen = f"id IN (SELECT id FROM event ORDER BY happened LIMIT {min(excess, TRIM_CHUNK)})"  # noqa: S608
             with self._transaction() as db:
                 gone = _delete(db, chosen, ()) if excess else 0
             if not gone and self.keep.age_s is not None:
-                gone = self._delete_chunk("received < ?", (now - self.keep.age_s,))
+                gone = self._delete_chunk("happened < ?", (now - self.keep.age_s,))
             removed += gone
             if not gone:
                 break
@@ -198,8 +261,8 @@ class Store:
 
 
 def _plausible(happened: float | None, received: float) -> float:
-    """The client's own time, unless its clock is a day ahead or it said nothing."""
-    return received if happened is None or happened > received + 86_400 else happened
+    """The client's own time, unless its clock is ahead or it said nothing: nothing happens after it arrived."""
+    return happened if happened is not None and OLDEST <= happened <= received + MAX_AHEAD_S else received
 
 
 def _delete(db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> int:
@@ -208,9 +271,10 @@ def _delete(db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> int:
     gone = db.execute(f"DELETE FROM event WHERE {where}", values).rowcount  # noqa: S608
     for issue in issues:
         db.execute(
-            "UPDATE issue SET (last_event, last_seen, title, culprit, level, server_event) ="
-            " (SELECT id, received, title, culprit, level, server_event FROM event WHERE issue = issue.id"
-            " ORDER BY id DESC LIMIT 1) WHERE id = ?",
+            "UPDATE issue SET first_seen = (SELECT min(happened) FROM event WHERE issue = issue.id),"
+            " (last_event, last_seen, title, culprit, level, server_event) ="
+            " (SELECT id, happened, title, culprit, level, server_event FROM event WHERE issue = issue.id"
+            " ORDER BY happened DESC, id DESC LIMIT 1) WHERE id = ?",
             (issue,),
         )
     return gone

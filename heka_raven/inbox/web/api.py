@@ -13,6 +13,7 @@ from heka_raven.inbox.intake.intake import Intake
 from heka_raven.inbox.store.queries import Row, get_body, get_event, get_tags, list_events
 from heka_raven.inbox.store.store import Store
 from heka_raven.inbox.web import copies
+from heka_raven.inbox.web.curl import as_curl
 
 MAX_EVENTS = 1_000  # events in one answer
 DEFAULT_EVENTS = 500
@@ -55,10 +56,11 @@ class Api:
         if form == "json":
             text = copies.as_json(body)
         elif form == "envelope":
-            text = archive.envelope_of(event_id, body)
+            text = archive.envelope_of(event_id, body, row["project"])
         else:
-            event = read_event(orjson.loads(body))
-            text = (copies.as_markdown(event, row) if form == "markdown" else copies.as_curl(event)).encode()
+            document = orjson.loads(body)
+            said = copies.as_markdown(read_event(document), row) if form == "markdown" else as_curl(document)
+            text = said.encode("utf-8", "replace")
         # Never text/html, never sniffed: the content is the client's.
         kind = "application/json" if form == "json" else "text/plain"
         response = Response(body=text, content_type=kind, charset="utf-8" if kind == "text/plain" else None)

@@ -4,7 +4,7 @@ import logging
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from webob.exc import (
     HTTPRequestEntityTooLarge,
 )
 
+from heka_raven.inbox.event.bounded import text
 from heka_raven.inbox.intake.auth import client_fields
 from heka_raven.inbox.intake.intake import MAX_WIRE, Intake, Limits, Refusal
 from heka_raven.inbox.store.keep import Keep
@@ -67,18 +68,19 @@ def _json(status: int, content: Any, headers: dict[str, str] | None = None) -> R
 class Inbox:
     """The application. ``close()`` closes the database."""
 
-    def __init__(self, store: Store, intake: Intake, guard: Guard) -> None:
+    def __init__(self, store: Store, intake: Intake, guard: Guard, names: Mapping[str, str] | None = None) -> None:
         self.store = store
         self.intake = intake
         self.guard = guard
         self.static = Static()
-        self.pages = pages = Pages(store, intake, self.static, guard)
+        self.pages = pages = Pages(store, intake, self.static, guard, names)
         api = Api(store, intake)
         event_id = r"(?P<event_id>[0-9a-f]{32})"
         routes: list[tuple[str, dict[str, View]]] = [
             (r"/", {"GET": pages.issues}),
             (r"/issue/(?P<issue>\d{1,15})", {"GET": pages.issue}),
             (r"/issue/(?P<issue>\d{1,15})/delete", {"POST": pages.delete_issue}),
+            (r"/issues/state", {"POST": pages.set_state}),
             (rf"/event/{event_id}", {"GET": pages.event}),
             (rf"/event/{event_id}/delete", {"POST": pages.delete_event}),
             (rf"/event/{event_id}/(?P<form>json|markdown|curl|envelope)", {"GET": api.copy}),
@@ -179,12 +181,21 @@ class Inbox:
             reason = "the inbox cannot store events now"
             return _json(503, {"detail": reason}, {**_CORS, "X-Sentry-Error": reason, "Retry-After": "30"})
         except Refusal as refusal:
+            self._note_refused(request, project, refusal)
             headers = {**_CORS, "X-Sentry-Error": refusal.reason}
             if refusal.retry_after_s:
                 headers["Retry-After"] = str(refusal.retry_after_s)
                 headers["X-Sentry-Rate-Limits"] = f"{refusal.retry_after_s}::organization"
             return _json(refusal.status, {"detail": refusal.reason}, headers)
         return _json(200, {"id": event_id} if event_id else {}, _CORS)
+
+    def _note_refused(self, request: Request, project: str, refusal: Refusal) -> None:
+        """A line on the Data page and in the terminal: what a client lost must not vanish."""
+        said = client_fields(request.headers, request.GET).get("sentry_client")
+        name = said or request.user_agent or "unknown client"
+        self.intake.note_refused(
+            f"{' '.join(text(name, 100).split())} at {request.remote_addr or '?'}", project, refusal
+        )
 
     def _may_send(self, request: Request) -> bool:
         """Whether a browser's page may send events: any may where clients need a key that they know, else local ones.
@@ -211,6 +222,7 @@ def make_app(
     token: str | None = None,
     limits: Limits | None = None,
     hosts: Iterable[str] = (),
+    names: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Inbox:
     """The inbox over one database file.
@@ -221,9 +233,10 @@ def make_app(
         token: what a reader must show; without one, only requests to a loopback name are answered.
         limits: of the intake.
         hosts: more names by which the inbox may be called without a token.
+        names: of projects, by their number.
 
     Raises:
         StoreError: if the database cannot be used.
     """
     store = Store(db_path, keep)
-    return Inbox(store, Intake(store, clock, limits), Guard(token, hosts))
+    return Inbox(store, Intake(store, clock, limits), Guard(token, hosts), names)

@@ -1,21 +1,18 @@
-"""One event as text to paste elsewhere: JSON, Markdown for a ticket, a curl command. Pure."""
+"""One event as text to paste elsewhere: JSON, Markdown for a ticket. Pure."""
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import orjson
 
 from heka_raven.inbox.event.model import Error, Event, Frame
+from heka_raven.inbox.web.wording import iso
 
 if TYPE_CHECKING:
     from heka_raven.inbox.store.queries import Row
 
-FILTERED = "[Filtered]"
 MAX_MARKDOWN_FRAMES = 30
-# Headers that curl sets itself, or that would ask for an answer that nobody can read.
-_CURL_SKIPS = {"host", "content-length", "connection", "accept-encoding"}
 
 
 def as_json(body: bytes) -> bytes:
@@ -24,37 +21,6 @@ def as_json(body: bytes) -> bytes:
         return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2)
     except (orjson.JSONEncodeError, orjson.JSONDecodeError):
         return body
-
-
-def as_curl(event: Event) -> str:
-    """The event's request as a curl command; what was filtered is left out and named in a comment."""
-    request = event.request
-    if request is None or not request.url:
-        return "# this event has no request\n"
-    left_out = []
-    words = ["curl", "-i"]
-    if request.method and request.method != "GET":
-        words += ["-X", request.method]
-    for name, value in request.headers:
-        if name.lower() in _CURL_SKIPS or (name.lower() == "cookie" and request.cookies):
-            continue
-        if FILTERED in value:
-            left_out.append(f"header {name}")
-        else:
-            words += ["-H", _one_line(f"{name}: {value}")]
-    cookies = [(name, value) for name, value in request.cookies if FILTERED not in value]
-    left_out += [f"cookie {name}" for name, value in request.cookies if FILTERED in value]
-    if cookies:
-        words += ["-b", "; ".join(f"{name}={value}" for name, value in cookies)]
-    if request.data:
-        words += ["--data-raw", request.data]
-    url = request.url
-    if request.query and "?" not in url:
-        url += "?" + "&".join(f"{name}={value}" for name, value in request.query)
-    # The URL goes behind --, so that one which begins with a dash is no option.
-    text = " ".join(shlex.quote(word) for word in [*words, "--", _one_line(url)])
-    notes = "".join(f"# filtered, not in the command: {_one_line(note)}\n" for note in left_out)
-    return f"{notes}{text}\n"
 
 
 def _one_line(text: str) -> str:
@@ -110,6 +76,7 @@ def as_markdown(event: Event, row: Row) -> str:
     """A ticket's text: title, facts, traceback, request."""
     lines = [f"## {_code(row['title'])}", ""]
     facts = [
+        ("When", iso(row["happened"])),
         ("Event", event.event_id or row["event_id"]),
         ("Level", event.level),
         ("Where", row["culprit"]),

@@ -1,6 +1,7 @@
 """The inbox for people. Each view gathers what its template shows; no page changes anything on GET."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,23 +17,34 @@ from heka_raven.inbox.intake.intake import Intake
 from heka_raven.inbox.store.queries import (
     MAX_MARKS,
     choices,
+    count_states,
     get_body,
     get_event,
     get_issue,
     host_events,
-    list_events,
+    issue_events,
     list_issues,
+    list_refused,
     neighbours,
     newest_of,
+    projects,
     related,
     totals,
 )
-from heka_raven.inbox.store.search import KINDS, LEVELS, parse_search, tag_query
+from heka_raven.inbox.store.search import KINDS, LEVELS, MAX_PAGE, SORTS, STATES, parse_search, tag_query
 from heka_raven.inbox.store.store import Store
 from heka_raven.inbox.web import charts, hostview, wording
 from heka_raven.inbox.web.guard import Guard
 from heka_raven.inbox.web.static import Static
 
+EVENTS_ON_PAGE = 100
+MUTES = {  # seconds, or events, after which the next event opens a muted issue again
+    "10": (0, 10),
+    "100": (0, 100),
+    "1h": (3_600, 0),
+    "1d": (86_400, 0),
+    "7d": (604_800, 0),
+}
 ANY_KEY = "inbox"  # shown where every key is accepted
 
 
@@ -66,14 +78,23 @@ def _environment(static: Static) -> Environment:
     return environment
 
 
+def _own_page(text: str) -> str:
+    """Where a form came from, if that is a page of ours: ``//host`` would lead elsewhere."""
+    return text if text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() else "/"
+
+
 class Pages:
     """The HTML views."""
 
-    def __init__(self, store: Store, intake: Intake, static: Static, guard: Guard) -> None:
+    def __init__(
+        self, store: Store, intake: Intake, static: Static, guard: Guard, names: Mapping[str, str] | None = None
+    ) -> None:
         self.store = store
         self.intake = intake
         self.guard = guard
         self._templates = _environment(static)
+        known = dict(names or {})
+        self._templates.filters["project"] = lambda number: known.get(number, number)
 
     def _page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         text = self._templates.get_template(template).render(
@@ -98,6 +119,7 @@ class Pages:
             return Response(status=304, etag=etag)
         search = parse_search(request.GET)
         rows, more = list_issues(self.store, search, now)
+        known = projects(self.store)
         response = self._page(
             request,
             "issues.html",
@@ -110,6 +132,10 @@ class Pages:
             dsn=self._dsn(request),
             levels=LEVELS,
             kinds=KINDS,
+            sorts=SORTS,
+            states=STATES,
+            counts=count_states(self.store),
+            projects=known if len(known) > 1 or search.project else [],
             releases=choices(self.store, "release"),
             environments=choices(self.store, "environment"),
         )
@@ -129,10 +155,27 @@ class Pages:
         issue = get_issue(self.store, number, time.time())
         if issue is None:
             raise HTTPNotFound("no such issue: it was deleted, or its events were too old to keep")
-        start = whole(request.GET.get("before")) or 0
-        rows = list_events(self.store, issue=number, before=start, limit=101)
-        more = rows[99]["id"] if len(rows) > 100 else 0
-        return self._page(request, "events.html", issue=issue, rows=rows[:100], more=more)
+        page = min(whole(request.GET.get("page")) or 0, MAX_PAGE)
+        rows = issue_events(self.store, number, page, EVENTS_ON_PAGE + 1)
+        return self._page(
+            request,
+            "events.html",
+            issue=issue,
+            rows=rows[:EVENTS_ON_PAGE],
+            page=page,
+            more=len(rows) > EVENTS_ON_PAGE,
+            mutes=MUTES,
+        )
+
+    def set_state(self, request: Request) -> Response:
+        """Resolve, mute or reopen issues: ``issue`` (repeatable), ``state``, and ``mute``, a key of MUTES."""
+        issues = [number for text in request.POST.getall("issue") if (number := whole(text)) is not None]
+        state, mute = request.POST.get("state", ""), request.POST.get("mute", "")
+        if state not in STATES or (mute and mute not in MUTES):
+            raise HTTPBadRequest("state: one of open, resolved, muted")
+        seconds, events = MUTES.get(mute, (0, 0))
+        self.store.set_state(issues[:1_000], state, time.time(), mute_s=seconds, mute_events=events)
+        return Response(status=303, location=_own_page(request.POST.get("next", "")))
 
     def event(self, request: Request, event_id: str) -> Response:
         """One event, in full."""
@@ -148,6 +191,7 @@ class Pages:
             issue=get_issue(self.store, row["issue"], time.time()),
             near=neighbours(self.store, row),
             related=related(self.store, row),
+            mutes=MUTES,
         )
 
     def hosts(self, request: Request) -> Response:
@@ -193,7 +237,14 @@ class Pages:
         events, size, _ = totals(self.store)
         said = request.GET.get("said", "")
         return self._page(
-            request, "data.html", events=events, size=size, keep=self.store.keep, path=self.store.path, said=said[:200]
+            request,
+            "data.html",
+            events=events,
+            size=size,
+            keep=self.store.keep,
+            path=self.store.path,
+            said=said[:200],
+            refused=list_refused(self.store),
         )
 
     def import_envelopes(self, request: Request) -> Response:

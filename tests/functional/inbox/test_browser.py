@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -261,12 +262,54 @@ def test_copying_what_was_deleted_meanwhile(fresh, browser):
 
 
 def test_deleting(fresh, browser):
-    """The button of the event page deletes and leads on."""
+    """The button of the event page asks, deletes and leads on."""
     event_id = send(fresh, 1, message="to be deleted")
     browser.get(f"{fresh.url}/event/{event_id}")
     one(browser, ".act.danger").click()
+    browser.switch_to.alert.dismiss()
+    assert 1 == len(fresh.events())
+    one(browser, ".act.danger").click()
+    browser.switch_to.alert.accept()
     wait(lambda: browser.current_url == fresh.url + "/")
     assert [] == fresh.events()
+
+
+def test_resolving_by_keyboard(fresh, browser):
+    """j chooses a row, x takes it, r resolves what is taken; it comes back as "again", with the release."""
+    for number, message in enumerate(("one", "two", "three")):
+        send(fresh, number + 1, message=message)
+    browser.get(fresh.url)
+    body = one(browser, "body")
+    for key in ("j", "x", "j", "x"):
+        body.send_keys(key)
+    wait(lambda: "2 chosen" == one(browser, ".said-n").text)
+    body.send_keys("r")
+    wait(lambda: 1 == len(all_of(browser, ".issue")))
+    assert "resolved 2" in one(browser, "nav[aria-label=State]").text
+    left = one(browser, ".issue .title").text
+    came_back = next(m for m in ("one", "two", "three") if m != left)
+    send(fresh, 9, message=came_back, timestamp=time.time() + 1, release="2.0")
+    wait(lambda: [e.text for e in all_of(browser, ".badge.again")] == ["again in 2.0"])  # the list is live
+    browser.get(fresh.url + "/?state=resolved")
+    one(browser, ".issue .title").click()
+    wait(lambda: "resolved" == one(browser, ".badge.state").text)
+    one(browser, "body").send_keys("o")
+    wait(lambda: not all_of(browser, ".badge.state"))
+
+
+def test_times_are_the_readers_own(fresh, browser):
+    """A page shows the zone of whoever reads it, exactly on hover; what came late says so."""
+    happened = time.time() - 7200
+    event_id = send(fresh, 1, message="late", timestamp=happened)
+    browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})
+    try:
+        browser.get(f"{fresh.url}/event/{event_id}")
+        there = datetime.fromtimestamp(int(happened), timezone(timedelta(hours=9)))
+        assert f"{there:%Y-%m-%d %H:%M:%S} +09:00" == one(browser, "time.exact").text
+        assert one(browser, ".when time").get_attribute("title").endswith("+09:00")
+        assert "arrived" in one(browser, ".late").text
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
 
 def test_it_reads_without_script(filled, tmp_path):

@@ -1,5 +1,6 @@
 """The database: grouping, searching, deleting, keeping."""
 
+import itertools
 import json
 import os
 import sqlite3
@@ -169,17 +170,18 @@ def test_pages_of_issues(store):
     for number in range(120):
         put(store, number, message=f"m {'z' * (number + 1)}")
     for query in ("", "m"):
-        seen, before = [], 0
-        for _ in range(3):
-            rows, before = list_issues(store, parse_search({"q": query, "before": str(before)}), NOW)
+        seen, page, more = [], 0, True
+        while more:
+            rows, more = list_issues(store, parse_search({"q": query, "page": str(page)}), NOW)
             seen += [row.last_event for row in rows]
-        assert 0 == before
+            page += 1
+        assert 3 == page
         assert sorted(seen, reverse=True) == seen
         assert 120 == len(set(seen))
 
 
 def test_related_events(store):
-    """Same trace, same request id, or the event that a suspect had reported; others not."""
+    """Same trace, same request id, or the event that a suspect had reported, and what those name; others not."""
     trace = {"contexts": {"trace": {"trace_id": "a" * 32}}}
     put(store, 1, NOW, message="app", timestamp=NOW - 2, **trace)
     put(store, 2, NOW, message="log", timestamp=NOW - 3, **trace)
@@ -187,7 +189,7 @@ def test_related_events(store):
     suspect = {"contexts": {"uwsgi": {"suspect": {"url": "/", "event_id": f"{1:032x}"}}}}
     put(store, 4, NOW, message="harakiri", tags={"uwsgi.event": "harakiri"}, timestamp=NOW, **suspect)
     assert [2, 1, 4] == numbers(related(store, get_event(store, f"{1:032x}")))
-    assert [1, 4] == numbers(related(store, get_event(store, f"{4:032x}")))
+    assert [2, 1, 4] == numbers(related(store, get_event(store, f"{4:032x}")))
     assert [3] == numbers(related(store, get_event(store, f"{3:032x}")))
 
 
@@ -207,13 +209,33 @@ def test_a_slow_request_and_its_harakiri_are_related(store):
     assert [3] == numbers(related(store, get_event(store, f"{3:032x}")))
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations((1, 2, 3))))
+def test_slow_harakiri_and_error_of_one_request_find_each_other(store, order):
+    """In whatever order they arrive: the slow one and the harakiri began together, the harakiri names the error."""
+    extra = {"worker": "3", "core": "0", "pid": "77"}
+    request = {"method": "GET", "url": "/slow"}
+    suspect = {"uwsgi": {"suspect": {**request, "pid": 77, "core": 0, "age_s": 60.0, "event_id": f"{3:032x}"}}}
+    server = {"server_name": "web", "request": request}
+    events = {
+        1: {"message": "slow", "timestamp": NOW - 50, "tags": {"uwsgi.event": "slow"},
+            "extra": {**extra, "request_age_ms": "10000"}, **server},
+        2: {"message": "harakiri", "timestamp": NOW, "tags": {"uwsgi.event": "harakiri"},
+            "contexts": suspect, **server},
+        3: {**error(), "timestamp": NOW - 30, "server_name": "web"},
+    }  # fmt: skip
+    for number in order:
+        put(store, number, NOW, **events[number])
+    for number in order:
+        assert [1, 3, 2] == numbers(related(store, get_event(store, f"{number:032x}")))
+
+
 def test_neighbours_are_of_the_same_issue(store):
     """Older and newer step through one issue."""
     for number in (1, 2, 3):
         put(store, number, **error())
         put(store, number + 10, message="other")
     near = neighbours(store, get_event(store, f"{2:032x}"))
-    assert {"older": f"{1:032x}", "newer": f"{3:032x}"} == near
+    assert {"older": f"{1:032x}", "newer": f"{3:032x}", "first": f"{1:032x}", "last": f"{3:032x}", "at": 2} == near
 
 
 def test_deleting_leaves_nothing_behind(store, tmp_path):

@@ -29,6 +29,33 @@
     row.querySelector(".title").focus({ preventScroll: true });
   };
 
+  // Chosen for resolve, mute, reopen: x chooses, r resolves, m mutes, o reopens.
+  const count = () => {
+    const bulk = document.getElementById("bulk");
+    if (!bulk) return;
+    const many = document.querySelectorAll(".pickone:checked").length;
+    bulk.classList.toggle("on", many > 0);
+    bulk.querySelector(".said-n").textContent = many ? `${many} chosen` : "";
+  };
+  document.addEventListener("change", (event) => { if (event.target.matches(".pickone")) count(); });
+
+  const setState = (name) => {
+    const bulk = document.getElementById("bulk");
+    const form = bulk || document.querySelector("form.states");
+    const button = form && form.querySelector(`button[value="${name}"]`);
+    if (!button) return;
+    if (bulk && !document.querySelector(".pickone:checked")) {
+      if (!chosen()) return;
+      chosen().querySelector(".pickone").checked = true;
+    }
+    button.click();
+  };
+
+  document.addEventListener("submit", (event) => {
+    const sure = event.target.dataset.sure;
+    if (sure && !confirm(sure)) event.preventDefault();
+  });
+
   const replace = (text) => {
     const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("live");
     if (!fresh) return;
@@ -42,7 +69,11 @@
       }
     }
     const scrolled = [...live.querySelectorAll(".chart")].map((chart) => chart.scrollLeft);
+    const picked = new Set([...live.querySelectorAll(".pickone:checked")].map((box) => box.value));
     live.replaceChildren(...fresh.childNodes);
+    live.querySelectorAll(".pickone").forEach((box) => { box.checked = picked.has(box.value); });
+    localise();
+    count();
     live.querySelectorAll(".chart").forEach((chart, at) => { chart.scrollLeft = scrolled[at] || 0; });
     if (kept) {
       const row = live.querySelector(`.issue[data-id="${CSS.escape(kept)}"]`);
@@ -80,13 +111,35 @@
 
   // Ages go on between two answers.
   const age = () => {
-    for (const time of document.querySelectorAll("time")) {
+    for (const time of document.querySelectorAll("time:not([data-exact])")) {
       const passed = (Date.now() - Date.parse(time.dateTime)) / 1000;
       const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => passed >= size) || [];
       if (Number.isFinite(passed)) time.textContent = size ? `${Math.floor(passed / size)} ${unit} ago` : "now";
     }
   };
   setInterval(age, 5 * LIVE_MS);
+
+  // Times as the reader's own clock shows them.
+  const two = (number) => String(number).padStart(2, "0");
+  const here = (date) => {
+    const zone = -date.getTimezoneOffset();
+    const offset = `${zone < 0 ? "-" : "+"}${two(Math.floor(Math.abs(zone) / 60))}:${two(Math.abs(zone) % 60)}`;
+    return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} `
+      + `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${offset}`;
+  };
+  const localise = () => {
+    for (const time of document.querySelectorAll("time")) {
+      const date = new Date(time.dateTime);
+      if (Number.isNaN(date.getTime())) continue;
+      if ("exact" in time.dataset) time.textContent = here(date);
+      else time.title = here(date);
+    }
+    for (const text of document.querySelectorAll("[data-clock]")) {
+      const date = new Date(text.dataset.clock * 1000);
+      text.textContent = text.dataset.days ? here(date).slice(5, 16) : here(date).slice(11, 16);
+    }
+  };
+  localise();
 
   // Back is the list as it was left: its search, its filters, the chosen issue.
   const back = document.querySelector("a[data-back]");
@@ -130,7 +183,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    const typing = event.target.closest("input, select, textarea");
+    const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
     if (event.key === "Escape") {
       if (typing) typing.blur();
       else if (chosen()) { chosen().classList.remove("chosen"); document.getElementById("main").focus(); }
@@ -152,6 +205,12 @@
       const near = document.querySelector(`a[data-key="${event.key}"]`);
       if (document.querySelector(".issue")) step(event.key === "j" ? 1 : -1);
       else if (near) location.href = near.href;
+    } else if (event.key === "x" && chosen() && chosen().querySelector(".pickone")) {
+      const box = chosen().querySelector(".pickone");
+      box.checked = !box.checked;
+      count();
+    } else if ({ r: 1, m: 1, o: 1 }[event.key]) {
+      setState({ r: "resolved", m: "muted", o: "open" }[event.key]);
     } else if (event.key === "Enter" && chosen() && event.target.tagName !== "A") {
       location.href = chosen().querySelector(".title").href;
     }
