@@ -117,7 +117,7 @@ class Masker:
             return mask  # a multipart body: its values stand on lines of their own, away from their names
         if "-----BEGIN " in text:
             text = shapes.mask_pem(text, mask)
-        if "://" in text:
+        if "://" in text and ("@" in text or text[-1] == _ELLIPSIS):
             text = self._mask_userinfo(text)
         text = shapes.mask_messages(text, mask, is_secret)
         if "=" in text or text.count(":") > text.count("://") or "'," in text or '",' in text:

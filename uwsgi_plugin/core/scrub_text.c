@@ -56,6 +56,8 @@ void hk_scrub_userinfo(hk_slice text, hk_buf *out)
 {
     size_t mark = 0, done = 0, end, seen = 0, first_at = HK_SCRUB_NONE, url_end = HK_SCRUB_NONE;
 
+    if (hk_scrub_find_any(text, 0, "@") == text.n && !(text.n >= 3 && hk_scrub_at(text, text.n - 3, ELLIPSIS)))
+        mark = text.n; /* no URL has any */
     while ((mark = hk_scrub_find(text, mark, "://")) != HK_SCRUB_NONE) {
         char before = mark > 0 ? text.p[mark - 1] : ' ';
         mark += 3;
