@@ -19,7 +19,7 @@ def read_version() -> str:
 EXTRAS = {
     "amqp": ["pika>=1.3"],
     "cli": ["rich>=13"],
-    "docs": ["mozilla-sphinx-theme", "Sphinx>=7"],
+    "docs": ["furo", "mozilla-sphinx-theme", "Sphinx>=7", "sphinx-copybutton"],
     # What only `./run test full` needs.
     "full": [
         "bugsnag",

@@ -12,7 +12,8 @@ project = "heka-raven"
 author = "the heka-raven project"
 copyright = "the heka-raven project"
 version = release = __version__
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon", "sphinx_copybutton"]
+copybutton_exclude = ".linenos, .gp, .go"  # neither prompts nor what a program answered
 exclude_patterns = ["_build"]
 root_doc = "index"
 html_title = "heka-raven"
@@ -30,9 +31,5 @@ if os.environ.get("DOCS_THEME") == "mozilla":
     html_css_files.append("beside_the_sidebar.css")
 else:
     pygments_style = "friendly"
-    html_theme = "alabaster"
-    html_theme_options = {
-        "description": "Error reporting for Python web apps under uWSGI",
-        "page_width": "1240px",
-        "body_max_width": "1000px",
-    }
+    pygments_dark_style = "monokai"
+    html_theme = "furo"

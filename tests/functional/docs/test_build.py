@@ -1,5 +1,6 @@
-"""The documentation: it builds without a warning in both themes, its doctests pass, and it can be read."""
+"""The documentation builds without a warning in both themes, its doctests pass, and it can be read, also on dark."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,8 +28,15 @@ def test_both_themes(theme, tmp_path):
     page = ROOT / "docs" / "_build" / theme / "start.html"
     with chromium(tmp_path / "profile", size=(1200, 1500)) as browser:
         browser.get(page.as_uri())
-        block = browser.find_element("css selector", "div.body pre")
-        heading = browser.find_element("css selector", "div.body h1")
+        block = browser.find_element("css selector", "div.body pre, article pre")
+        heading = browser.find_element("css selector", "div.body h1, article h1")
+        assert browser.find_elements("css selector", "button.copybtn")
         assert block.location["y"] - heading.location["y"] < 600
         ARTIFACTS.mkdir(exist_ok=True)
         browser.save_screenshot(str(ARTIFACTS / f"docs-{theme}.png"))
+    if theme == "default":
+        with chromium(tmp_path / "dark", size=(1200, 1500), dark=True) as browser:
+            browser.get(page.as_uri())
+            color = browser.find_element("css selector", "body").value_of_css_property("background-color")
+            assert sum(map(int, re.findall(r"\d+", color)[:3])) < 200, f"{color} is not dark"
+            browser.save_screenshot(str(ARTIFACTS / "docs-default-dark.png"))
