@@ -76,9 +76,9 @@ def split_header(data: bytes) -> tuple[dict[str, Any], int]:
     end = data.find(b"\n", 0, MAX_HEADER_LINE)
     if end < 0:
         if len(data) > MAX_HEADER_LINE:
-            raise EnvelopeError(f"the header line is longer than {MAX_HEADER_LINE} bytes")
+            raise EnvelopeError(f"line 1: the header line is longer than {MAX_HEADER_LINE} bytes")
         end = len(data)
-    return _object(data[:end], "the header line"), min(end + 1, len(data))
+    return _object(data[:end], "line 1: the header line"), min(end + 1, len(data))
 
 
 def parse_items(data: bytes, offset: int = 0) -> list[Item]:
@@ -91,7 +91,8 @@ def parse_items(data: bytes, offset: int = 0) -> list[Item]:
         if end == offset:  # empty lines between and after items are allowed
             offset += 1
             continue
-        what = f"the header of item {len(items) + 1}"
+        line = data.count(b"\n", 0, offset) + 1
+        what = f"line {line}: the header of item {len(items) + 1}"
         headers = _object(data[offset:end], what)
         start = end + 1
         length = headers.get("length")
@@ -102,10 +103,10 @@ def parse_items(data: bytes, offset: int = 0) -> list[Item]:
             raise EnvelopeError(f"{what} has a length that is no byte count")
         else:
             stop = start + length
-            if stop > len(data):
-                raise EnvelopeError(f"item {len(items) + 1} ends before its length")
+            if stop > len(data) and length:  # an empty one may end with its header
+                raise EnvelopeError(f"line {line + 1}: item {len(items) + 1} ends before its length, {length}")
             if stop < len(data) and data[stop] != 0x0A:
-                raise EnvelopeError(f"item {len(items) + 1} goes on after its length")
+                raise EnvelopeError(f"line {line + 1}: item {len(items) + 1} goes on after its length, {length}")
         items.append(Item(headers, data[start:stop]))
         offset = stop + 1
     return items

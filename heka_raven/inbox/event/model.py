@@ -22,11 +22,18 @@ class Frame:
     post_context: list[str]
     locals: Pairs
     more_locals: int = 0
+    address: str = ""  # of a native frame, and the library it is in
+    package: str = ""
     carets: tuple[int, int] | None = None
 
     @property
     def place(self) -> str:
-        return self.filename or self.module or self.abs_path or "?"
+        return self.filename or self.module or self.abs_path or self.package or "?"
+
+    @property
+    def name(self) -> str:
+        """The function; without one, as in native code, where it is."""
+        return self.function or self.address or "?"
 
 
 @dataclass(slots=True)
@@ -63,6 +70,17 @@ class Request:
     cookies: Pairs
     env: Pairs
     data: str
+
+
+@dataclass(slots=True)
+class Image:
+    """A library or program that was loaded: what a native frame's address is looked up in."""
+
+    name: str
+    kind: str
+    ident: str
+    address: str
+    size: int | None
 
 
 @dataclass(slots=True)
@@ -121,6 +139,7 @@ class Event:
     fingerprint: list[str]
     sdk: str
     modules: Pairs
+    images: list[Image]
     trace_id: str
     span_id: str
     request_ids: list[str]

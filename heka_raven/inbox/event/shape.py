@@ -5,6 +5,8 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
 
+import orjson
+
 from heka_raven.inbox.event.bounded import (
     integer,
     mapping,
@@ -16,7 +18,7 @@ from heka_raven.inbox.event.bounded import (
     values,
 )
 from heka_raven.inbox.event.inflight import in_flight
-from heka_raven.inbox.event.model import Crumb, Error, Event, Frame, Pairs, Request
+from heka_raven.inbox.event.model import Crumb, Error, Event, Frame, Image, Pairs, Request
 from heka_raven.inbox.event.older_protocols import level_name, modernise
 
 MAX_ERRORS = 50  # exceptions of one event; a group can hold thousands
@@ -26,6 +28,8 @@ MAX_CRUMBS = 100  # Sentry keeps as many
 MAX_LINE = 400  # characters of a source line: minified scripts have one of a megabyte
 MAX_TAGS = 50  # tags of one event
 MAX_CONTEXTS = 20
+MAX_IMAGES = 200  # loaded libraries of a native event
+MAX_BODY = 10_000  # characters of a request's body
 
 _HEX_ID = re.compile(r"[0-9a-fA-F]{32}")
 _PLACE = re.compile(r"%(?:\((?P<name>\w{1,100})\))?[-#0 +]{0,5}\d{0,12}(?:\.\d{1,12})?(?P<kind>[srdiuxfgeac%])")
@@ -60,6 +64,8 @@ def _frame(index: int, raw: Any, brief: bool) -> Frame:
         pre_context=[] if brief else _lines(raw.get("pre_context")),
         post_context=[] if brief else _lines(raw.get("post_context")),
         locals=[] if brief else pairs(raw.get("vars"), MAX_LOCALS),
+        address=text(raw.get("instruction_addr"), 40),
+        package=text(raw.get("package"), 300),
     )
 
 
@@ -151,6 +157,16 @@ def _cookies(value: Any) -> Pairs:
     return pairs(value)
 
 
+def _body(value: Any) -> str:
+    """A body as text; one that the client took apart as JSON that can be pasted and parsed."""
+    if isinstance(value, dict | list):
+        try:
+            return text(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode(), MAX_BODY)
+        except TypeError:  # nested deeper than orjson writes
+            return pretty(value, MAX_BODY)
+    return text(value, MAX_BODY)
+
+
 def _request(raw: dict[str, Any]) -> Request | None:
     if not raw:
         return None
@@ -161,7 +177,7 @@ def _request(raw: dict[str, Any]) -> Request | None:
         headers=pairs(raw.get("headers")),
         cookies=_cookies(raw.get("cookies")),
         env=pairs(raw.get("env")),
-        data=pretty(raw.get("data"), 10_000) if raw.get("data") is not None else "",
+        data=_body(raw.get("data")),
     )
 
 
@@ -210,6 +226,9 @@ def _message(event: dict[str, Any]) -> tuple[str, str]:
 def _threads(event: dict[str, Any], brief: bool) -> list[tuple[str, list[Frame]]]:
     """Stacks beside the exceptions: the event's own, and those of threads."""
     found = []
+    template = mapping(event.get("template"))  # raven's: where a template failed
+    if template:
+        found.append(("Template", [_frame(0, {**template, "in_app": True}, brief)]))
     alone, _ = _frames(event.get("stacktrace"), brief)
     if alone:
         found.append(("Stack", alone))
@@ -220,6 +239,22 @@ def _threads(event: dict[str, Any], brief: bool) -> list[tuple[str, list[Frame]]
             name = text(raw.get("name") or raw.get("id"), 100)
             crashed = " (crashed)" if raw.get("crashed") is True else ""
             found.append((f"Thread {name}{crashed}", frames))
+    return found
+
+
+def _images(event: dict[str, Any]) -> list[Image]:
+    found = []
+    for raw in sequence(mapping(event.get("debug_meta")).get("images"))[:MAX_IMAGES]:
+        raw = mapping(raw)
+        found.append(
+            Image(
+                name=text(raw.get("code_file") or raw.get("debug_file") or raw.get("name"), 300),
+                kind=text(raw.get("type"), 40),
+                ident=text(raw.get("debug_id") or raw.get("code_id") or raw.get("uuid"), 100),
+                address=text(raw.get("image_addr"), 40),
+                size=integer(raw.get("image_size")),
+            )
+        )
     return found
 
 
@@ -299,6 +334,7 @@ def read_event(event: dict[str, Any], brief: bool = False) -> Event:
         fingerprint=[text(part, 300) for part in sequence(event.get("fingerprint"))[:20]],
         sdk=f"{text(sdk.get('name'), 100)} {text(sdk.get('version'), 50)}".strip(),
         modules=[] if brief else pairs(mapping(event.get("modules")), 500, 100),
+        images=[] if brief else _images(event),
         trace_id=event_id_of(trace.get("trace_id")) or _propagated_trace(request),
         span_id=text(trace.get("span_id"), 32),
         request_ids=_request_ids(event, request, tags),

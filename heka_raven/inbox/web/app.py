@@ -49,6 +49,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+SPOTLIGHT = "/stream"  # where SDKs with the option `spotlight` send a copy of everything
 _INTAKE = re.compile(r"/api/(?P<project>[\w.\-]{1,60})/(?P<kind>envelope|store)/?")
 _CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -115,7 +116,7 @@ class Inbox:
         """How many bytes of body a request may have, by its head: only who may import sends a large one."""
         request = Request(environ)
         try:
-            if _INTAKE.fullmatch(request.path_info):
+            if request.path_info == SPOTLIGHT or _INTAKE.fullmatch(request.path_info):
                 return MAX_WIRE
             may = request.path_info == "/data/import" and self.guard.refuse(request) is None and _same_origin(request)
         except (HTTPException, UnicodeError):
@@ -140,6 +141,8 @@ class Inbox:
         found = _INTAKE.fullmatch(path)
         if found:
             return self._take(request, found["project"], found["kind"])
+        if path == SPOTLIGHT:
+            return self._take(request, "spotlight", "stream")
         refused = self.guard.refuse(request)
         if refused is not None:
             return refused
@@ -173,7 +176,8 @@ class Inbox:
             if len(body) > MAX_WIRE:
                 raise Refusal(413, f"request body larger than {MAX_WIRE:,} bytes")
             fields = client_fields(request.headers, request.GET)
-            take = self.intake.take_envelope if kind == "envelope" else self.intake.take_store
+            takes = {"envelope": self.intake.take_envelope, "stream": self.intake.take_stream}
+            take = takes.get(kind, self.intake.take_store)
             event_id = take(project, fields, body, request.headers.get("Content-Encoding", ""))
         except sqlite3.Error:
             # A full disk passes: 503 tells senders that can wait (ours does) to come again.

@@ -46,7 +46,7 @@ def _fenced(text: str, language: str = "") -> list[str]:
 
 
 def _frame_lines(frame: Frame) -> list[str]:
-    lines = [f'  File "{frame.abs_path or frame.place}", line {frame.lineno or "?"}, in {frame.function or "?"}']
+    lines = [f'  File "{frame.abs_path or frame.place}", line {frame.lineno or "?"}, in {frame.name}']
     if frame.context_line:
         source = frame.context_line.strip()
         lines.append(f"    {source}")
@@ -86,7 +86,7 @@ def as_markdown(event: Event, row: Row) -> str:
         ("Server event", event.server_event),
     ]
     lines += [f"- **{name}**: {_code(value)}" for name, value in facts if value]
-    if event.message and event.errors:
+    if event.message and (event.errors or event.message != row["title"]):
         lines += ["", *_fenced(event.message)]
     for error in event.errors:
         lines += ["", *_fenced(traceback_text(error), "pytb")]

@@ -1,5 +1,6 @@
 """How the pages say times, sizes and source lines. Pure filters for the templates."""
 
+import re
 from datetime import datetime, timezone
 from typing import Any
 
@@ -54,15 +55,21 @@ def size(value: int) -> str:
     return f"{value} B"
 
 
+_NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,10})?", re.ASCII)
+_BYTES = re.compile(r"(?:.*_bytes|(?:.*_)?(?:memory|storage)(?:_size)?|size)")
+
+
 def figures(rows: Pairs) -> Pairs:
-    """The server's numbers, with those in bytes and milliseconds also in units that one can read."""
+    """Numbers of a server or device, with bytes, milliseconds and percents also in units that one can read."""
     out = []
     for name, value in rows:
         if value.isascii() and value.isdigit() and len(value) <= 15:
-            if name.endswith("_bytes") and int(value) >= 1_000:
+            if _BYTES.fullmatch(name) and int(value) >= 1_000:
                 value = f"{value} ({size(int(value))})"
             elif name.endswith("_ms") and int(value) >= 1_000:
                 value = f"{value} ({int(value) / 1_000:,.1f} s)"
+        if name == "battery_level" and _NUMBER.fullmatch(value):
+            value = f"{value} %"
         out.append((name, value))
     return out
 
