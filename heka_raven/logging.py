@@ -94,7 +94,9 @@ class RavenHandler(logging.Handler):
             if name in own and not (name == "user" and type(own[name]) is not dict):
                 setattr(report, name, own.pop(name))
         extra = report.extra if type(report.extra) is dict else {}
-        stack = own.pop("stack", None) or bool(record.stack_info)
+        stack: Any = record.stack_info is not None
+        if own.get("stack") is True or type(own.get("stack")) in (list, tuple, types.GeneratorType):
+            stack = own.pop("stack")
         if stack:
             report.stack = caller_frame(stack, record.pathname)
             if report.stack is None and record.stack_info:

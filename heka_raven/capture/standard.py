@@ -76,7 +76,7 @@ def read_decimal(value: decimal.Decimal) -> str:
 def read_fraction(value: fractions.Fraction) -> str:
     pair = (value._numerator, value._denominator)  # type: ignore[attr-defined]
     if all(type(part) is int and part.bit_length() <= _PARTS for part in pair):
-        return f"{pair[0]}/{pair[1]}"
+        return f"{pair[0]}/{pair[1]}" if pair[1] != 1 else str(pair[0])
     return "<fractions.Fraction object>"
 
 

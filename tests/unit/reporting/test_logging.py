@@ -243,6 +243,13 @@ def test_the_stack_of_a_record(client, logger, how):
     assert "stack" not in event["extra"] and "stack_info" not in event["extra"]
 
 
+def test_an_extra_that_is_called_stack(client, logger):
+    """What is no stack of frames is an extra as any other."""
+    logger.error("slow", extra={"stack": "lamp"})
+    event = last_event(client)
+    assert "stacktrace" not in event and "lamp" == event["extra"]["stack"]
+
+
 def test_the_stack_of_a_record_that_another_thread_handles(client):
     """Its frames are not on this stack: its text is kept, as the logging module's queue keeps it in the message."""
     records = queue.SimpleQueue()
