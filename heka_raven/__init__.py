@@ -1,8 +1,8 @@
 """Exceptions to Sentry events, the spool they wait in, and the sender that delivers them.
 
 What a program needs is importable from here, each name at its first use; the modules that the documentation names
-(``raven_plugin raven_client middleware logging streams uwsgi_bridge scope``) stay where they are. Every other module is
-an inner room of the house, which docs/architecture.rst draws, and may change.
+(``raven_plugin raven_client middleware logging streams uwsgi_bridge scope gunicorn``) stay where they are. Every other
+module is an inner room of the house, which docs/architecture.rst draws, and may change.
 """
 
 from __future__ import annotations

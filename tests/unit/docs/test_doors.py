@@ -19,6 +19,7 @@ EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 # Modules of heka_raven that a program may import; heka is a library of its own, and all of it is public.
 DOORS = {
     "heka_raven",
+    "heka_raven.gunicorn",
     "heka_raven.logging",
     "heka_raven.middleware",
     "heka_raven.raven_client",

@@ -1,0 +1,166 @@
+"""One event of the watch: the sentence on top, the suspect, the bystanders, the stack with its source lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from heka_raven.events.encode import encode_event
+from heka_raven.events.event import timestamp_text
+from heka_raven.formats.text import clean, cut
+from heka_raven.gunicorn.kinds import LEVELS, TIMEOUT, Frame
+from heka_raven.gunicorn.slots import InFlight
+from heka_raven.reporting.clients import reporter_of
+from heka_raven.reporting.report import Report
+from heka_raven.reporting.source import SourceReader
+
+MAX_BYSTANDERS = 32
+CONTEXT_LINES = 5
+MAX_TEXT = 200
+MAX_LINE = 256
+# Frames of ours stand below every request.
+_OURS = ("/heka_raven/", "/middleware/wsgi.py", "/middleware/body.py")
+
+
+class EventMaker:
+    """Makes and spools the events of *client*."""
+
+    def __init__(self, client: Any, version: str) -> None:
+        self._client = client
+        self._reporter: Any = reporter_of(client)
+        self._version = version
+        self._source = SourceReader()
+
+    def report(
+        self,
+        kind: str,
+        *,
+        how: str,
+        worker: Mapping[str, Any],
+        suspect: InFlight | None,
+        bystanders: Sequence[Mapping[str, Any]],
+        frames: Sequence[Frame],
+        answer: bytes,
+        now_ns: int,
+    ) -> None:
+        """Spool one event.
+
+        Args:
+            how: what happened, in words.
+            worker: its number, pid, and figures.
+            suspect: the request that was running.
+            bystanders: the others, on all workers.
+            frames: the Python stack of the suspect's thread.
+            answer: what the worker said of its request when it was asked.
+        """
+        known = _read_answer(answer)
+        shown = request_of(suspect, now_ns) if suspect is not None else {}
+        transaction = known.get("transaction") or (shown and f"{shown['method']} {shown['path']}") or ""
+        stack = [self._frame(frame) for frame in frames]
+        inner = next((frame for frame in reversed(stack) if frame["in_app"]), stack[-1] if stack else None)
+        place = "-" if inner is None else f"{inner['function']} in {inner['filename']}"
+        title = sentence(transaction, how, shown.get("age_ms"), place, worker)
+        value: dict[str, Any] = {
+            "type": f"gunicorn {kind}",
+            "value": title,
+            "mechanism": {"type": "gunicorn.watch", "handled": False},
+        }
+        if stack:
+            value["stacktrace"] = {"frames": stack}
+        context = {"version": self._version, **worker, "bystanders": list(bystanders)[:MAX_BYSTANDERS]}
+        if shown:
+            context["suspect"] = {**shown, "transaction": transaction}
+        event: dict[str, Any] = {
+            "event_id": os.urandom(16).hex(),
+            "timestamp": timestamp_text(time.time()),
+            "level": LEVELS[kind],
+            "logger": "gunicorn.watch",
+            **self._reporter.static,
+            "exception": {"values": [value]},
+            "contexts": {**self._reporter.static["contexts"], "gunicorn": context},
+            "tags": {**(self._reporter.static.get("tags") or {}), "gunicorn.event": kind},
+            "fingerprint": ["gunicorn", kind, transaction or "-", place],
+            "culprit": cut(transaction or place, MAX_TEXT),
+        }
+        if transaction:
+            event["transaction"] = cut(transaction, MAX_TEXT)
+        if shown:
+            event["request"] = _request(shown)
+        user = known.get("user") or ({"ip_address": shown["remote_addr"]} if shown.get("remote_addr") else None)
+        if isinstance(user, dict):
+            event["user"] = user
+        if isinstance(known.get("trace"), dict):
+            event["contexts"]["trace"] = known["trace"]
+        payload = encode_event(self._reporter.scrubbed(event))
+        self._reporter.send_payload(self._client, payload, Report())
+
+    def _frame(self, frame: Frame) -> dict[str, Any]:
+        shown: dict[str, Any] = {
+            "filename": "/".join(frame.file.split("/")[-2:]),
+            "abs_path": frame.file,
+            "function": frame.function,
+            "lineno": frame.line,
+            "in_app": self._reporter.app_code.in_app("", frame.file) and not any(o in frame.file for o in _OURS),
+        }
+        lines = self._source(frame.file, {})
+        if lines and 0 < frame.line <= len(lines):
+            begin = max(0, frame.line - 1 - CONTEXT_LINES)
+            text = "\n".join(line.rstrip("\r\n") for line in lines[begin : frame.line + CONTEXT_LINES])
+            masked = [cut(line, MAX_LINE) for line in self._reporter.scrubber.clean_source(text).split("\n")]
+            at = frame.line - 1 - begin
+            if at < len(masked):
+                shown["pre_context"], shown["context_line"] = masked[:at], masked[at]
+                shown["post_context"] = masked[at + 1 :]
+        return shown
+
+
+def sentence(transaction: str, how: str, age_ms: int | None, place: str, worker: Mapping[str, Any]) -> str:
+    """What happened, in one line."""
+    said = f"{transaction or 'no request'}: {how}"
+    if age_ms is not None:
+        said += f" after {age_ms / 1000:.1f} s"
+    if place != "-":
+        said += f", in {place}"
+    return f"{said} (worker {worker.get('worker')}, pid {worker.get('pid')})"
+
+
+def how_of(kind: str, number: int | None = None, status: int | None = None, ended: bool = True) -> str:
+    """The words for a kind of event."""
+    if kind == TIMEOUT:
+        return "over the timeout, the worker was ended" if ended else "over the timeout, which gunicorn does not end"
+    if kind == "slow":
+        return "slow, and still running"
+    if number is not None:
+        return f"the worker was ended by signal {number}" + (", out of memory" if kind == "oom" else "")
+    return "the worker ended" if status is None else f"the worker exited with status {status}"
+
+
+def request_of(request: InFlight, now_ns: int) -> dict[str, Any]:
+    """One request as the context shows it."""
+    method, uri, address = request.fields()
+    path, _, query = clean(uri).partition("?")
+    return {
+        "method": method,
+        "path": path,
+        "query": query,
+        "remote_addr": address,
+        "age_ms": max(0, (now_ns - request.began_ns) // 1_000_000),
+    }
+
+
+def _request(shown: Mapping[str, Any]) -> dict[str, Any]:
+    request = {"method": shown["method"], "url": shown["path"], "query_string": shown["query"]}
+    if shown["remote_addr"]:
+        request["env"] = {"REMOTE_ADDR": shown["remote_addr"]}
+    return request
+
+
+def _read_answer(answer: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(answer) if answer else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

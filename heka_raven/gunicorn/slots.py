@@ -1,0 +1,149 @@
+"""The memory that gunicorn's workers write and the watcher reads: one row a worker, one slot a request in flight.
+
+Anonymous and shared, made before the first fork. A slot says when its request began, which tells requests apart: who
+reads copies, looks at that again, and drops what changed meanwhile.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator
+from threading import get_ident
+from time import monotonic_ns
+from typing import Any, NamedTuple
+
+ROWS = 64  # workers at once, with those that just died
+SLOTS = 64  # requests of one worker that are seen at once
+SLOT_SIZE = 1024  # bytes
+MAX_TEXT = SLOT_SIZE - 16
+ROW_SIZE = 4096 + SLOTS * SLOT_SIZE
+ANSWER_AT, MAX_ANSWER = 64, 4000
+
+# Thread, text; and last, as it is written last, when the request began, in ns of the monotonic clock: 0 while there is
+# none.
+_SLOT = struct.Struct(f"<Q{MAX_TEXT}sQ")
+_BEGAN = struct.Struct("<Q")
+_BEGAN_AT = SLOT_SIZE - 8
+_ROW = struct.Struct("<QQQI")  # pid, begin of the process, number of the worker, length of the answer
+_FLAGS_AT = 40
+REGISTERED, ABORTED, IN_ORDER, TOLD = range(4)  # places of flags
+
+
+class InFlight(NamedTuple):
+    """One request as its slot says it."""
+
+    slot: int
+    began_ns: int
+    thread: int
+    text: str
+
+    def fields(self) -> tuple[str, str, str]:
+        """Method, path with query, address of the visitor."""
+        method, uri, address, *_ = [*self.text.split("\n"), "", "", ""]
+        return method, uri, address
+
+
+class Row(NamedTuple):
+    """The head of a worker's row."""
+
+    place: int
+    pid: int
+    began_ns: int
+    worker: int
+    flags: bytes
+
+
+class Slots:
+    """All rows."""
+
+    def __init__(self) -> None:
+        self.memory = mmap.mmap(-1, ROWS * ROW_SIZE)
+
+    # -- written by the worker ---------------------------------------------------------------------------------------
+
+    def begin_row(self, index: int, pid: int, worker: int) -> None:
+        """A worker takes the row *index*; what its predecessor left is gone."""
+        at = index * ROW_SIZE
+        self.memory[at : at + ROW_SIZE] = bytes(ROW_SIZE)
+        _ROW.pack_into(self.memory, at, pid, monotonic_ns(), worker, 0)
+
+    def set_flag(self, index: int, flag: int) -> None:
+        self.memory[index * ROW_SIZE + _FLAGS_AT + flag] = 1
+
+    def answer(self, index: int, data: bytes) -> None:
+        """What the worker says when it is asked; too long an answer is none."""
+        at = index * ROW_SIZE
+        if len(data) <= MAX_ANSWER:
+            self.memory[at + ANSWER_AT : at + ANSWER_AT + len(data)] = data
+            struct.pack_into("<I", self.memory, at + 24, len(data))
+
+    # -- read by the watcher -----------------------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[Row]:
+        for index in range(ROWS):
+            at = index * ROW_SIZE
+            pid, began_ns, worker, _ = _ROW.unpack_from(self.memory, at)
+            if pid:
+                yield Row(index, pid, began_ns, worker, self.memory[at + _FLAGS_AT : at + _FLAGS_AT + 8])
+
+    def take_answer(self, index: int) -> bytes:
+        """The answer, once; empty while there is none."""
+        at = index * ROW_SIZE
+        (length,) = struct.unpack_from("<I", self.memory, at + 24)
+        data = self.memory[at + ANSWER_AT : at + ANSWER_AT + min(length, MAX_ANSWER)]
+        struct.pack_into("<I", self.memory, at + 24, 0)
+        return data
+
+    def in_flight(self, index: int) -> list[InFlight]:
+        """The requests of one row, the oldest first."""
+        found = []
+        for slot in range(SLOTS):
+            at = index * ROW_SIZE + 4096 + slot * SLOT_SIZE
+            if not (began := _BEGAN.unpack_from(self.memory, at + _BEGAN_AT)[0]):
+                continue
+            thread, text, again = _SLOT.unpack_from(self.memory, at)
+            if began == again == _BEGAN.unpack_from(self.memory, at + _BEGAN_AT)[0]:
+                found.append(InFlight(slot, began, thread, text.rstrip(b"\0").decode("utf-8", "replace")))
+        return sorted(found, key=lambda request: request.began_ns)
+
+
+def make_request_hooks(
+    slots: Slots, index: int, before: Callable[..., Any] | None, after: Callable[..., Any] | None
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """gunicorn's ``pre_request`` and ``post_request`` for the worker of row *index*, each before the hook given.
+
+    Every request pays for them: what they need is at hand, and nothing is called that could be left out. A request that
+    finds no free slot, or has another shape, is not seen.
+    """
+    base = index * ROW_SIZE + 4096
+    memory, pack_into = slots.memory, _SLOT.pack_into
+    begins = memoryview(slots.memory)[_BEGAN_AT:].cast("Q")
+    # deque's methods hold for threads and greenlets without a lock.
+    free = deque(base + slot * SLOT_SIZE for slot in range(SLOTS))
+    take, give = free.popleft, free.append
+
+    def pre_request(worker: Any, req: Any) -> None:
+        try:
+            at = take()
+            req._heka_raven = at
+            peer = req.peer_addr
+            text = f"{req.method}\n{req.uri}\n{peer[0] if peer.__class__ is tuple else ''}".encode()
+            pack_into(memory, at, get_ident(), text, monotonic_ns())
+        except Exception:
+            pass
+        if before is not None:
+            before(worker, req)
+
+    def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
+        try:
+            at = req._heka_raven
+            begins[at >> 3] = 0
+            give(at)
+        except Exception:
+            pass
+        if after is not None:
+            after(worker, req, environ, resp)
+
+    return pre_request, post_request

@@ -1,0 +1,273 @@
+"""The process that watches: the slots, the workers through pidfds, and what the arbiter tells of deaths.
+
+It asks nobody to wait for it, and it is the sender of the spool.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import struct
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from heka_raven.gunicorn.event import EventMaker, how_of, request_of
+from heka_raven.gunicorn.kinds import EXIT, SEGFAULT, SLOW, TIMEOUT, Death, Frame, OomCount, kind_of, read_stacks
+from heka_raven.gunicorn.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, InFlight, Row, Slots
+from heka_raven.gunicorn.worker import ANSWER_SIGNAL, EXIT_MARK, STACK_SIGNAL
+
+TICK_S = 0.2
+BEFORE_TIMEOUT_S = 0.5  # a sync worker's stack is read so long before gunicorn may end it
+STACK_WAIT_S = 0.1
+FACTS_WAIT_S = 2.0  # after a death, for the arbiter to tell of it; without that the death is one in order
+LAST_WORDS = {SEGFAULT: "Fatal Python error", EXIT: EXIT_MARK}  # what a worker writes on its way out
+MAX_BURIED = 1000
+MAX_STACK = 256 * 1024
+FACT = struct.Struct("<QqBB")  # pid, status as of waitpid, over its timeout, gunicorn ends
+
+
+@dataclass(slots=True)
+class Settings:
+    """What the watcher must know of gunicorn and of the configuration."""
+
+    timeout_s: float
+    slow_s: float
+    arbiter_ends_it: bool  # whether the arbiter sees that a request takes too long: sync workers
+
+
+@dataclass(slots=True)
+class Watched:
+    """One worker."""
+
+    row: Row
+    pidfd: int
+    frames: dict[int, list[Frame]] = field(default_factory=dict)
+    answer: bytes = b""
+    read_for: InFlight | None = None  # the request at which stack and answer were read
+    last: list[InFlight] = field(default_factory=list)
+    told: bool = False
+    died_s: float | None = None
+    fact: tuple[int, bool, bool] | None = None
+
+
+class Watcher:
+    """Looks, once a tick, and reports."""
+
+    def __init__(self, slots: Slots, stacks: list[int], facts: int, settings: Settings, maker: EventMaker) -> None:
+        self._slots = slots
+        self._stacks = stacks
+        self._facts = facts
+        self._settings = settings
+        self._maker = maker
+        self._workers: dict[tuple[int, int], Watched] = {}
+        self._said: dict[tuple[int, int, int, int], set[str]] = {}
+        self._buried: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self._arbiter = 0
+        self._oom = OomCount(oom_kills(), time.monotonic())
+
+    def run(self, arbiter: int, pidfd: int) -> None:
+        """Until the arbiter ends."""
+        self._arbiter = arbiter
+        while not select.select([pidfd], [], [], TICK_S)[0]:
+            self.look()
+        self.look()
+
+    def look(self) -> None:
+        """One tick."""
+        now_s = time.monotonic()
+        self._take_facts()
+        self._find_workers()
+        for watched in list(self._workers.values()):
+            if watched.died_s is None and select.select([watched.pidfd], [], [], 0)[0]:
+                watched.died_s = now_s
+            if watched.died_s is None:
+                self._look_at(watched)
+            elif watched.fact is not None or now_s - watched.died_s > FACTS_WAIT_S:
+                self._bury(watched)
+        self._oom.sample(oom_kills(), now_s)
+
+    def _find_workers(self) -> None:
+        for row in self._slots.rows():
+            key = (row.pid, row.began_ns)
+            known = self._workers.get(key)
+            if known is not None:
+                known.row = row
+            elif key not in self._buried:
+                try:
+                    pidfd = os.pidfd_open(row.pid)
+                except OSError:
+                    continue  # it is gone; if that was now, the arbiter tells of it
+                if parent_of(row.pid) == self._arbiter:
+                    self._workers[key] = Watched(row, pidfd)
+                else:
+                    os.close(pidfd)  # another process has its number by now
+
+    def _take_facts(self) -> None:
+        while True:
+            try:
+                data = os.read(self._facts, FACT.size)
+            except BlockingIOError:
+                return
+            if len(data) < FACT.size:
+                return
+            pid, status, aborted, stopping = FACT.unpack(data)
+            for row in self._slots.rows():
+                key = (row.pid, row.began_ns)
+                if row.pid != pid or key in self._buried:
+                    continue
+                watched = self._workers.get(key)
+                if watched is None:  # it came and went between two looks
+                    watched = self._workers[key] = Watched(row, -1, died_s=time.monotonic())
+                watched.fact = watched.fact or (status, bool(aborted), bool(stopping))
+
+    # -- living workers --------------------------------------------------------------------------------------------
+
+    def _look_at(self, watched: Watched) -> None:
+        watched.last = self._slots.in_flight(watched.row.place)
+        now_ns = time.monotonic_ns()
+        settings = self._settings
+        for request in watched.last:
+            age_s = (now_ns - request.began_ns) / 1e9
+            if settings.slow_s and age_s >= settings.slow_s and self._is_news(watched, request, SLOW):
+                self._tell(watched, SLOW, request, how_of(SLOW))
+            if not settings.timeout_s:
+                continue
+            if settings.arbiter_ends_it:
+                if age_s >= settings.timeout_s - BEFORE_TIMEOUT_S and watched.read_for != request:
+                    self._read_stack(watched, request)
+            elif age_s >= settings.timeout_s and self._is_news(watched, request, TIMEOUT):
+                self._tell(watched, TIMEOUT, request, how_of(TIMEOUT, ended=False))
+        if watched.row.flags[ABORTED] and not watched.told:
+            watched.told = True
+            self._tell(watched, TIMEOUT, self._over_time(watched), how_of(TIMEOUT), fresh=False)
+
+    def _over_time(self, watched: Watched) -> InFlight | None:
+        """The request for which gunicorn ends a worker; it may have ended with the SystemExit that was raised in it."""
+        return watched.read_for or (watched.last[0] if watched.last else None)
+
+    def _is_news(self, watched: Watched, request: InFlight, kind: str) -> bool:
+        key = (watched.row.pid, watched.row.began_ns, request.slot, request.began_ns)
+        said = self._said.setdefault(key, set())
+        if kind in said:
+            return False
+        said.add(kind)
+        return True
+
+    def _read_stack(self, watched: Watched, request: InFlight) -> None:
+        """Ask the worker for its stack and its request; only one that said it can answer is ever signalled."""
+        watched.read_for = request
+        watched.frames, watched.answer = {}, b""
+        if not watched.row.flags[REGISTERED]:
+            return
+        descriptor = self._stacks[watched.row.place]
+        try:
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            self._slots.take_answer(watched.row.place)
+            signal.pidfd_send_signal(watched.pidfd, STACK_SIGNAL)
+            signal.pidfd_send_signal(watched.pidfd, ANSWER_SIGNAL)
+        except OSError:
+            return
+        size, until = -1, time.monotonic() + STACK_WAIT_S
+        while time.monotonic() < until:
+            time.sleep(0.01)
+            now = os.fstat(descriptor).st_size
+            if now and now == size:
+                break
+            size = now
+        watched.frames, _ = read_stacks(self._stack_text(watched))
+        watched.answer = self._slots.take_answer(watched.row.place)
+
+    def _stack_text(self, watched: Watched) -> str:
+        return os.pread(self._stacks[watched.row.place], MAX_STACK, 0).decode("utf-8", "replace")
+
+    # -- dead workers ------------------------------------------------------------------------------------------------
+
+    def _bury(self, watched: Watched) -> None:
+        key = (watched.row.pid, watched.row.began_ns)
+        del self._workers[key]
+        self._buried[key] = None
+        while len(self._buried) > MAX_BURIED:
+            self._buried.popitem(last=False)
+        if watched.pidfd >= 0:
+            os.close(watched.pidfd)
+        for said in [said for said in self._said if said[:2] == key]:
+            timed_out = TIMEOUT in self._said.pop(said)
+            watched.told = watched.told or (timed_out and watched.fact is not None and watched.fact[1])
+        flags = watched.row.flags
+        status, aborted, stopping = watched.fact or (0, False, True)
+        death = Death(
+            exit_status=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+            signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+            aborted=aborted or bool(flags[ABORTED]),
+            told=watched.told or bool(flags[TOLD]),
+            in_order=bool(flags[IN_ORDER]),
+            stopping=stopping,
+        )
+        if death.signal == signal.SIGKILL:
+            death.oom_killed = self._oom.take(oom_kills())
+        kind = kind_of(death)
+        if kind is None:
+            return
+        # The row stays as the worker left it until another takes it, the longest unused first.
+        left = self._slots.in_flight(watched.row.place) or watched.last
+        suspect = left[0] if left else None
+        if kind == TIMEOUT:
+            suspect = self._over_time(watched) or suspect
+        if kind != TIMEOUT:
+            # Before that mark may stand what was read of a request before.
+            _, mark, text = self._stack_text(watched).rpartition(LAST_WORDS.get(kind, "\0"))
+            watched.frames, current = read_stacks(text if mark else "")
+            suspect = next((request for request in left if request.thread == current), suspect)
+        self._tell(watched, kind, suspect, how_of(kind, death.signal, death.exit_status), fresh=False)
+
+    def _tell(self, watched: Watched, kind: str, suspect: InFlight | None, how: str, fresh: bool = True) -> None:
+        if fresh and suspect is not None:
+            self._read_stack(watched, suspect)
+        now_ns = time.monotonic_ns()
+        bystanders = [
+            {**request_of(request, now_ns), "worker": other.row.worker, "pid": other.row.pid}
+            for other in [watched, *(each for each in self._workers.values() if each is not watched)]
+            for request in other.last
+            if request is not suspect
+        ]
+        # What was read of a request before this one is not its own.
+        is_own = suspect is not None and watched.read_for == suspect
+        frames = watched.frames if is_own or not fresh else {}
+        chosen = frames.get(suspect.thread, []) if suspect is not None else []
+        if not chosen and len(frames) == 1:
+            [chosen] = frames.values()
+        self._maker.report(
+            kind,
+            how=how,
+            worker={"worker": watched.row.worker, "pid": watched.row.pid},
+            suspect=suspect,
+            bystanders=bystanders,
+            frames=chosen,
+            answer=watched.answer if is_own else b"",
+            now_ns=now_ns,
+        )
+
+
+def parent_of(pid: int) -> int:
+    """The parent of the process *pid*; 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def oom_kills() -> int:
+    """How many processes of our cgroup the kernel killed for want of memory; 0 where nobody counts."""
+    try:
+        with open("/proc/self/cgroup", encoding="ascii") as file:
+            path = next((line[3:].strip() for line in file if line.startswith("0::")), None)
+        if path is None:
+            return 0
+        with open(f"/sys/fs/cgroup{path}/memory.events", encoding="ascii") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
+    except (OSError, ValueError):
+        return 0

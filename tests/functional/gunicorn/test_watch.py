@@ -1,0 +1,423 @@
+"""The watch under real gunicorn: each kind provoked, one event each, with its request, its stack and no secret."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from support.ports import free_port
+from support.spools import spooled
+from support.waiting import wait_for
+
+pytest.importorskip("gunicorn")
+
+DSN = "http://key@127.0.0.1:9/1"
+APP = """
+import ctypes, os, re, signal, sys, threading, time
+from heka_raven.middleware import RavenMiddleware
+
+def stuck(password, environ):
+    while True:
+        time.sleep(0.05)
+
+def view(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/stuck":
+        environ["heka_raven.user"] = {"id": "7"}
+        stuck(password="planted-password", environ=environ)
+    if path == "/regex":
+        re.match(r"(a+)+$", "a" * 60 + "b")
+    if path == "/segfault":
+        ctypes.string_at(0)
+    if path == "/abort":
+        os.abort()
+    if path == "/killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if path == "/exit":
+        os._exit(7)
+    if path == "/exit0":
+        os._exit(0)
+    if path == "/sysexit":
+        sys.exit(5)
+    if path == "/slow":
+        time.sleep(2.5)
+    if path == "/error":
+        raise ValueError("an error of the application")
+    if path == "/child":
+        pid = os.fork()
+        if not pid:
+            os._exit(3)
+        os.waitpid(pid, 0)
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+application = RavenMiddleware(view, dsn="http://key@127.0.0.1:9/1", stream_path="SPOOL", stream_sender="off")
+"""
+CONF = """
+import heka_raven.gunicorn
+heka_raven.gunicorn.watch(
+    globals(), dsn="http://key@127.0.0.1:9/1", slow={slow}, stream_path="SPOOL", stream_sender="off"
+)
+"""
+
+
+class Gunicorn:
+    """A gunicorn with the watch on."""
+
+    def __init__(self, folder, *options, slow=0, app=APP, before="", after="", name="application", wait=True):
+        self.folder = folder
+        self.port = free_port()
+        (folder / "app.py").write_text(app.replace("SPOOL", str(folder / "spool")))
+        conf = before + CONF.format(slow=slow) + after
+        (folder / "gunicorn.conf.py").write_text(conf.replace("SPOOL", str(folder / "spool")))
+        self.log = (folder / "log").open("wb")
+        # Not `python -m gunicorn`: after SIGUSR2 that has gunicorn's own folder on its path, in which http is another.
+        command = [
+            str(Path(sys.executable).with_name("gunicorn")),
+            "-b",
+            f"127.0.0.1:{self.port}",
+            *options,
+            f"app:{name}",
+        ]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("HEKA_RAVEN")}
+        self.process = subprocess.Popen(
+            command, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+        if wait:
+            wait_for(lambda: self.get("/") == b"ok", what=self.said, process=self.process)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+
+    def said(self):
+        return (self.folder / "log").read_text()
+
+    def get(self, path, timeout=30):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
+                data = b""
+                while more := connection.recv(65536):
+                    data += more
+        except OSError:
+            return b""
+        return data.partition(b"\r\n\r\n")[2]
+
+    def get_later(self, path):
+        thread = threading.Thread(target=self.get, args=(path,), daemon=True)
+        thread.start()
+        return thread
+
+    def events(self):
+        return [event for event in spooled(self.folder / "spool") if "gunicorn.event" in event["tags"]]
+
+    def event(self, kind):
+        """The only event of the watch, within its time."""
+        wait_for(self.events, what=self.said)
+        time.sleep(1)
+        [event] = self.events()
+        assert kind == event["tags"]["gunicorn.event"]
+        return event
+
+
+def functions(event):
+    return [frame["function"] for frame in event["exception"]["values"][0].get("stacktrace", {}).get("frames", [])]
+
+
+WORKERS = {"sync": [], "gthread": ["-k", "gthread", "--threads", "4"], "gevent": ["-k", "gevent"]}
+workers = pytest.mark.parametrize("options", WORKERS.values(), ids=WORKERS)
+
+DEATHS = [
+    ("segfault", "segfault", "fatal", "the worker was ended by signal 11"),
+    ("abort", "abort", "fatal", "the worker was ended by signal 6"),
+    ("killed", "killed", "fatal", "the worker was ended by signal 9"),
+    ("exit", "exit", "error", "the worker exited with status 7"),
+    ("exit0", "exit", "error", "the worker exited with status 0"),
+]
+
+
+@workers
+@pytest.mark.parametrize(("path", "kind", "level", "words"), DEATHS, ids=[death[0] for death in DEATHS])
+def test_a_worker_that_dies(tmp_path, options, path, kind, level, words):
+    """One event: what it was, the request that did it, the stack where there is one; the query masked."""
+    with Gunicorn(tmp_path, "-w", "2", *options) as server:
+        server.get(f"/{path}?token=planted&id=7")
+        event = server.event(kind)
+    assert (f"GET /{path}", level) == (event["transaction"], event["level"])
+    [value] = event["exception"]["values"]
+    assert value["value"].startswith(f"GET /{path}: {words}")
+    suspect = event["contexts"]["gunicorn"]["suspect"]
+    assert ("GET", f"/{path}", "127.0.0.1") == (suspect["method"], suspect["path"], suspect["remote_addr"])
+    assert "token=[Filtered]&id=7" == event["request"]["query_string"]
+    assert "planted" not in str(event)
+    if kind in ("segfault", "exit"):
+        assert "view" in functions(event)
+        [frame] = [frame for frame in value["stacktrace"]["frames"] if frame["function"] == "view"]
+        assert frame["in_app"]
+        assert frame["context_line"].strip()
+    else:
+        assert [] == functions(event)
+
+
+@pytest.mark.parametrize("path", ["stuck", "regex"])
+def test_a_timeout(tmp_path, path):
+    """A sync worker that gunicorn aborts is one event, with its stack; the SystemExit in it is no second."""
+    with Gunicorn(tmp_path, "-w", "2", "--timeout", "2") as server:
+        server.get(f"/{path}")
+        event = server.event("timeout")
+        assert "WORKER TIMEOUT" in server.said()
+    assert f"GET /{path}" == event["transaction"]
+    assert "view" in functions(event)
+    assert event["contexts"]["gunicorn"]["suspect"]["age_ms"] >= 1500
+    if path == "stuck":
+        assert "stuck" == functions(event)[-1]
+        assert "7" == event["user"]["id"]
+    assert 1 == len(spooled(tmp_path / "spool"))
+    assert "planted-password" not in str(event)
+
+
+@pytest.mark.parametrize("kind", ["gthread", "gevent"])
+def test_a_timeout_that_gunicorn_never_ends(tmp_path, kind):
+    """With threads and greenlets gunicorn lets a request run for ever: the event says so, once."""
+    with Gunicorn(tmp_path, *WORKERS[kind], "--timeout", "2") as server:
+        server.get_later("/stuck")
+        event = server.event("timeout")
+        time.sleep(1)
+        assert 1 == len(server.events())
+        assert b"ok" == server.get("/")
+        assert "WORKER TIMEOUT" not in server.said()
+    assert "which gunicorn does not end" in event["exception"]["values"][0]["value"]
+    if kind == "gthread":
+        assert "stuck" == functions(event)[-1]
+
+
+def test_a_slow_request(tmp_path):
+    """A request over `slow` is one event with its stack, and answers as ever; the other requests are bystanders."""
+    with Gunicorn(tmp_path, "-w", "3", slow=1) as server:
+        other = server.get_later("/stuck")
+        wait_for(server.events)
+        server.get("/slow")
+        wait_for(lambda: len(server.events()) == 2)
+        time.sleep(1)
+        stuck, slow = server.events()
+    assert ("GET /stuck", "GET /slow") == (stuck["transaction"], slow["transaction"])
+    assert {"slow"} == {event["tags"]["gunicorn.event"] for event in (stuck, slow)}
+    assert ["/stuck"] == [request["path"] for request in slow["contexts"]["gunicorn"]["bystanders"]]
+    assert "view" == functions(slow)[-1]
+    other.join(timeout=10)
+
+
+def test_which_of_four_requests(tmp_path):
+    """Of four requests in the threads of one worker, the one that crashed is the suspect, with its thread's stack."""
+    with Gunicorn(tmp_path, "-k", "gthread", "--threads", "5") as server:
+        for _ in range(3):
+            server.get_later("/stuck")
+        time.sleep(1)
+        server.get("/segfault")
+        event = server.event("segfault")
+    assert "GET /segfault" == event["transaction"]
+    assert "string_at" == functions(event)[-1]
+    assert ["/stuck"] * 3 == [request["path"] for request in event["contexts"]["gunicorn"]["bystanders"]]
+
+
+BOOTS = {
+    "an import": ("import no_such_module\n", "ModuleNotFoundError"),
+    "an error": ("1 / 0\n", "ZeroDivisionError"),
+    "no application": ("other = 1\n", "AppImportError"),
+}
+
+
+@pytest.mark.parametrize(("app", "error"), BOOTS.values(), ids=BOOTS)
+def test_an_application_that_does_not_load(tmp_path, app, error):
+    """One event, however many workers fail alike, with the traceback."""
+    with Gunicorn(tmp_path, "-w", "3", app=app, wait=False) as server:
+        assert server.process.wait(timeout=30) in (1, 3, 4)
+        [event] = server.events()
+    assert ("boot", "fatal") == (event["tags"]["gunicorn.event"], event["level"])
+    assert error == event["exception"]["values"][-1]["type"]
+
+
+def test_errors_of_the_application_are_the_middlewares(tmp_path):
+    """What the middleware reports is no event of the watch: an exception, an exit with a status; nor a child's end."""
+    with Gunicorn(tmp_path, "-w", "2") as server:
+        for path in ("/error", "/sysexit", "/child"):
+            server.get(path)
+        time.sleep(2)
+        assert [] == server.events()
+    assert 2 == len(spooled(tmp_path / "spool"))
+
+
+@workers
+def test_nothing_out_of_the_ordinary(tmp_path, options):
+    """Requests, max_requests, reloads, more and fewer workers, a restart of the watcher, the end: no event."""
+    with Gunicorn(tmp_path, "-w", "2", "--max-requests", "40", *options, slow=20) as server:
+        for number in range(200):
+            wait_for(lambda: server.get("/") == b"ok")
+            if number % 50 == 25:
+                server.process.send_signal(signal.SIGHUP)
+        for each in (signal.SIGTTIN, signal.SIGTTIN, signal.SIGTTOU):
+            server.process.send_signal(each)
+            time.sleep(0.5)
+        assert b"ok" == server.get("/")
+    time.sleep(1)
+    assert [] == spooled(tmp_path / "spool")
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def test_a_watcher_that_dies(tmp_path):
+    """A watcher that is killed, and its parent too, is made again; what happens after that is told."""
+    with Gunicorn(tmp_path) as server:
+        [keeper] = [pid for pid in children_of(server.process.pid) if children_of(pid)]
+        [watcher] = children_of(keeper)
+        os.kill(watcher, signal.SIGKILL)
+        wait_for(lambda: [pid for pid in children_of(keeper) if pid != watcher])
+        time.sleep(0.5)
+        server.get("/exit")
+        server.event("exit")
+        os.kill(keeper, signal.SIGKILL)
+        server.get("/killed")
+        wait_for(lambda: len(server.events()) == 2, what=server.said)
+
+
+def test_many_deaths(tmp_path):
+    """So many deaths, so many events."""
+    with Gunicorn(tmp_path, "-w", "3") as server:
+        for _ in range(20):
+            server.get("/exit")
+        wait_for(lambda: len(server.events()) == 20, what=lambda: len(server.events()))
+        time.sleep(1)
+        assert 20 == len(server.events())
+
+
+HOOKS = """
+def _say(*words):
+    print("HOOK", *words, flush=True)
+def on_starting(server): _say("on_starting")
+def when_ready(server): _say("when_ready")
+def pre_fork(server, worker): _say("pre_fork")
+def post_fork(server, worker): _say("post_fork")
+def pre_request(worker, req): _say("pre_request", req.path)
+def post_request(worker, req, environ): _say("post_request", environ["PATH_INFO"])
+def worker_abort(worker): _say("worker_abort")
+def worker_exit(server, worker): _say("worker_exit")
+def child_exit(server, worker): _say("child_exit", worker.pid > 0)
+"""
+
+
+def test_hooks_of_your_own(tmp_path):
+    """Hooks that stand above are called as before, with what they expect."""
+    with Gunicorn(tmp_path, "--timeout", "2", before=HOOKS) as server:
+        server.get("/stuck")
+        wait_for(lambda: "HOOK child_exit True" in server.said())
+        lines = [line.removeprefix("HOOK ") for line in server.said().splitlines() if line.startswith("HOOK")]
+    first = ["on_starting", "when_ready", "pre_fork", "post_fork"]
+    assert first == lines[:4]
+    assert {"pre_request /", "post_request /", "worker_abort", "worker_exit", "child_exit True"} <= set(lines)
+
+
+def test_the_port_is_free_after_the_end(tmp_path):
+    """Nothing of ours outlives gunicorn, or keeps its socket."""
+    server = Gunicorn(tmp_path)
+    pids = [*children_of(server.process.pid)]
+    pids += [child for pid in pids for child in children_of(pid)]
+    server.stop()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # our own connections still wait there
+        probe.bind(("127.0.0.1", server.port))
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+
+
+def others_may_run():
+    """Whether another user can run this Python: it lies in no folder that is root's own."""
+    real = Path(sys.executable).resolve()
+    return all(folder.stat().st_mode & 0o005 == 0o005 for folder in real.parents)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not others_may_run(), reason="needs root, and a Python that others may run")
+def test_as_root_for_another_user(tmp_path):
+    """Started as root for a user, the watcher is that user, as the workers are."""
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        os.chmod(folder, 0o755)
+    (tmp_path / "spool").mkdir(mode=0o700)
+    os.chown(tmp_path / "spool", 65534, 65534)
+    with Gunicorn(tmp_path, "--user", "65534", "--group", "65534", slow=1) as server:
+        server.get("/slow")
+        event = server.event("slow")
+        assert "view" == functions(event)[-1]
+        server.get("/segfault")
+        wait_for(lambda: len(server.events()) == 2, what=server.said)
+
+
+def test_preload_and_daemon(tmp_path):
+    """With --preload and --daemon all is as without."""
+    options = ("--preload", "--daemon", "--pid", str(tmp_path / "pid"), "--error-logfile", str(tmp_path / "log"))
+    server = Gunicorn(tmp_path, *options, wait=False)
+    try:
+        wait_for(lambda: server.get("/") == b"ok", what=server.said)
+        server.get("/exit")
+        server.event("exit")
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+        server.stop()
+    wait_for(lambda: not (tmp_path / "pid").exists())
+
+
+def test_an_upgrade(tmp_path):
+    """After SIGUSR2 the new arbiter has a watch of its own; the old one's end is no event."""
+    with Gunicorn(tmp_path, "--pid", str(tmp_path / "pid")) as server:
+        server.process.send_signal(signal.SIGUSR2)
+        wait_for((tmp_path / "pid.2").exists)
+        new = int((tmp_path / "pid.2").read_text())
+        wait_for(lambda: len(children_of(new)) > 1)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(timeout=20)
+        try:
+            wait_for(lambda: server.get("/") == b"ok")
+            server.get("/exit")
+            server.event("exit")
+        finally:
+            os.kill(new, signal.SIGTERM)
+            wait_for(lambda: not os.path.exists(f"/proc/{new}"))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("watch(1)", "watch: the first argument is globals() of gunicorn.conf.py"),
+        ("watch(globals(), dsn='nonsense')", "dsn: "),
+        ("watch(globals(), slow='soon')", "slow: 'soon' is not allowed: a number of seconds"),
+        ("watch(globals(), slwo=1)", "unknown option slwo"),
+    ],
+)
+def test_bad_input(tmp_path, call, message):
+    """A wrong call ends gunicorn's start, with one line that says what is wrong."""
+    (tmp_path / "gunicorn.conf.py").write_text(f"import heka_raven.gunicorn\nheka_raven.gunicorn.{call}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--check-config", "app:application"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert 0 != done.returncode
+    assert message in done.stderr.splitlines()[-1]

@@ -1,0 +1,169 @@
+"""What a death was, what faulthandler wrote, and the slots: copies that are whole or none."""
+
+import threading
+
+import pytest
+
+from heka_raven.gunicorn.kinds import Death, Frame, OomCount, kind_of, read_stacks
+from heka_raven.gunicorn.slots import MAX_TEXT, SLOTS, Slots, make_request_hooks
+
+
+@pytest.mark.parametrize(
+    ("death", "kind"),
+    [
+        (Death(exit_status=0, in_order=True), None),
+        (Death(exit_status=0), "exit"),
+        (Death(exit_status=3, in_order=True), "exit"),
+        (Death(exit_status=7), "exit"),
+        (Death(exit_status=7, told=True), None),
+        (Death(exit_status=7, stopping=True), None),
+        (Death(exit_status=1, aborted=True, in_order=True), "timeout"),
+        (Death(exit_status=1, aborted=True, in_order=True, told=True), None),
+        (Death(signal=6, aborted=True), "timeout"),
+        (Death(signal=9, aborted=True), "timeout"),
+        (Death(signal=6), "abort"),
+        (Death(signal=6, stopping=True), "abort"),
+        (Death(signal=11), "segfault"),
+        (Death(signal=11, aborted=True), "segfault"),
+        (Death(signal=7, stopping=True), "segfault"),
+        (Death(signal=8), "segfault"),
+        (Death(signal=4), "segfault"),
+        (Death(signal=9), "killed"),
+        (Death(signal=9, oom_killed=True), "oom"),
+        (Death(signal=9, stopping=True), None),
+        (Death(signal=10, oom_killed=True), "killed"),
+        (Death(signal=15), None),
+        (Death(signal=2), None),
+        (Death(signal=3), None),
+    ],
+)
+def test_kind_of_a_death(death, kind):
+    """Each death has one kind, or is none to report: told already, or wanted."""
+    assert kind == kind_of(death)
+
+
+def test_oom_kills_are_those_of_now():
+    """A kill of long ago, or of another process, does not make an OOM kill of each later SIGKILL."""
+    count = OomCount(3, 0.0)
+    assert not count.take(3)
+    assert count.take(4)
+    assert not count.take(4)
+    count.sample(6, 6.0)
+    count.sample(6, 12.0)
+    assert not count.take(6)
+    assert count.take(7)
+
+
+STACKS = """Fatal Python error: Segmentation fault
+
+Thread 0x00007f01 (most recent call first):
+  File "/srv/shop/a.py", line 3 in wait
+  File "/srv/shop/b.py", line 9 in main
+
+Current thread 0x00007f02 (most recent call first):
+  File "/srv/shop/c d.py", line 12 in Shop.fetch
+  File "/srv/shop/b.py", line 9 in main
+  ...
+
+Extension modules: a, b (total: 2)
+"""
+
+
+def test_stacks():
+    """Frames by thread, outermost first, and which thread it was; what is no frame is left out."""
+    stacks, current = read_stacks(STACKS)
+    assert 0x7F02 == current
+    assert [Frame("/srv/shop/b.py", 9, "main"), Frame("/srv/shop/c d.py", 12, "Shop.fetch")] == stacks[0x7F02]
+    assert ["main", "wait"] == [frame.function for frame in stacks[0x7F01]]
+    assert ({}, None) == read_stacks('nonsense\n  File "x", line 1 in y\n')
+    again, _ = read_stacks(STACKS + 'Current thread 0x00007f02 (most recent call first):\n  File "x", line 1 in y\n')
+    assert ["y"] == [frame.function for frame in again[0x7F02]]
+
+
+class Request:
+    def __init__(self, uri="/there", peer=("127.0.0.1", 1)):
+        self.method, self.uri, self.peer_addr = "GET", uri, peer
+
+
+def test_slots():
+    """A request is in flight from its begin to its end; the oldest comes first."""
+    slots = Slots()
+    begin, end = make_request_hooks(slots, 5, None, None)
+    first, second = Request("/a?b=1"), Request("/c", "")
+    begin(None, first)
+    begin(None, second)
+    found = slots.in_flight(5)
+    assert [("GET", "/a?b=1", "127.0.0.1"), ("GET", "/c", "")] == [request.fields() for request in found]
+    assert {threading.get_ident()} == {request.thread for request in found}
+    assert found[0].began_ns <= found[1].began_ns
+    end(None, first, None, None)
+    assert ["/c"] == [request.fields()[1] for request in slots.in_flight(5)]
+    assert [] == slots.in_flight(4)
+
+
+def test_more_requests_than_slots():
+    """What finds no slot is not seen, and harms nothing; slots come back, also of requests that cannot be written."""
+    slots = Slots()
+    begin, end = make_request_hooks(slots, 0, None, None)
+    for _ in range(3):
+        requests = [Request(uri) for uri in ("/x" * MAX_TEXT, "/\udcff", *["/y"] * (SLOTS + 5))]
+        for request in requests:
+            begin(None, request)
+        assert SLOTS - 1 == len(slots.in_flight(0))
+        for request in requests:
+            end(None, request, None, None)
+        assert [] == slots.in_flight(0)
+
+
+def test_hooks_of_the_configuration():
+    """They are called after ours, with the same arguments, and what they raise goes on."""
+    calls = []
+
+    def fails(*arguments):
+        calls.append(arguments)
+        raise ValueError
+
+    begin, end = make_request_hooks(Slots(), 0, lambda *a: calls.append(a), fails)
+    request = Request()
+    begin("w", request)
+    with pytest.raises(ValueError):
+        end("w", request, {}, None)
+    assert [("w", request), ("w", request, {}, None)] == calls
+
+
+def test_a_torn_copy_is_none():
+    """While others write, what is read is one request or another, never a mixture."""
+    slots = Slots()
+    begin, end = make_request_hooks(slots, 0, None, None)
+    stop = threading.Event()
+
+    def write(letter):
+        while not stop.is_set():
+            request = Request("/" + letter * 500)
+            begin(None, request)
+            end(None, request, None, None)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in "ab"]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3000):
+            for request in slots.in_flight(0):
+                assert request.fields()[1] in ("/" + "a" * 500, "/" + "b" * 500)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_answers():
+    """An answer is taken once; one that is too long is none."""
+    slots = Slots()
+    slots.begin_row(2, 4711, 9)
+    assert b"" == slots.take_answer(2)
+    slots.answer(2, b"{}")
+    assert [b"{}", b""] == [slots.take_answer(2), slots.take_answer(2)]
+    slots.answer(2, b"x" * 5000)
+    assert b"" == slots.take_answer(2)
+    [row] = slots.rows()
+    assert (2, 4711, 9) == (row.place, row.pid, row.worker)
