@@ -78,7 +78,7 @@ ENVIRONMENT = {
     "HEKA_RAVEN_CA": "``stream_ca_file`` where that is not set; the uWSGI plugin sets it to its ``sentry-ca``",
     "HEKA_RAVEN_PROXY": "``stream_proxy`` likewise, to its ``sentry-proxy``",
     "HEKA_RAVEN_DSN": "the DSN of ``heka-raven test``, ``heka-raven run`` and ``heka_raven.init()`` without one",
-    "SENTRY_DSN": "the same, looked at first",
+    "SENTRY_DSN": "the same, looked at first; also of ``RavenClient()`` without a dsn and a heka client",
     "HEKA_RAVEN_RUN": "set by ``heka-raven run``, whose command notes there what it reported. Not for you to set",
     "HEKA_RAVEN_INBOX_TOKEN": "``heka-raven inbox --token``, which other users could read in the list of processes",
 }

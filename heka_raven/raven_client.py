@@ -66,7 +66,8 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
         dsn: where to report to; without one, the DSN of the heka client's raven plugin.
         heka_client: whose stream carries the events; else the one called *client_name*; else, with a dsn, a client of
             its own that writes into the spool; else the default client, as of each event.
-        options: as raven's. No hook is installed unless it is asked for: ``install_sys_hook``,
+        options: as raven's: each is honoured, or an error that says what is here in its place; docs/migration.rst has
+            the table. No hook is installed unless it is asked for: ``install_sys_hook``,
             ``install_logging_hook``, ``hook_libraries``.
     """
 
@@ -225,6 +226,9 @@ class RavenClient(raven.base.Client):  # type: ignore[misc]
         report.logentry = _logentry(event_type, merged, kwargs)
         report.hint = {"raven": merged}
         _add_given(report, merged)
+        if event_type.endswith("Query"):
+            asked = {name: kwargs[name] for name in ("engine", "params") if kwargs.get(name)}
+            report.extra = {**asked, **report.extra}
         try:
             crumbs = self.context.breadcrumbs.get_buffer() if self.enable_breadcrumbs else None
             report.breadcrumbs = _breadcrumbs_in(merged.get("breadcrumbs")) or crumbs

@@ -229,6 +229,14 @@ def test_the_message_of_data_wins(heka):
     assert {"formatted": "data's"} == last_event(heka)["logentry"]
 
 
+def test_a_query(heka):
+    """captureQuery: the query is the text, its engine and parameters are in extra."""
+    RavenClient(heka_client=heka).captureQuery("SELECT * FROM cart WHERE id = %s", params=(5,), engine="postgresql")
+    event = last_event(heka)
+    assert {"formatted": "SELECT * FROM cart WHERE id = %s"} == event["logentry"]
+    assert ("postgresql", [5]) == (event["extra"]["engine"], event["extra"]["params"])
+
+
 def test_a_generator_as_stack(heka):
     """stack= takes what raven's iter_stack_frames() gives."""
     from raven.utils.stacks import iter_stack_frames
