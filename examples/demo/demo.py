@@ -1,12 +1,13 @@
 """Starts the inbox and uWSGI with the example app, and stops both on Ctrl-C.
 
-    python demo.py [--check] [--port N] [--inbox-port N] [--keep DIR]
+    python demo.py [--check] [--port N] [--inbox-port N] [--keep DIR] [--user NAME]
 
 `./run demo` sets everything up first. With --check, nobody needs to press the buttons: see check.py.
 """
 
 import argparse
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -17,6 +18,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from user import launch_readable
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent.parent / "build"
@@ -69,6 +72,7 @@ def parse_args(argv):
     parser.add_argument("--check", action="store_true", help="press every button, read every event back, print a table")
     parser.add_argument("--port", type=port, default=0, help="the app's port (default: a free one)")
     parser.add_argument("--inbox-port", type=port, default=0, help="the inbox's port (default: a free one)")
+    parser.add_argument("--user", metavar="NAME", help="root only: uWSGI drops to this user, as on most servers")
     parser.add_argument("--keep", metavar="DIR", help="put spool, database and log here, and keep them")
     return parser.parse_args(argv)
 
@@ -99,9 +103,28 @@ def start(args, folder, servers):
         "DEMO_INBOX": inbox_url,
         "HEKA_RAVEN_SPOOL": str(folder / "spool"),
     }
-    servers.append(spawn([beside("uwsgi"), "--ini", str(HERE / "uwsgi.ini")], folder / "uwsgi.log", environ))
+    as_user = user_options(args.user, folder)
+    command = [*as_user[0], beside("uwsgi"), "--ini", str(HERE / "uwsgi.ini"), *as_user[1]]
+    servers.append(spawn(command, folder / "uwsgi.log", environ))
     wait_for(app_url, servers[-1], folder / "uwsgi.log")
     return inbox_url, app_url
+
+
+def user_options(name, folder):
+    """What stands before uWSGI's command and behind it, for it to become the user *name*."""
+    if name is None:
+        return [], []
+    if os.geteuid() != 0:
+        raise DemoError(f"--user {name}: only root may become another user: leave the option out, or use sudo")
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        raise DemoError(f"--user {name}: there is no such user") from None
+    folder.chmod(0o755)
+    spool = folder / "spool"  # uWSGI is that user before the plugin could make it
+    spool.mkdir(mode=0o700, exist_ok=True)
+    os.chown(spool, user.pw_uid, user.pw_gid)
+    return launch_readable(folder), ["--uid", str(user.pw_uid), "--gid", str(user.pw_gid)]
 
 
 def make_folder(folder):

@@ -237,6 +237,11 @@ bad:
         hk_buf_puts(why, part);
         hk_buf_puts(why, ": ");
         hk_buf_puts(why, wrong == NULL ? "cannot be opened" : wrong);
+        if (wrong != NULL && strstr(wrong, "name ") == NULL) {
+            hk_buf_puts(why, "; name a directory that uid ");
+            hk_buf_put_u64(why, s->uid);
+            hk_buf_puts(why, " may write to");
+        }
     }
     close_all(s);
     return HK_ERR_SYSTEM;

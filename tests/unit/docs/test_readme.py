@@ -34,6 +34,16 @@ def test_files_that_a_page_names_exist(page):
         assert "_build" in name or "NNNN" in name or (ROOT / name).exists(), f"{name} in {page.name}"
 
 
+def test_each_setup_of_the_plugin_has_its_test():
+    """Each row of "How you run it" names a test that is there."""
+    page = (ROOT / "uwsgi_plugin" / "README.rst").read_text()
+    rows = page.partition("How you run it")[2].partition("The sender\n")[0].split("\n   * - ")[2:]
+    assert len(rows) > 8
+    for row in rows:
+        file, name = re.search(r"``(test_\w+\.py)``\s+``(test_\w+)``\s*\Z", row).groups()
+        assert f"def {name}(" in (ROOT / "tests" / "functional" / "uwsgi_plugin" / file).read_text(), name
+
+
 def command_lines(page):
     """The lines of a page that call `heka-raven`, in blocks of code and in the text."""
     text = page.read_text()
