@@ -5,7 +5,7 @@ _heka_raven() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]-} options
     COMPREPLY=()
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin relay inbox --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin plugin-path relay inbox --help --version" -- "$word")
         return
     fi
     case "$command $before" in
@@ -47,6 +47,7 @@ _heka_raven() {
         "build-plugin --uwsgi") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "build-plugin --output") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         "build-plugin --sources") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+        "plugin-path --uwsgi") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "relay --config") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "relay --listen") return ;;
         "relay --dsn") return ;;
@@ -96,6 +97,7 @@ _heka_raven() {
         retry-dead) options="--help --spool" ;;
         decode) options="--help --format --unpack" ;;
         build-plugin) options="--help --uwsgi --output --sources" ;;
+        plugin-path) options="--help --uwsgi" ;;
         relay) options="--help --config --listen --dsn --signer --signer-file --allow-unsigned --no-allow-unsigned --forward --legacy --max-connections --max-record-time --spool --durability --max-bytes --max-count --sender --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --from --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --prefetch" ;;
         inbox) options="--help --listen --db --keep --token --key --allow-host --project --udp --rate-limit --max-event --import --export" ;;
         *) return ;;

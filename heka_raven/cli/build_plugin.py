@@ -27,37 +27,37 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--output", metavar="DIR", default=".", help="where to put it (default: here)")
     parser.add_argument("--sources", metavar="DIR", default=str(SOURCES), help="default: those of this package")
     arguments = parser.parse_args(argv)
-    uwsgi = find_uwsgi(arguments.uwsgi)
-    if uwsgi is None and arguments.uwsgi:
-        print(f"heka-raven build-plugin: --uwsgi {arguments.uwsgi}: there is no such program", file=sys.stderr)
-        return EXIT_USAGE
+    uwsgi = named_or_found(parser.prog, arguments.uwsgi)
     if uwsgi is None:
-        print(
-            "heka-raven build-plugin: no uwsgi found; install one (libpcre2-dev, then pip install --no-binary uwsgi "
-            "uwsgi), or name it with --uwsgi",
-            file=sys.stderr,
-        )
-        return EXIT_USAGE
-    if not shutil.which(os.environ.get("CC", "gcc").split()[0]):
-        print(
-            "heka-raven build-plugin: no C compiler; apt-get install gcc libcurl4-openssl-dev, or name one in $CC",
-            file=sys.stderr,
-        )
         return EXIT_USAGE
     sources = Path(arguments.sources)
     if not (sources / "uwsgiplugin.py").is_file():
-        print(f"heka-raven build-plugin: {sources} has no uwsgiplugin.py", file=sys.stderr)
+        print(f"{parser.prog}: {sources} has no uwsgiplugin.py", file=sys.stderr)
         return EXIT_USAGE
     output = Path(arguments.output).resolve()
     if not output.is_dir() or not os.access(output, os.W_OK):
-        print(f"heka-raven build-plugin: {output} is not a directory that can be written to", file=sys.stderr)
+        print(f"{parser.prog}: {output} is not a directory that can be written to", file=sys.stderr)
+        return EXIT_USAGE
+    code = build(parser.prog, uwsgi, output, sources)
+    if code == EXIT_OK:
+        print(f"{output / PLUGIN}: built for {uwsgi}. In the ini: plugins-dir = {output} and plugin = sentry")
+    return code
+
+
+def build(prog: str, uwsgi: str, output: Path, sources: Path = SOURCES) -> int:
+    """Put a plugin for *uwsgi* into *output*; the exit code, and what went wrong on stderr."""
+    if not shutil.which(os.environ.get("CC", "gcc").split()[0]):
+        print(
+            f"{prog}: no C compiler; apt-get install gcc libcurl4-openssl-dev, or name one in $CC",
+            file=sys.stderr,
+        )
         return EXIT_USAGE
     with tempfile.TemporaryDirectory(prefix="heka-raven-build-") as scratch:
         # Built in a copy: an installed package may be read-only, and uwsgi leaves object files beside the sources.
-        build = Path(scratch) / "uwsgi_plugin"
-        shutil.copytree(sources, build, ignore=shutil.ignore_patterns("*.o", "*.so", "__pycache__"))
+        copy = Path(scratch) / "uwsgi_plugin"
+        shutil.copytree(sources, copy, ignore=shutil.ignore_patterns("*.o", "*.so", "__pycache__"))
         ran = subprocess.run(  # noqa: S603 - the program the user named
-            [uwsgi, "--build-plugin", str(build)],
+            [uwsgi, "--build-plugin", str(copy)],
             cwd=scratch,
             # Its builder runs $PYTHON, else "python", which Debian does not have.
             env={"PYTHON": sys.executable, **os.environ},
@@ -69,18 +69,28 @@ def main(argv: list[str]) -> int:
         built = Path(scratch) / PLUGIN
         if ran.returncode != 0 or not built.is_file():
             print("\n".join((ran.stdout + ran.stderr).splitlines()[-LOG_LINES:]), file=sys.stderr)
-            print(
-                f"heka-raven build-plugin: {uwsgi} --build-plugin failed, see above; it needs libcurl4-openssl-dev",
-                file=sys.stderr,
-            )
+            print(f"{prog}: {uwsgi} --build-plugin failed, see above; it needs libcurl4-openssl-dev", file=sys.stderr)
             return EXIT_FAILED
         # Beside the target first: a server that has the old one mapped must not see it change.
         temporary = output / f".{PLUGIN}.{os.getpid()}"
         shutil.copyfile(built, temporary)
         temporary.chmod(0o755)
         temporary.rename(output / PLUGIN)
-    print(f"{output / PLUGIN}: built for {uwsgi}. In the ini: plugins-dir = {output} and plugin = sentry")
     return EXIT_OK
+
+
+def named_or_found(prog: str, named: str | None) -> str | None:
+    """The uwsgi that was named, or the one that is installed; None once it was said that there is none."""
+    uwsgi = find_uwsgi(named)
+    if uwsgi is None and named:
+        print(f"{prog}: --uwsgi {named}: there is no such program", file=sys.stderr)
+    elif uwsgi is None:
+        print(
+            f"{prog}: no uwsgi found; install one (libpcre2-dev, then pip install --no-binary uwsgi uwsgi), or name it "
+            "with --uwsgi",
+            file=sys.stderr,
+        )
+    return uwsgi
 
 
 def find_uwsgi(named: str | None) -> str | None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "retry-dead": ("heka_raven.cli.send:retry_dead", "put what servers refused back into the spool"),
     "decode": ("heka_raven.cli.decode:main", "heka records, raven payloads and envelopes as lines of JSON"),
     "build-plugin": ("heka_raven.cli.build_plugin:main", "build the uWSGI plugin for the uwsgi that is installed"),
+    "plugin-path": ("heka_raven.cli.plugin_path:main", "where that plugin lies; built the first time"),
     "relay": ("heka_raven.cli.relay:main", "take events from a fleet: Heka records, or an AMQP broker"),
     "inbox": ("heka_raven.cli.inbox:main", "a local Sentry-compatible inbox with a web page"),
 }

@@ -134,7 +134,7 @@ def test_help(capsys):
     assert 0 == main(["--help"])
     told = capsys.readouterr().out
     assert all(f"  {name} " in told for name in COMMANDS)
-    for name in ("test", "send", "status", "retry-dead", "decode", "build-plugin"):
+    for name in ("test", "send", "status", "retry-dead", "decode", "build-plugin", "plugin-path"):
         with pytest.raises(SystemExit) as caught:
             main([name, "--help"])
         assert 0 == caught.value.code
