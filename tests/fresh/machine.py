@@ -24,6 +24,7 @@ SHOWN = "/srv/shown"  # where the machine finds what this one's pip configuratio
 
 ENTER = """
 machine=$1 shown=$2; shift 2
+mount --bind "$machine" "$machine" # its root is then a mount, which unshare needs in there
 mount -t proc proc "$machine/proc"
 mount --rbind /dev "$machine/dev"
 for path in $shown; do
