@@ -124,7 +124,9 @@ def sentence(transaction: str, how: str, age_ms: int | None, place: str, worker:
         said += f" after {age_ms / 1000:.1f} s"
     if place != "-":
         said += f", in {place}"
-    return f"{said} (worker {worker.get('worker')}, pid {worker.get('pid')})"
+    if "pid" in worker:
+        said += f" (worker {worker['worker']}, pid {worker['pid']})"
+    return said
 
 
 def how_of(kind: str, number: int | None = None, status: int | None = None, ended: bool = True) -> str:

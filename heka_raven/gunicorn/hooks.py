@@ -13,10 +13,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from heka.convert import to_seconds
+from heka.convert import to_int, to_seconds
 from heka.exceptions import ConfigError
 from heka.limited_log import TROUBLES
 from heka_raven.gunicorn.event import EventMaker
+from heka_raven.gunicorn.queues import listening
 from heka_raven.gunicorn.slots import ROWS, Slots, make_request_hooks
 from heka_raven.gunicorn.watcher import FACT, Settings, Watcher
 from heka_raven.gunicorn.worker import WorkerSide
@@ -39,6 +40,8 @@ class Watch:
         os.write(self.boot_write, b"1")
         self.client: Any = None
         self.slow_s = 0.0
+        self.backlog_percent = 100
+        self.sockets: dict[int, str] = {}
         self.supervisor = 0
         self.rows = list(range(ROWS))  # the longest unused first
         self.pids: dict[int, int] = {}  # of workers, to their row
@@ -76,6 +79,7 @@ class Watch:
     def start(self, server: Any) -> None:
         """Fork the process that keeps a watcher running as long as the arbiter lives."""
         arbiter = os.getpid()
+        self.sockets = listening(server.LISTENERS)
         pid = os.fork()
         if pid:
             self.supervisor = pid
@@ -83,6 +87,8 @@ class Watch:
         try:
             _become_quiet(server)
             supervise(self, server, arbiter)
+        except BaseException:
+            TROUBLES.tell("gunicorn watch", logging.WARNING, "nobody watches this gunicorn", exc_info=True)
         finally:
             os._exit(0)
 
@@ -110,6 +116,7 @@ def supervise(watch: Watch, server: Any, arbiter: int) -> None:
             try:
                 _watch(watch, server, arbiter, pidfd)
             except BaseException:
+                TROUBLES.tell("gunicorn watch", logging.WARNING, "the watcher failed; it is made again", exc_info=True)
                 os._exit(1)
             os._exit(0)
         os.waitpid(pid, 0)
@@ -119,7 +126,13 @@ def supervise(watch: Watch, server: Any, arbiter: int) -> None:
 def _watch(watch: Watch, server: Any, arbiter: int, pidfd: int) -> None:
     from gunicorn import __version__
 
-    settings = Settings(float(server.timeout or 0), watch.slow_s, server.cfg.worker_class_str == "sync")
+    settings = Settings(
+        float(server.timeout or 0),
+        watch.slow_s,
+        server.cfg.worker_class_str == "sync",
+        watch.sockets,
+        watch.backlog_percent,
+    )
     stream = watch.client.stream
     start_sender = getattr(stream, "_start_sender", None)
     if start_sender is not None and getattr(stream, "_sends", False):
@@ -159,13 +172,14 @@ def _is_alive(pid: int) -> bool:
 _watches: list[Watch] = []  # one, which a reloaded configuration finds again
 
 
-def watch(config: dict[str, Any], dsn: str | None = None, slow: float = 0, **options: Any) -> None:
+def watch(config: dict[str, Any], dsn: str | None = None, slow: float = 0, backlog: int = 100, **options: Any) -> None:
     """Watch the gunicorn whose configuration *config* is.
 
     Args:
         config: ``globals()`` of gunicorn.conf.py; hooks that stand above are called as before.
         dsn: where to report to.
         slow: seconds from which on a request that still runs is an event; 0: none is.
+        backlog: percent of a listen queue from which on it is an event; 100: when it is full.
         options: those of the raven plugin, and ``stream_*``.
 
     Raises:
@@ -174,13 +188,14 @@ def watch(config: dict[str, Any], dsn: str | None = None, slow: float = 0, **opt
     if not isinstance(config, dict):
         raise ConfigError("watch: the first argument is globals() of gunicorn.conf.py")
     slow_s = to_seconds("slow", slow, low=0, high=MAX_SLOW_S)
+    backlog_percent = to_int("backlog", backlog, low=1, high=100)
     client = build_client(dsn, **options)
     if reporter_of(client) is None:
         raise ConfigError("watch: the client has no raven plugin")
     if not _watches:
         _watches.append(Watch())
     [found] = _watches
-    found.client, found.slow_s = client, slow_s
+    found.client, found.slow_s, found.backlog_percent = client, slow_s, backlog_percent
     _chain(config, found)
 
 

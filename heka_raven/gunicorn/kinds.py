@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-TIMEOUT, SEGFAULT, ABORT, KILLED, OOM, EXIT, BOOT, SLOW = (
-    "timeout", "segfault", "abort", "killed", "oom", "exit", "boot", "slow",
+TIMEOUT, SEGFAULT, ABORT, KILLED, OOM, EXIT, BOOT, SLOW, BACKLOG = (
+    "timeout", "segfault", "abort", "killed", "oom", "exit", "boot", "slow", "backlog",
 )  # fmt: skip
 LEVELS = {
     TIMEOUT: "error", SEGFAULT: "fatal", ABORT: "fatal", KILLED: "fatal", OOM: "fatal", EXIT: "error", BOOT: "fatal",
-    SLOW: "warning",
+    SLOW: "warning", BACKLOG: "warning",
 }  # fmt: skip
 SIGABRT, SIGKILL = 6, 9  # by Linux' numbers
 _SEGFAULTS = {11, 7, 8, 4}  # SIGSEGV, SIGBUS, SIGFPE, SIGILL

@@ -11,14 +11,29 @@ import signal
 import struct
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from heka_raven.gunicorn.event import EventMaker, how_of, request_of
-from heka_raven.gunicorn.kinds import EXIT, SEGFAULT, SLOW, TIMEOUT, Death, Frame, OomCount, kind_of, read_stacks
+from heka_raven.gunicorn.kinds import (
+    BACKLOG,
+    EXIT,
+    SEGFAULT,
+    SLOW,
+    TIMEOUT,
+    Death,
+    Frame,
+    OomCount,
+    kind_of,
+    read_stacks,
+)
+from heka_raven.gunicorn.queues import is_news, read_queues
 from heka_raven.gunicorn.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, InFlight, Row, Slots
 from heka_raven.gunicorn.worker import ANSWER_SIGNAL, EXIT_MARK, STACK_SIGNAL
 
 TICK_S = 0.2
+QUEUES_EVERY_S = 1.0
 BEFORE_TIMEOUT_S = 0.5  # a sync worker's stack is read so long before gunicorn may end it
 STACK_WAIT_S = 0.1
 FACTS_WAIT_S = 2.0  # after a death, for the arbiter to tell of it; without that the death is one in order
@@ -35,6 +50,8 @@ class Settings:
     timeout_s: float
     slow_s: float
     arbiter_ends_it: bool  # whether the arbiter sees that a request takes too long: sync workers
+    sockets: dict[int, str] = field(default_factory=dict)  # inodes of the listening sockets, and their names
+    backlog_percent: int = 100
 
 
 @dataclass(slots=True)
@@ -65,6 +82,8 @@ class Watcher:
         self._said: dict[tuple[int, int, int, int], set[str]] = {}
         self._buried: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._arbiter = 0
+        self._full: dict[str, bool] = {}
+        self._queues_at_s = 0.0
         self._oom = OomCount(oom_kills(), time.monotonic())
 
     def run(self, arbiter: int, pidfd: int) -> None:
@@ -87,6 +106,26 @@ class Watcher:
             elif watched.fact is not None or now_s - watched.died_s > FACTS_WAIT_S:
                 self._bury(watched)
         self._oom.sample(oom_kills(), now_s)
+        if now_s - self._queues_at_s >= QUEUES_EVERY_S:
+            self._queues_at_s = now_s
+            self._look_at_queues()
+
+    def _look_at_queues(self) -> None:
+        for queue in read_queues(self._settings.sockets):
+            full, news = is_news(
+                self._full.get(queue.address, False), queue.waiting, queue.limit, self._settings.backlog_percent
+            )
+            self._full[queue.address] = full
+            if not news:
+                continue
+            busy = [(each.last[0].began_ns, each) for each in self._workers.values() if each.last]
+            how = f"{queue.waiting} of {queue.limit} connections wait at {queue.address}"
+            figures = {"queue": {"address": queue.address, "waiting": queue.waiting, "limit": queue.limit}}
+            if busy:
+                oldest = min(busy, key=lambda pair: pair[0])[1]
+                self._tell(oldest, BACKLOG, oldest.last[0], how, figures=figures)
+            else:
+                self._tell(None, BACKLOG, None, how, figures=figures)
 
     def _find_workers(self) -> None:
         for row in self._slots.rows():
@@ -139,9 +178,17 @@ class Watcher:
                     self._read_stack(watched, request)
             elif age_s >= settings.timeout_s and self._is_news(watched, request, TIMEOUT):
                 self._tell(watched, TIMEOUT, request, how_of(TIMEOUT, ended=False))
+        self._forget_ended(watched)
         if watched.row.flags[ABORTED] and not watched.told:
             watched.told = True
             self._tell(watched, TIMEOUT, self._over_time(watched), how_of(TIMEOUT), fresh=False)
+
+    def _forget_ended(self, watched: Watched) -> None:
+        """What was said of requests that ended meanwhile."""
+        key = (watched.row.pid, watched.row.began_ns)
+        running = {(*key, request.slot, request.began_ns) for request in watched.last}
+        for said in [said for said in self._said if said[:2] == key and said not in running]:
+            del self._said[said]
 
     def _over_time(self, watched: Watched) -> InFlight | None:
         """The request for which gunicorn ends a worker; it may have ended with the SystemExit that was raised in it."""
@@ -223,30 +270,41 @@ class Watcher:
             suspect = next((request for request in left if request.thread == current), suspect)
         self._tell(watched, kind, suspect, how_of(kind, death.signal, death.exit_status), fresh=False)
 
-    def _tell(self, watched: Watched, kind: str, suspect: InFlight | None, how: str, fresh: bool = True) -> None:
-        if fresh and suspect is not None:
+    def _tell(
+        self,
+        watched: Watched | None,
+        kind: str,
+        suspect: InFlight | None,
+        how: str,
+        fresh: bool = True,
+        figures: Mapping[str, Any] | None = None,
+    ) -> None:
+        if watched is not None and fresh and suspect is not None:
             self._read_stack(watched, suspect)
         now_ns = time.monotonic_ns()
         bystanders = [
             {**request_of(request, now_ns), "worker": other.row.worker, "pid": other.row.pid}
-            for other in [watched, *(each for each in self._workers.values() if each is not watched)]
+            for other in [
+                *([watched] if watched else []),
+                *(each for each in self._workers.values() if each is not watched),
+            ]
             for request in other.last
             if request is not suspect
         ]
         # What was read of a request before this one is not its own.
-        is_own = suspect is not None and watched.read_for == suspect
-        frames = watched.frames if is_own or not fresh else {}
+        is_own = watched is not None and suspect is not None and watched.read_for == suspect
+        frames = watched.frames if watched is not None and (is_own or not fresh) else {}
         chosen = frames.get(suspect.thread, []) if suspect is not None else []
         if not chosen and len(frames) == 1:
             [chosen] = frames.values()
         self._maker.report(
             kind,
             how=how,
-            worker={"worker": watched.row.worker, "pid": watched.row.pid},
+            worker={**({"worker": watched.row.worker, "pid": watched.row.pid} if watched else {}), **(figures or {})},
             suspect=suspect,
             bystanders=bystanders,
             frames=chosen,
-            answer=watched.answer if is_own else b"",
+            answer=watched.answer if watched is not None and is_own else b"",
             now_ns=now_ns,
         )
 

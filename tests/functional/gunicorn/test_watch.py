@@ -239,6 +239,33 @@ def test_which_of_four_requests(tmp_path):
     assert ["/stuck"] * 3 == [request["path"] for request in event["contexts"]["gunicorn"]["bystanders"]]
 
 
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+def test_a_full_listen_queue(tmp_path, unix):
+    """A queue that fills is one event, with the oldest request and its stack; again only after it was less."""
+    more = ["-b", f"unix:{tmp_path / 'socket'}"] if unix else []
+    with Gunicorn(tmp_path, "--backlog", "3", "--timeout", "0", *more) as server:
+        server.get_later("/stuck")
+        wait_for(lambda: len(children_of(server.process.pid)) > 1)
+        time.sleep(1)
+        waiting = []
+        for _ in range(4):
+            one = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
+            one.setblocking(False)
+            one.connect_ex(str(tmp_path / "socket") if unix else ("127.0.0.1", server.port))
+            waiting.append(one)
+        event = server.event("backlog")
+        time.sleep(2)
+        assert 1 == len(server.events())
+        for one in waiting:
+            one.close()
+    assert ("warning", "GET /stuck") == (event["level"], event["transaction"])
+    queue = event["contexts"]["gunicorn"]["queue"]
+    assert 3 == queue["limit"]
+    assert queue["waiting"] >= 3
+    assert ("unix:" if unix else "http://127.0.0.1") in queue["address"]
+    assert "stuck" == functions(event)[-1]
+
+
 BOOTS = {
     "an import": ("import no_such_module\n", "ModuleNotFoundError"),
     "an error": ("1 / 0\n", "ZeroDivisionError"),
@@ -409,6 +436,7 @@ def test_an_upgrade(tmp_path):
         ("watch(1)", "watch: the first argument is globals() of gunicorn.conf.py"),
         ("watch(globals(), dsn='nonsense')", "dsn: "),
         ("watch(globals(), slow='soon')", "slow: 'soon' is not allowed: a number of seconds"),
+        ("watch(globals(), backlog=0)", "backlog: 0 is not allowed: a whole number from 1 to 100"),
         ("watch(globals(), slwo=1)", "unknown option slwo"),
     ],
 )

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from heka_raven.gunicorn.kinds import Death, Frame, OomCount, kind_of, read_stacks
+from heka_raven.gunicorn.queues import is_news
 from heka_raven.gunicorn.slots import MAX_TEXT, SLOTS, Slots, make_request_hooks
 
 
@@ -167,3 +168,21 @@ def test_answers():
     assert b"" == slots.take_answer(2)
     [row] = slots.rows()
     assert (2, 4711, 9) == (row.place, row.pid, row.worker)
+
+
+@pytest.mark.parametrize(
+    ("was", "waiting", "limit", "percent", "expected"),
+    [
+        (False, 3, 4, 100, (False, False)),
+        (False, 4, 4, 100, (True, True)),
+        (True, 5, 4, 100, (True, False)),
+        (True, 3, 4, 100, (False, False)),
+        (False, 4, 5, 80, (True, True)),
+        (False, 0, 5, 1, (False, False)),
+        (False, 1, 5, 1, (True, True)),
+        (False, 0, 0, 100, (False, False)),
+    ],
+)
+def test_when_a_queue_is_news(was, waiting, limit, percent, expected):
+    """A queue is told of when it fills, and again only after it was less."""
+    assert expected == is_news(was, waiting, limit, percent)
