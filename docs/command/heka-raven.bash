@@ -94,7 +94,7 @@ _heka_raven() {
         run) options="--help --dsn --name --lines --release --environment --spool" ;;
         send) options="--help --spool --once --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --config --to --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --send-secret" ;;
         status) options="--help --spool --json --watch" ;;
-        retry-dead) options="--help --spool" ;;
+        retry-dead) options="--help --spool --list" ;;
         decode) options="--help --format --unpack" ;;
         build-plugin) options="--help --uwsgi --output --sources" ;;
         plugin-path) options="--help --uwsgi" ;;

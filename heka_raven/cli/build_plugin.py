@@ -52,6 +52,7 @@ def build(prog: str, uwsgi: str, output: Path, sources: Path = SOURCES) -> int:
             file=sys.stderr,
         )
         return EXIT_USAGE
+    print("compiling the plugin: half a minute, as a rule", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="heka-raven-build-") as scratch:
         # Built in a copy: an installed package may be read-only, and uwsgi leaves object files beside the sources.
         copy = Path(scratch) / "uwsgi_plugin"

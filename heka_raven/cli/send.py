@@ -7,18 +7,21 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
+from typing import TextIO
 
 from heka_raven.cli.config_file import add_config, parse_with_config
 from heka_raven.cli.options import add_sender, add_spool, existing_spool, open_as_owner, read_sender
 from heka_raven.cli.parser import EXIT_FAILED, EXIT_LEFT, EXIT_LOCKED, EXIT_OK, Parser
 from heka_raven.fleet.broker import BrokerOptions, add_broker, read_broker
 from heka_raven.fleet.state import FleetState
+from heka_raven.formats.text import printable
 from heka_raven.sender.lock import SenderLock, holder_pid
 from heka_raven.sender.loop import Sender
 from heka_raven.sender.options import SenderOptions
 from heka_raven.sender.turns import Turns, name_holder
-from heka_raven.spool.spool import Spool
+from heka_raven.spool.spool import Spool, parse_name
 
 logger = logging.getLogger("heka_raven")
 
@@ -27,8 +30,8 @@ def main(argv: list[str]) -> int:
     parser = Parser(
         prog="heka-raven send",
         description="Deliver from the spool. Runs until SIGTERM or SIGINT: the requests in flight are finished first. "
-        "As root it becomes the owner of the spool. Exit codes of --once: 0 nothing left, 3 something left, 4 another "
-        "sender holds the lock.",
+        "As root it becomes the owner of the spool. Exit codes of --once: 0 all delivered, 1 something was refused, 3 "
+        "something left, 4 another sender holds the lock.",
     )
     add_spool(parser)
     parser.add_argument("--once", action="store_true", help="one try per event, then exit")
@@ -45,7 +48,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--send-secret", action="store_true", help="publish DSNs with their secret")
     arguments = parse_with_config(parser, argv, "send")
     options = read_sender(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    handler = _Handler()
+    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     broker = read_broker("to", arguments.to, arguments) if arguments.to else None
     spool = Spool(open_as_owner(arguments.spool))
     if broker is not None:
@@ -74,6 +78,14 @@ def main(argv: list[str]) -> int:
     return EXIT_OK
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """To what stderr is at that moment: while the bar is shown, rich puts lines above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def _once(spool: Spool, lock: SenderLock, options: SenderOptions) -> int:
     if not lock.acquire_soon():
         return _tell_locked(lock, spool.path)
@@ -86,7 +98,10 @@ def _once(spool: Spool, lock: SenderLock, options: SenderOptions) -> int:
     left = len(spool.names())
     gone = ", ".join(f"{n} {name.rpartition('.')[2]}" for name, n in sorted(sender.ends.items())) or "nothing delivered"
     print(f"{gone}, {left} left in {spool.path}")
-    return EXIT_LEFT if left else EXIT_OK
+    refused = sum(sender.ends.get(f"discarded.{name}", 0) for name in ("send_error", "internal_sdk_error"))
+    if refused:
+        print(f"heka-raven send: {refused} refused; heka-raven retry-dead --list says why", file=sys.stderr)
+    return EXIT_LEFT if left else EXIT_FAILED if refused else EXIT_OK
 
 
 def _publish(
@@ -165,10 +180,18 @@ def retry_dead(argv: list[str]) -> int:
         description="Put the events that servers refused (dead/) back into the spool; they count as captured anew.",
     )
     add_spool(parser)
+    parser.add_argument("--list", action="store_true", help="only show what is there, and why it was refused")
     arguments = parser.parse_args(argv)
     existing_spool(arguments.spool)
     spool = Spool(open_as_owner(arguments.spool))
     names = spool.dead_names()
+    if arguments.list:
+        for name in names:
+            entry = parse_name(name)
+            at = "" if entry is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.timestamp_ns / 1e9))
+            event_id = "" if entry is None else entry.event_id
+            print(f"{at} {event_id} {printable(spool.why_dead(name) or 'no reason was kept')}")
+        return EXIT_OK
     back = sum(spool.retry_dead(name) for name in names)
     print(f"{back} of {len(names)} put back into {spool.path}")
     if back < len(names):

@@ -24,6 +24,7 @@ from heka_raven.sender.options import SenderOptions
 from heka_raven.sender.policy import MAX_HOPS, Reply, decide, parse_pauses
 from heka_raven.sender.request import Request, Way, build_report, build_request, try_request
 from heka_raven.sender.schedule import Schedule
+from heka_raven.sender.servers import Servers
 from heka_raven.sender.udp import UdpTransport
 from heka_raven.spool import ledger
 from heka_raven.spool.spool import Spool, age_s
@@ -35,7 +36,7 @@ FINAL_TICK_S = 0.05
 
 logger = logging.getLogger("heka_raven")
 
-_End: TypeAlias = tuple[Request | None, str, int, bool]  # what `_finish` is called with
+_End: TypeAlias = tuple[Request | None, str, int, bool, str]  # what `_finish` is called with
 
 
 class Sender:
@@ -85,6 +86,7 @@ class Sender:
         self._reporter: threading.Thread | None = None
         self._listing = Listing(spool, once=once)
         self._house = House(spool)
+        self._servers = Servers(spool.path)
         self._alone = False  # no worker is to be had: `run` delivers
         self._stuck: dict[str, _End] = {}  # files that ended and could not be removed
         self.tried = 0
@@ -128,6 +130,7 @@ class Sender:
                 if not self._once:
                     self._keep_house()
                 self._tell_progress()
+                self._tell_servers()
         finally:
             self._end_workers()
             if self._once:
@@ -135,12 +138,20 @@ class Sender:
             self._tell_progress()
             self._send_reports(final=True)
             save_limits(self._spool, self._limits, time.time())
+            self._tell_servers(now=True)
             self._http.close()
             self._udp.close()
 
     def _tell_progress(self) -> None:
         if self._progress is not None:
             self._progress(self.tried, self.tried + self._schedule.waiting)
+
+    def _tell_servers(self, now: bool = False) -> None:
+        tick, clock = time.monotonic(), time.time()
+        if now or self._servers.due(tick):
+            with self._condition:
+                self._servers.next_tries({k: clock + s for k, s in self._schedule.waits(clock, tick).items()})
+                self._servers.write()
 
     def _finished(self) -> bool:
         if not self._once and not self._stopping:
@@ -217,7 +228,7 @@ class Sender:
         except Exception as error:  # RequestError; or something nobody foresaw, which must not come round for ever
             self._spool.log_sparingly("file", "spool file %s cannot be sent, a copy is in dead/: %s", name, error)
             with self._condition:
-                self._finish(name, None, "discarded.internal_sdk_error", len(data), dead=True)
+                self._finish(name, None, "discarded.internal_sdk_error", len(data), dead=True, why=str(error))
                 self._schedule.gone(name)
             return
         key = request.key
@@ -268,19 +279,20 @@ class Sender:
             logger.info(
                 "heka-raven: %s to %s: %s", name, request.dsn, reply.status if reply.status is not None else reply.error
             )
+        said = f"status {reply.status} {reply.headers.get('x-sentry-error') or reply.error}".strip()
+        said = reply.error if reply.status is None else said
         with self._condition:
             self._heed_limits(request, reply, now)
+            self._servers.answered(request.key, now, "" if verdict.action == "delivered" else said)
             if verdict.counter is not None:
-                self._finish(name, request, verdict.counter, size, dead=verdict.dead)
+                self._finish(name, request, verdict.counter, size, dead=verdict.dead, why=f"{request.dsn}: {said}")
         if verdict.action != "delivered":
             self._spool.log_sparingly(
                 f"{verdict.action} {request.key}",
                 "heka-raven: %s: %s: %s",
                 request.dsn,
                 _OUTCOMES[verdict.action],
-                f"status {reply.status} {reply.headers.get('x-sentry-error') or reply.error}".strip()
-                if reply.status is not None
-                else reply.error,
+                said,
             )
         return verdict.action == "retry" or verdict.counter == "discarded.network_error", verdict.counter is not None
 
@@ -314,12 +326,14 @@ class Sender:
             way = Way(way.no_verify, way.ca_file or None, way.proxy or None)
         return request if way == request.way else replace(request, way=way)
 
-    def _finish(self, name: str, request: Request | None, counter: str, size: int, dead: bool = False) -> None:
+    def _finish(
+        self, name: str, request: Request | None, counter: str, size: int, dead: bool = False, why: str = ""
+    ) -> None:
         """Put the end of an event on record; under the lock, so that a kill costs the ledger one event at most."""
-        removed = self._spool.bury(name, counter, size) if dead else self._spool.remove(name, counter, size)
+        removed = self._spool.bury(name, counter, size, why) if dead else self._spool.remove(name, counter, size)
         if not removed:
             if self._spool.is_waiting(name):  # a read-only disk, as a rule: remove it later, send it no more
-                self._stuck[name] = request, counter, size, dead
+                self._stuck[name] = request, counter, size, dead, why
                 self._listing.again()
             return
         self.ends[counter] = self.ends.get(counter, 0) + 1

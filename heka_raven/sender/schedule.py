@@ -133,6 +133,15 @@ class Schedule:
         if not (destination.held or destination.in_flight or destination.tries_failed):
             del self._destinations[key]  # of a relay's thousands of DSNs, `next` looks at those that have work
 
+    def waits(self, now: float, tick: float) -> dict[str, float]:
+        """For how many seconds nothing goes to a DSN, for those that must wait."""
+        found = {}
+        for key, destination in self._destinations.items():
+            left = max(destination.probe_at - tick if destination.failures else 0.0, self.limits.seconds_left(key, now))
+            if left > 0:
+                found[key] = left
+        return found
+
     def gone(self, name: str) -> None:
         """Forget a name: its file vanished or was finished without a try."""
         self._known.discard(name)

@@ -74,8 +74,7 @@ def check_directory(path: str, *, any_owner: bool = False) -> os.stat_result:
         )
     if info.st_mode & 0o077:
         raise SpoolError(
-            f"spool {path}: mode {info.st_mode & 0o7777:04o} lets others in; "
-            f"name a directory of its own (or chmod 700 {path}, if it is meant to be the spool)"
+            f"spool {path}: mode {info.st_mode & 0o7777:04o} lets others in; name a directory of its own{_advice(path)}"
         )
     _check_format(path)
     return info
@@ -88,6 +87,15 @@ def _check_format(path: str) -> None:
         raise SpoolError(
             f"spool {path}: state/format names another format than 1, the only one that this version knows"
         )
+
+
+def _advice(path: str) -> str:
+    """A directory that holds something else is no spool: nobody is to change its mode because of us."""
+    try:
+        foreign = set(os.listdir(path)) - {part.partition("/")[0] for part in PARTS}
+    except OSError:
+        foreign = {path}
+    return "" if foreign else f" (or chmod 700 {path}, if it is meant to be the spool)"
 
 
 def make_spool(path: str) -> None:

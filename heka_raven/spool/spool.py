@@ -9,6 +9,7 @@ number of processes, of both languages, write at once. `put` never raises and ne
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from heka.exceptions import ConfigError
 from heka.limited_log import SparseLog
 from heka_raven.spool import ledger as ledger_module
-from heka_raven.spool.directory import ENVIRONMENT, SpoolError, make_spool, read_file, resolve_spool_path
+from heka_raven.spool.directory import ENVIRONMENT, SpoolError, make_spool, read_file, replace_file, resolve_spool_path
 from heka_raven.spool.ledger import Ledger
 
 __all__ = ["Backlog", "Entry", "Spool", "SpoolError", "parse_name", "read_backlog", "resolve_spool_path"]
@@ -27,6 +28,7 @@ __all__ = ["Backlog", "Entry", "Spool", "SpoolError", "parse_name", "read_backlo
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 DEFAULT_MAX_COUNT = 50_000
 DEAD_MAX_BYTES = 16 * 1024 * 1024
+MAX_WHY = 4096  # bytes of a reason in dead/
 DEAD_MAX_COUNT = 1_000
 TRIM_DEAD_EVERY = 100  # copies; the caps of dead/ are soft by so many
 TMP_MAX_AGE_S = 3600.0  # a file in tmp/ this old has lost its writer
@@ -282,9 +284,13 @@ class Spool:
         """
         return self._take(name, counter, size, None)
 
-    def bury(self, name: str, counter: str, size: int) -> bool:
-        """Take a file out of ``new/``, count its end, and keep it in ``dead/`` for a person to look at."""
+    def bury(self, name: str, counter: str, size: int, why: str = "") -> bool:
+        """Take a file out of ``new/``, count its end, and keep it in ``dead/`` for people, with the reason."""
         taken = self._take(name, counter, size, f"{self._dead}/{name}")
+        if taken and why:
+            path = self._why(name)
+            with contextlib.suppress(OSError):  # a full disk: the copy says it as well as it can
+                replace_file(path, f"{why}\n".encode("utf-8", "replace"), f"{path}.new")
         self._buried += 1
         if self._buried % TRIM_DEAD_EVERY == 0:
             self._trim_dead()
@@ -314,6 +320,14 @@ class Spool:
         except OSError:
             return []
 
+    def _why(self, name: str) -> str:
+        return f"{self._dead}/{name.removesuffix('.env')}.why"
+
+    def why_dead(self, name: str) -> str:
+        """Why a server refused it, if the sender said so."""
+        data = read_file(self._why(name), MAX_WHY)
+        return "" if data is None else data.decode("utf-8", "replace").strip()
+
     def retry_dead(self, name: str) -> bool:
         """Capture a dead event anew, under its old event id; it counts as captured a second time."""
         entry = parse_name(name)
@@ -321,6 +335,7 @@ class Spool:
         if entry is None or envelope is None or not self.take_over(entry.event_id, envelope):
             return False
         _unlink(f"{self._dead}/{name}")
+        _unlink(self._why(name))
         return True
 
     def sweep(self, now: float) -> None:
@@ -332,10 +347,17 @@ class Spool:
 
     def _trim_dead(self) -> None:
         size = 0
-        newest_first = sorted(_stat_files(self._dead), reverse=True)  # names begin with the time
-        for kept, (path, info) in enumerate(newest_first, start=1):
-            size += info.st_size
-            if kept > DEAD_MAX_COUNT or size > DEAD_MAX_BYTES:
+        found = dict(_stat_files(self._dead))
+        copies = sorted((path for path in found if not path.endswith(".why")), reverse=True)  # by time
+        kept = set()
+        for count, path in enumerate(copies, start=1):
+            size += found[path].st_size
+            if count > DEAD_MAX_COUNT or size > DEAD_MAX_BYTES:
+                _unlink(path)
+            else:
+                kept.add(path.removesuffix(".env"))
+        for path in found:
+            if path.endswith(".why") and path.removesuffix(".why") not in kept:
                 _unlink(path)
 
     def log_sparingly(self, kind: str, message: str, *args: object, exc_info: bool = False) -> None:
