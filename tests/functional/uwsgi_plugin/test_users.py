@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support import watch
 from support.paths import ROOT
 from support.ports import free_port
 from support.users import NOBODY, ROOT_ONLY, launch_readable
@@ -68,26 +69,31 @@ def serve_as_nobody(passable, receiver, serve):
     return start
 
 
-@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
-@pytest.mark.parametrize(
-    "mode, emperor",
-    [
-        pytest.param("processes = 2", None, id="prefork"),
-        pytest.param("processes = 2\nlazy-apps = true", None, id="lazy-apps", marks=full),
-        pytest.param("threads = 2\nenable-threads = true", None, id="threads"),
-        pytest.param("gevent = 8", None, id="gevent", marks=full),
-        pytest.param("processes = 2", "", id="emperor", marks=full),
-        pytest.param("processes = 2\nmaster-as-root = true", None, id="master-as-root", marks=full),
-    ],
-)
+MODES = {
+    "prefork": ("processes = 2", None),
+    "lazy-apps": ("processes = 2\nlazy-apps = true", None),
+    "threads": ("threads = 2\nenable-threads = true", None),
+    "gevent": ("gevent = 8", None),
+    "emperor": ("processes = 2", ""),
+    "master-as-root": ("processes = 2\nmaster-as-root = true", None),
+}
+SETUPS = [
+    pytest.param(
+        *uwsgi.values, *MODES[mode], id=f"{mode}-{uwsgi.id}",
+        marks=[*uwsgi.marks, *([] if mode in ("prefork", "threads") else [full])],
+    )
+    for uwsgi in EVERY_UWSGI
+    for mode in MODES
+    if (mode, uwsgi.id) != ("gevent", "debian")  # whose gevent is in a plugin of its own
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("uwsgi, mode, emperor", SETUPS)
 def test_harakiri_of_a_worker_that_changed_its_user(serve_as_nobody, receiver, uwsgi, mode, emperor):
     """uid = nobody, given by root: a harakiri has the stack, and what only the app knows of its request.
 
     Such a worker lets nobody look at it, also not its master of the same user.
     """
-    if uwsgi == DEBIAN and "gevent" in mode:
-        pytest.skip("Debian has gevent in a plugin of its own")
-
     server = serve_as_nobody(f"{WATCH}harakiri = 3\n{mode}", uwsgi=uwsgi, emperor=emperor)
     assert str(NOBODY) == server.get("/")[1]
     time.sleep(0.5)  # one that ends takes the one timer of its worker with it
@@ -98,6 +104,23 @@ def test_harakiri_of_a_worker_that_changed_its_user(serve_as_nobody, receiver, u
     assert "stuck" == functions(event)[-1]
     if answers:
         assert "GET /things/<id>" == event["transaction"] and "7" == event["user"]["id"]
+
+
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+def test_what_else_happens_to_such_a_worker(serve_as_nobody, receiver, uwsgi):
+    """A slow request, a crash, an abort and an os._exit as another user: each one event, with its stack."""
+    lines = f"{WATCH}sentry-watch-slow = 500ms\nforkbomb-delay = 0\nprocesses = 2"
+    server = serve_as_nobody(lines, uwsgi=uwsgi, app=watch.APP)
+    watch.in_background(server, "/slow")
+    wait_for(lambda: 1 == len(receiver.events), server.text)
+    (server.tmp_path / "let-go").touch()
+    for number, path in enumerate(["/segfault?0", "/abort?0", "/exit?7,0"], start=2):
+        server.crash(path)
+        wait_for(lambda n=number: n == len(receiver.events), server.text)
+    assert ["slow", "segfault", "abort", "exit"] == watch.kinds(receiver)
+    for event, function in zip(receiver.events, ["stuck_until_let_go", "crash", "give_up", "leave"], strict=True):
+        assert function in functions(event)
+        assert "GET /" + event["tags"]["uwsgi.event"] == event["transaction"]
 
 
 DROPS = [
