@@ -1,7 +1,7 @@
 """From the logging module of the standard library into a client."""
 
 import logging
-import threading
+from contextvars import ContextVar
 
 from heka.client import HekaClient
 from heka.levels import LOGLEVEL_MAP, SEVERITY_MAP
@@ -9,6 +9,11 @@ from heka.losses import LOGGER_NAME
 from heka.severity import SEVERITY
 
 __all__ = ["LOGLEVEL_MAP", "SEVERITY_MAP", "HekaHandler", "hook_logger"]
+
+
+# The handlers that are sending, in this thread, task or greenlet: threading.local is of greenlets only where gevent was
+# there first. What copies the context meanwhile shares the list, so that the end is seen there, too.
+_SENDING: ContextVar[list["HekaHandler"] | None] = ContextVar("heka_sending", default=None)
 
 
 class HekaHandler(logging.Handler):
@@ -22,13 +27,14 @@ class HekaHandler(logging.Handler):
     def __init__(self, heka_client: HekaClient) -> None:
         super().__init__()
         self.heka_client = heka_client
-        self._sending = threading.local()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send *record*; what fails goes to ``handleError``, as with every handler."""
-        if record.name == LOGGER_NAME or getattr(self._sending, "now", False):
+        sending = _SENDING.get()
+        if record.name == LOGGER_NAME or (sending is not None and self in sending):
             return
-        self._sending.now = True
+        sending = [self, *(sending or ())]
+        token = _SENDING.set(sending)
         try:
             self.heka_client.heka(
                 type="oldstyle",
@@ -40,7 +46,8 @@ class HekaHandler(logging.Handler):
         except Exception:
             self.handleError(record)
         finally:
-            self._sending.now = False
+            sending.clear()
+            _SENDING.reset(token)
 
 
 def hook_logger(logger_name: str | None, client: HekaClient) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import threading
 import types
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -20,7 +20,9 @@ Count = Callable[[str], None]
 
 MAX_STACK = 1000  # frames of a generator
 ROOM = 50  # frames; a report needs 21, a before_send of the application some more
-_BUSY = threading.local()
+# Of threads, tasks and greenlets alike; threading.local is of greenlets only where gevent was there first. What copies
+# the context within a report shares the list, so that the end is seen there, too.
+_BUSY: ContextVar[list[bool] | None] = ContextVar("heka_raven_reporting", default=None)
 # Whose frames are not the caller's: of what leads from the application's call to the report.
 _NOT_THE_CALLER = frozenset({"logging", "raven", "heka", "heka_raven"})
 
@@ -95,13 +97,16 @@ def _descend_through_c(frames: int) -> int:
 
 
 def is_reporting() -> bool:
-    """Whether this thread is within a report: what fails or is logged there is none."""
-    return getattr(_BUSY, "inside", False)
+    """Whether this thread, task or greenlet is within a report: what fails or is logged there is none."""
+    busy = _BUSY.get()
+    return busy is not None and busy[0]
 
 
-def set_reporting(inside: bool) -> None:
-    """Say that a report begins in this thread, or that it is over."""
-    _BUSY.inside = inside
+def begin_reporting() -> list[bool]:
+    """Say that a report begins here; it is over once the one item of the list is False."""
+    busy = [True]
+    _BUSY.set(busy)
+    return busy
 
 
 def _is_outside(frame: types.FrameType, other: types.FrameType) -> bool:

@@ -39,7 +39,7 @@ from heka_raven.reporting.dedupe import NOT_SENT, PASSED, mark_reported, reporte
 from heka_raven.reporting.handover import Handover, tell_bare
 from heka_raven.reporting.held import Held
 from heka_raven.reporting.options import PluginOptions
-from heka_raven.reporting.report import Count, ExcInfo, Report, has_room, is_reporting, set_reporting
+from heka_raven.reporting.report import Count, ExcInfo, Report, begin_reporting, has_room, is_reporting
 from heka_raven.reporting.source import SourceReader, installed_modules
 from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
 from heka_raven.scrub.scrubber import Scrubber
@@ -105,7 +105,7 @@ class Reporter:
     def _guarded(self, client: Any, report: Report, work: Callable[[Any, Report, Count], T | None]) -> T | None:
         if is_reporting() or not has_room(report.exc_info):
             return None  # something that runs inside a report (a before_send) fails or logs: no report about reports
-        set_reporting(True)
+        busy = begin_reporting()
         count = _counter(client)
         try:
             if self.options.dsn is None:
@@ -121,7 +121,7 @@ class Reporter:
             count("discarded.internal_sdk_error")  # a signal's handler ends the program, or a timer the request
             raise
         finally:
-            set_reporting(False)
+            busy[0] = False
 
     def send_payload(self, client: Any, payload: str | bytes, report: Report) -> str | None:
         """Send *payload* as it is: somebody else made the event."""
