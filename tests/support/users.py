@@ -13,5 +13,5 @@ NOBODY = 65534
 _spec = importlib.util.spec_from_file_location("demo_user", ROOT / "examples" / "demo" / "user.py")
 _demo_user = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_demo_user)
-launch_readable = _demo_user.launch_readable
+closed_above, launch_readable = _demo_user.closed_above, _demo_user.launch_readable
 """As `./run demo --user` starts its server."""
