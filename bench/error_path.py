@@ -2,7 +2,8 @@
 
     python bench/error_path.py
 
-The standard workload of bench/peers.py: 17 frames with locals and source, in a request, written into the spool.
+The standard workload of bench/peers.py: 17 frames with locals and source, in a request, written into the spool. Then
+the same with rows and models of SQLAlchemy and pydantic (bench/_rows.py).
 The spool is a directory of $TMPDIR; what its file system takes for a file of that size stands beside it: ext4 without a
 journal takes ten times as long in the minutes after many files were deleted.
 Times are CPU times of the thread, the least of many rounds, of this machine and this run; the peers' rounds are
@@ -46,11 +47,11 @@ def least_us(function, rounds=ROUNDS, calls=CALLS):
     return min(times)
 
 
-def beside_its_peers():
+def beside_its_peers(title, workload):
     apps = {}
     for name in ("bare", "ours", "bugsnag", "sentry"):
         try:
-            apps[name] = peers.MAKE[name](peers.app_err)
+            apps[name] = peers.MAKE[name](workload)
         except ImportError:
             print(f"{name} is not installed: left out")
     times = {name: [] for name in apps}
@@ -64,7 +65,7 @@ def beside_its_peers():
                 failing(app)
             times[name].append((time.thread_time() - started) / CALLS * 1e6)
     least = {name: min(found) for name, found in times.items()}
-    print(f"{'one error':<28}{'CPU us':>10}{'over bare':>12}{'of ours':>10}")
+    print(f"{title:<28}{'CPU us':>10}{'over bare':>12}{'of ours':>10}")
     for name, value in least.items():
         over = value - least["bare"]
         ratio = over / (least["ours"] - least["bare"])
@@ -110,6 +111,27 @@ def by_stages(client):
         print(f"{name:<28}{least_us(function):>10.0f}")
 
 
+class Node:
+    def __init__(self, nodes):
+        self.name = "n" * 100
+        self.nodes = nodes
+        for n in range(40):
+            setattr(self, f"attribute_{n}", nodes)
+
+
+def graph(depth):
+    return Node([graph(depth - 1) for _ in range(3)] if depth else [])
+
+
+def tables():
+    try:
+        import pandas
+    except ImportError:
+        return {}
+    wide = pandas.DataFrame({f"column {n}": range(100) for n in range(5000)})
+    return {"a table of 5,000 columns": wide, "50 tables": [wide.copy() for _ in range(50)]}
+
+
 def hostile(client):
     class Slow:
         def __repr__(self):
@@ -125,6 +147,8 @@ def hostile(client):
         "a dict of 10,000 keys": {f"key {n}": "x" * 100 for n in range(10_000)},
         "50 x 50 x 50 x 50 items": [[[["x" * 400] * 50] * 50] * 50] * 50,
         "control characters": ["\x01" * 400] * 50,
+        "a graph of objects": graph(6),
+        **tables(),
     }
     sizes = []
     write = client.stream.write_event
@@ -171,7 +195,14 @@ def main():
     make = tempfile.mkdtemp
     tempfile.mkdtemp = lambda *args, **kwargs: folders.append(make(*args, **kwargs)) or folders[-1]
     try:
-        app = beside_its_peers()
+        app = beside_its_peers("one error", peers.app_err)
+        try:
+            import _rows
+        except ImportError:
+            print("SQLAlchemy or pydantic is not installed: rows and models are left out")
+        else:
+            print()
+            beside_its_peers("one error, rows and models", _rows.make_app())
         client = get_client("bench")
         by_stages(client)
         hostile(client)

@@ -14,6 +14,8 @@ import orjson
 from heka_raven.formats.text import ELLIPSIS
 
 LEAST = 24  # bytes for one value of a dict; where there is less for each, the last ones are left out
+LEAST_OF_MANY = 96  # the same, for a list or a dict inside
+STEP = 64  # shares are rounded down to it, so that frames that hold the same value cut it alike, and once
 _PER_NAME = 4  # quotes, colon and comma
 _MARK = 20  # bytes of "<1,234,567 more>" with its comma
 
@@ -27,59 +29,116 @@ def json_size(value: Any) -> int:
 
 def fitted(value: Any, limit: int) -> Any:
     """*value* in at most *limit* bytes of JSON, as far as texts, lists and dicts can be cut."""
-    if json_size(value) <= limit:
-        return value
-    kind = type(value)
-    if kind is str:
-        return _fitted_text(value, limit)
-    if kind is not list and kind is not dict:
-        return value
-    cut = _fitted_list(value, limit) if kind is list else _fitted_dict(value, limit)
-    return cut if json_size(cut) <= limit else f"<{kind.__name__} of {len(value):,}>"
+    return Fitter().fit(value, limit)
 
 
-def _fitted_text(text: str, limit: int) -> str:
+class Fitter:
+    """Cuts the values of one event; what stands in many frames is measured and cut once."""
+
+    __slots__ = ("_cuts", "_names", "_sizes")
+
+    def __init__(self) -> None:
+        # Beside what is known of a value stands the value, so that its id stays its own.
+        self._sizes: dict[int, tuple[Any, int]] = {}
+        self._names: dict[str, int] = {}
+        self._cuts: dict[tuple[int, int], tuple[Any, Any, int]] = {}  # the value, what is left of it, its size
+
+    def fit(self, value: Any, limit: int) -> Any:
+        """*value* in at most *limit* bytes."""
+        return self._fit(value, limit)[0]
+
+    def fit_variables(self, values: dict[str, Any], limit: int) -> dict[str, Any]:
+        """*values*, which are new in every frame, in at most *limit* bytes: they are measured one by one."""
+        found: dict[str, Any] = self._cut_dict(values, limit)[0]
+        return found
+
+    def _size(self, value: Any) -> int:
+        kind = type(value)
+        if kind is str and value.isascii() and value.isalnum():
+            return len(value) + 2
+        if kind is not list and kind is not dict:
+            return len(orjson.dumps(value))
+        known = self._sizes.get(id(value))
+        if known is None:
+            known = self._sizes[id(value)] = value, len(orjson.dumps(value))
+        return known[1]
+
+    def _fit(self, value: Any, limit: int) -> tuple[Any, int]:
+        """What is left of *value*, and its size."""
+        size = self._size(value)
+        kind = type(value)
+        if size <= limit or (kind is not str and kind is not list and kind is not dict):
+            return value, size
+        if kind is str:
+            text = _cut_text(value, limit)
+            return text, len(orjson.dumps(text))
+        known = self._cuts.get((id(value), limit))
+        if known is None:
+            cut, size = self._cut_list(value, limit) if kind is list else self._cut_dict(value, limit)
+            if size > limit:
+                cut = f"<{kind.__name__} of {len(value):,}>"
+                size = len(cut) + 2
+            known = self._cuts[id(value), limit] = value, cut, size
+        return known[1], known[2]
+
+    def _cut_list(self, items: list[Any], limit: int) -> tuple[Any, int]:
+        used, room = 2, limit - _MARK
+        kept: list[Any] = []
+        for item in items:
+            size = self._size(item) + 1
+            if used + size > room:
+                if room - used > min(size, 2 * LEAST):
+                    part, size = self._fit(item, room - used - 1)
+                    kept.append(part)
+                    used += size + 1
+                break
+            kept.append(item)
+            used += size
+        if len(kept) < len(items):
+            kept.append(f"<{_left_out(items[-1], len(items) - len(kept)):,} more>")
+            used += len(kept[-1]) + 3
+        return kept, used
+
+    def _cut_dict(self, values: dict[str, Any], limit: int) -> tuple[Any, int]:
+        """Every name keeps its value, or a part of it, as long as there is something for each."""
+        room, used = limit - 2 - _MARK - _PER_NAME, 2
+        sizes: dict[str, int] = {}
+        for name, value in values.items():
+            size, taken = self._size(value), self._names.get(name)
+            if taken is None:
+                taken = self._names[name] = len(orjson.dumps(name)) + 2  # with colon and comma
+            least = LEAST_OF_MANY if type(value) is dict or type(value) is list else LEAST
+            room -= taken + (size if size < least else least)
+            if room < 0 and sizes:
+                break
+            used += taken
+            sizes[name] = size
+        whole = len(sizes) == len(values)
+        total = used + sum(sizes.values())
+        if whole and total <= limit:
+            return values, total
+        room = limit - used - (0 if whole else _MARK + _PER_NAME)
+        share = largest_share(list(sizes.values()), room)
+        if share > 2 * STEP:
+            share -= share % STEP
+        out = {}
+        for name, size in sizes.items():
+            part = values[name]
+            if size > share:
+                part, size = self._fit(part, share)
+            out[name] = part
+            used += size
+        if not whole:
+            out[ELLIPSIS] = f"<{_left_out(values[next(reversed(values))], len(values) - len(sizes)):,} more>"
+            used += len(out[ELLIPSIS]) + 9
+        return out, used
+
+
+def _cut_text(text: str, limit: int) -> str:
     room = max(limit - 5, 1)  # quotes and the ellipsis of three bytes
     while room > 1 and json_size(text[:room]) > limit - 3:
         room = room * 3 // 4
     return text[:room] + ELLIPSIS
-
-
-def _fitted_list(items: list[Any], limit: int) -> list[Any]:
-    room = limit - 2 - _MARK
-    kept: list[Any] = []
-    for item in items:
-        size = json_size(item) + 1
-        if size > room:
-            if room > 2 * LEAST:
-                kept.append(fitted(item, room - 1))
-            break
-        kept.append(item)
-        room -= size
-    if len(kept) < len(items):
-        kept.append(f"<{_left_out(items[-1], len(items) - len(kept)):,} more>")
-    return kept
-
-
-def _fitted_dict(values: dict[str, Any], limit: int) -> dict[str, Any]:
-    """Every name keeps its value, or a part of it, as long as there is something for each."""
-    names = list(values)
-    room, count = limit - 2 - _MARK - _PER_NAME, 0
-    for name in names:
-        room -= json_size(name) + _PER_NAME + LEAST
-        if room < 0:
-            break
-        count += 1
-    kept = {name: values[name] for name in names[: max(count, 1)]}
-    sizes = {name: json_size(value) for name, value in kept.items()}
-    room = limit - 2 - sum(json_size(name) + _PER_NAME for name in kept)
-    if len(kept) < len(names):
-        room -= _MARK + _PER_NAME
-    share = largest_share(list(sizes.values()), room)
-    out = {name: value if sizes[name] <= share else fitted(value, share) for name, value in kept.items()}
-    if len(kept) < len(names):
-        out[ELLIPSIS] = f"<{_left_out(values[names[-1]], len(names) - len(kept)):,} more>"
-    return out
 
 
 def largest_share(sizes: list[int], room: int) -> int:

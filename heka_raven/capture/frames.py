@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from heka_raven.capture.classes import is_one_of
-from heka_raven.capture.fit import fitted, json_size
+from heka_raven.capture.fit import Fitter, json_size
 from heka_raven.capture.sensitive import sensitive_in
 from heka_raven.capture.values import CUT, MAX_ITEMS, Walker
 from heka_raven.formats.text import ELLIPSIS, cut
@@ -219,7 +219,8 @@ class Frames:
         if not walker.legacy:
             # What the walker charges is at least what Sentry counts; without room it charges nothing.
             if room - walker.room > FRAME_SIZE or walker.room <= 0:
-                shown = fitted(shown, max(FRAME_SIZE, VARIABLE_SIZE * len(shown)))
+                walker.fitter = walker.fitter or Fitter()
+                shown = walker.fitter.fit_variables(shown, max(FRAME_SIZE, VARIABLE_SIZE * len(shown)))
             if count > MAX_ITEMS:
                 shown[ELLIPSIS] = f"<{count - MAX_ITEMS:,} more>"
         supplement = get("__traceback_supplement__") if special else None

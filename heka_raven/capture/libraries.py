@@ -18,6 +18,7 @@ Pairs = list[tuple[str, Any]]
 FIRST_ITEMS = 20  # of an array, a series, an index
 FIRST_COLUMNS = 20
 FIRST_ROWS = 3
+MAX_BLOCKS = 50  # arrays of a table that is looked into
 
 
 # -- numpy -------------------------------------------------------------------------------------------------------------
@@ -74,13 +75,13 @@ def read_frame(value: Any) -> Pairs:
     """Its shape, its columns and the first rows, each value under its column, by whose name it may be masked."""
     shape = list(value.shape)
     columns = value.columns[:FIRST_COLUMNS].tolist() if _is_plain_array(value.columns.array) else []
-    # pandas has no public way to look at the arrays without making them.
-    if not columns or not all(_is_plain_array(block.values) for block in islice(value._mgr.blocks, 1000)):
+    # pandas has no public way to look at the arrays without making them; with many, any look takes milliseconds.
+    blocks = value._mgr.blocks
+    if not columns or len(blocks) > MAX_BLOCKS or not all(_is_plain_array(block.values) for block in blocks):
         return [("shape", shape), ("columns", columns)]
-    head = value.iloc[:FIRST_ROWS, :FIRST_COLUMNS]
-    cells = [head.iloc[:, place].tolist() for place in range(len(columns))]
+    head = value.iloc[:FIRST_ROWS, :FIRST_COLUMNS].astype(object).to_numpy().tolist()
     names = [name if is_one_of(name, str, int) else f"column {place}" for place, name in enumerate(columns)]
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
+    rows = [dict(zip(names, row, strict=True)) for row in head]
     return [("shape", shape), ("columns", columns), ("rows", rows)]
 
 

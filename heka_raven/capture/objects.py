@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -28,6 +28,7 @@ MAX_LOOKED = 1000  # attributes of one object
 NOT_LOADED = "<not loaded>"
 
 Pairs = list[tuple[str, Any]]
+Held = tuple[dict[str, Any], "Sequence[tuple[str, Any]]"]
 
 # Our own objects hold the DSN, and nothing that a reader of an event needs.
 _OURS = frozenset({"heka", "heka_raven", "metlog_raven"})
@@ -90,41 +91,46 @@ def is_row(cls: type) -> bool:
     return is_mapped(cls) or any(type_name(base) in _ROW_BASES for base in mro_of(cls))
 
 
-def instance_reader(cls: type) -> Callable[[Any], Pairs] | None:
-    """A reader of what the instances of *cls* hold; ``None`` where that is nothing that can be read."""
+def instance_reader(cls: type) -> Callable[[Any], Held] | None:
+    """A reader of what the instances of *cls* hold; ``None`` where that is nothing that can be read.
+
+    It gives the instance's own dict, of which the public names are to be shown, and what is shown beside it.
+    """
     if not is_heap_type(cls) or module_name(cls).partition(".")[0] in _OURS:
         return None
     descriptor = find_in_class(cls, "__dict__")
     known = is_one_of(descriptor, types.GetSetDescriptorType, types.MemberDescriptorType)
-    dict_of = descriptor.__get__ if known else None
+    dict_of = descriptor.__get__ if known else _no_dict
     slots = _slots(cls)
     hidden = _hidden(cls)
-    if dict_of is not None and is_mapped(cls):
-        return lambda value: _mapped_fields(dict_of(value), hidden)
-    if dict_of is not None and not slots and not hidden:
-        return lambda value: _attributes(dict_of(value))
-
-    def read(value: Any) -> Pairs:
-        pairs = _attributes(dict_of(value)) if dict_of is not None else []
-        for name, get in slots:
-            try:
-                pairs.append((name, get(value)))
-            except AttributeError:
-                continue  # never set
-        if extra is not None and type(more := extra(value)) is dict:
-            pairs += _attributes(more)
-        return [pair for pair in pairs if pair[0] not in hidden] if hidden else pairs
-
+    if known and is_mapped(cls):
+        return _mapped_reader(dict_of, hidden)
     slot = find_in_class(cls, "__pydantic_extra__")
     extra = slot.__get__ if type(slot) is types.MemberDescriptorType else None
-    return read if dict_of is not None or slots else None
+    if known and not slots and not hidden and extra is None:
+        return lambda value: (dict_of(value), ())
+
+    def read(value: Any) -> Held:
+        own = _without(dict_of(value), hidden)
+        more = []
+        for name, get in slots:
+            try:
+                more.append((name, get(value)))
+            except AttributeError:
+                continue  # never set
+        if extra is not None and type(found := extra(value)) is dict:
+            more += [pair for pair in islice(found.items(), MAX_LOOKED) if type(pair[0]) is str and pair[0][:1] != "_"]
+        return own, [pair for pair in more if pair[0] not in hidden] if hidden else more
+
+    return read if known or slots else None
 
 
-def _attributes(own: Any) -> Pairs:
-    if type(own) is not dict:
-        return []
-    items = own.items() if len(own) <= MAX_LOOKED else islice(own.items(), MAX_LOOKED)
-    return [(name, value) for name, value in items if type(name) is str and name[:1] != "_"]
+def _no_dict(value: Any) -> dict[str, Any]:
+    return {}
+
+
+def _without(own: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in own.items() if name not in hidden} if hidden else own
 
 
 def _slots(cls: type) -> list[tuple[str, Callable[[Any], Any]]]:
@@ -152,14 +158,22 @@ def _hidden(cls: type) -> frozenset[str]:
     return frozenset(names)
 
 
-def _mapped_fields(own: Any, hidden: frozenset[str]) -> Pairs:
-    """What SQLAlchemy has loaded of a row, and the names of what it would load at the next look."""
-    pairs = [pair for pair in _attributes(own) if pair[0] not in hidden]
-    state = own.get("_sa_instance_state")
-    slot = find_in_class(type(state), "expired_attributes")
-    if type(slot) is types.MemberDescriptorType:
-        expired = slot.__get__(state)
-        if type(expired) is set:
+def _mapped_reader(dict_of: Callable[[Any], Any], hidden: frozenset[str]) -> Callable[[Any], Held]:
+    """A reader of what SQLAlchemy has loaded of a row, and of the names of what it would load at the next look."""
+    known: list[Any] = [None, None]  # the type of the rows' states, and what reads their expired attributes
+
+    def read(value: Any) -> Held:
+        own = dict_of(value)
+        state = own.get("_sa_instance_state")
+        if type(state) is not known[0]:
+            slot = find_in_class(type(state), "expired_attributes")
+            if type(slot) is not types.MemberDescriptorType:
+                return _without(own, hidden), ()
+            known[:] = type(state), slot.__get__
+        expired = known[1](state)
+        names: list[str] = []
+        if expired and type(expired) is set:
             names = sorted(name for name in expired.copy() if type(name) is str and name not in own)
-            pairs += [(name, NOT_LOADED) for name in names if name not in hidden]
-    return pairs
+        return _without(own, hidden), [(name, NOT_LOADED) for name in names if name not in hidden]
+
+    return read

@@ -32,7 +32,8 @@ class Plan:
     """How to show the values of one class."""
 
     __slots__ = (
-        "by_value", "cls", "kind", "length", "name", "nesting", "opaque", "show", "str_file", "str_owner", "user_repr",
+        "by_value", "charge", "cls", "harmless", "kind", "length", "name", "nesting", "opaque", "show", "str_file",
+        "str_owner", "user_repr",
     )  # fmt: skip
 
     def __init__(self, cls: type, kind: str, show: Callable[[Any], Any] = id) -> None:
@@ -40,9 +41,11 @@ class Plan:
         self.kind = kind
         self.name = type_name(cls)
         self.opaque = f"<{self.name} object>"
+        self.charge = len(self.name) + 8  # characters that the name takes among the fields
         self.show = show
         self.length: Callable[[Any], int] = len
         self.by_value = False  # whether a text that show() returns is the value itself
+        self.harmless = False  # whether that text can hold nothing private
         self.user_repr = False
         self.nesting = 1  # how many levels of the depth limit the fields of an object take
         self.str_owner: type = object  # the class whose __str__ an exception has
@@ -72,10 +75,15 @@ def plan_of(cls: type) -> Plan:
 def _known(cls: type) -> Plan | None:
     row = row_of(cls)
     if row is not None:
-        return Plan(cls, row.kind, row.read)
+        plan = Plan(cls, row.kind, row.read)
+        plan.harmless = issubclass(cls, _DATES)
+        return plan
     if issubclass(cls, type):
         return Plan(cls, TEXT, lambda value: f"<class {type_name(value)}>")
     return None
+
+
+_DATES = (datetime.date, datetime.time, datetime.timedelta)
 
 
 def _by_base(cls: type) -> Plan | None:

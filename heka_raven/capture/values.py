@@ -13,25 +13,26 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-import orjson
-
 from heka_raven.capture.classes import type_name
+from heka_raven.capture.fit import Fitter
 from heka_raven.capture.guard import Guard
 from heka_raven.capture.messages import exception_text
+from heka_raven.capture.objects import MAX_LOOKED
 from heka_raven.capture.plans import DICT, EXCEPTION, FIELDS, ITEMS, OBJECT, OPAQUE, TEXT, VALUE, Plan, plan_of
+from heka_raven.capture.scalars import (
+    MAX_CHARACTERS,
+    SHORT,
+    are_small,
+    show_bytes,
+    show_float,
+    show_int,
+    show_str,
+)
 from heka_raven.formats.text import ELLIPSIS, clean, cut
-from heka_raven.scrub.masker import is_suspicious
 
 MAX_ITEMS = 50  # of one container
-MAX_CHARACTERS = 400  # of one string
 MAX_KEY = 200  # characters of a dict key
 MAX_DEPTH = 4  # containers inside each other
-MAX_INTEGER = 2**53  # JSON readers hold integers as doubles
-_LOWEST = -MAX_INTEGER
-_SHORT = 10**7  # an integer below takes no more room than its place in a dict was charged
-_PLAIN_INTEGER = 10**12  # a bigger one can be the number of a payment card
-_MAX_CARD = 10**19
-MAX_INTEGER_BITS = 1300  # about 400 decimal digits
 ROOM = 512 * 1024  # characters of all variables of one event
 TICKS = 16  # containers between two looks at the clock; one container takes some microseconds
 TIME_BUDGET_S = 0.02  # of all variables of one event
@@ -57,8 +58,8 @@ class Walker:
     """
 
     __slots__ = (
-        "_memo", "_open", "_texts", "call_repr", "clock", "deadline", "guard", "hidden_fields", "is_library",
-        "legacy", "max_depth", "room", "show_locals", "ticks",
+        "_flat", "_memo", "_open", "call_repr", "clock", "deadline", "fitter", "guard", "hidden_fields", "is_library",
+        "legacy", "max_depth", "room", "show_locals", "texts", "ticks",
     )  # fmt: skip
 
     def __init__(
@@ -85,7 +86,9 @@ class Walker:
         self.max_depth = MAX_DEPTH + 1 if legacy else MAX_DEPTH
         # One object is shown once, however many frames hold it. The object is kept, so that its id stays its own.
         self._memo: dict[int, tuple[Any, Any, int]] = {}
-        self._texts: dict[str, str] = {}  # texts that were shown: a frame's are mostly its caller's
+        self._flat: dict[int, tuple[Any, Any, int]] = {}  # objects of plain fields: the same at every depth
+        self.texts: dict[str, str] = {}  # texts that were shown: a frame's are mostly its caller's
+        self.fitter: Fitter | None = None  # made for the first frame that is too large
         self._open: set[int] = set()  # ids of the objects whose fields are being shown
 
     def exhausted(self) -> bool:
@@ -123,61 +126,6 @@ class Walker:
         else:
             return cut(self.text(key), MAX_KEY)
         return repr(text) if quoted else text
-
-
-# -- scalars ----------------------------------------------------------------------------------------------------------
-
-
-def _int(walker: Walker, value: int, depth: int) -> int | str:
-    walker.room -= 12
-    if -MAX_INTEGER < value < MAX_INTEGER:
-        return walker.guard.mask_integer(value)
-    if value < _MAX_CARD and walker.guard.mask_integer(value) != value:
-        return walker.guard.mask_integer(value)
-    bits = value.bit_length()
-    return str(value) if bits <= MAX_INTEGER_BITS else f"<int of {bits:,} bits>"
-
-
-def _float(walker: Walker, value: float, depth: int) -> float | str:
-    walker.room -= 16
-    # JSON has no infinity and no NaN.
-    return value if value - value == 0 else repr(value)
-
-
-def _str(walker: Walker, value: str, depth: int) -> str:
-    if walker.legacy:
-        return _quoted(walker, value)
-    length = len(value)
-    if length > MAX_CHARACTERS:
-        value = value[: MAX_CHARACTERS - 1] + ELLIPSIS
-        length = MAX_CHARACTERS
-    walker.room -= length
-    if not value.isascii():
-        walker.room -= 2 * length  # bytes, not characters
-    if value.isalpha() and "A" not in value:
-        return value  # of letters alone only AKIA… is private; a surrogate is no letter
-    known = walker._texts.get(value)
-    if known is None:
-        known = clean(value)
-        if is_suspicious(known):
-            known = walker.guard.clean_text(known)
-        walker._texts[value] = known
-    return known
-
-
-def _quoted(walker: Walker, value: str) -> str:
-    walker.room -= min(len(value), MAX_CHARACTERS)
-    text = repr(walker.guard.clean_text(clean(value[:MAX_CHARACTERS])))
-    return text if len(text) <= MAX_CHARACTERS + 2 else text[: MAX_CHARACTERS + 1] + text[-1]
-
-
-def _bytes(walker: Walker, value: Any, depth: int) -> str:
-    head = bytes(value[: MAX_CHARACTERS // 2])
-    text = repr(head)
-    if len(value) > len(head) or len(text) > MAX_CHARACTERS:
-        text = text[: MAX_CHARACTERS - 30] + f"{ELLIPSIS} <{len(value):,} bytes>"
-    walker.room -= len(text)
-    return walker.guard.clean_text(text)
 
 
 # -- containers -------------------------------------------------------------------------------------------------------
@@ -221,7 +169,7 @@ def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: I
             plain = False
             break
     else:
-        plain = _are_small(walker, head)
+        plain = are_small(walker, head)
     if not plain:
         depth += 1
         get = HANDLERS.get
@@ -236,19 +184,6 @@ def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: I
         head.append(f"<{length - keep:,} more>")
     walker._memo[key] = (value, head, room - walker.room)
     return head
-
-
-def _are_small(walker: Walker, integers: list[int]) -> bool:
-    """Whether none is too big for JSON, or for anything but the number of a payment card."""
-    if not integers:
-        return True
-    try:
-        data = orjson.dumps(integers, None, orjson.OPT_STRICT_INTEGER)
-    except TypeError:
-        return False
-    walker.room -= len(data)
-    # Where none is negative the sum tells; it takes a fifth of the time of min() and max().
-    return (b"-" not in data and sum(integers) < _PLAIN_INTEGER) or max(integers) < _PLAIN_INTEGER
 
 
 def _mapping(walker: Walker, value: Any, depth: int, length: int = -1, items: Iterable[tuple[Any, Any]] = ()) -> Any:
@@ -298,10 +233,10 @@ def _fill(
                 name = f"{name} ({len(out)})"
             unsafe.append(name)
         kind = type(item)
-        if kind is int and -_SHORT < item < _SHORT:
+        if kind is int and -SHORT < item < SHORT:
             out[name] = item
         elif kind is str:
-            out[name] = _str(walker, item, depth)
+            out[name] = show_str(walker, item, depth)
         else:
             handler = get(id(kind))
             out[name] = handler(walker, item, depth) if handler is not None else _by_plan(walker, item, depth)
@@ -324,7 +259,7 @@ def _opaque(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
         try:
             text = repr(value)
             if type(text) is str:
-                return _str(walker, text, depth)
+                return show_str(walker, text, depth)
         except BaseException:
             return f"<{plan.name} object, its __repr__ raised>"
     return plan.opaque
@@ -338,7 +273,7 @@ def _text(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
     if type(shown) is str and not plan.by_value:
         text = cut(clean(shown), MAX_CHARACTERS)
         walker.room -= len(text)
-        return walker.guard.clean_text(text)
+        return text if plan.harmless else walker.guard.clean_text(text)
     return HANDLERS[id(type(shown))](walker, shown, depth)
 
 
@@ -370,22 +305,30 @@ def _value(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
 def _fields(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
     if walker.call_repr and plan.user_repr:
         return _opaque(walker, value, depth, plan)
+    known = walker._memo.get(id(value) * 8 + depth)
+    if known is not None:
+        walker.room -= known[2]
+        return known[1] if walker.room > 0 else CUT
     try:
         pairs = plan.show(value)
     except Exception:
         return plan.opaque
-    if not pairs and not plan.user_repr:
-        return plan.opaque
+    if not plan.user_repr:
+        walker.ticks = 1  # a library's reader may have taken its time: the next container looks at the clock
+        if not pairs:
+            return plan.opaque
     pairs.insert(0, ("__class__", plan.name))
     return _mapping(walker, value, depth, len(pairs), pairs)
 
 
 def _object(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
     """An instance by its attributes; once on each way down, so that a row and its parent do not show each other."""
-    if walker.call_repr or depth >= walker.max_depth or id(value) in walker._open:
-        return _opaque(walker, value, depth, plan)
-    key = id(value) * 8 + depth
-    known = walker._memo.get(key)
+    place = id(value)
+    known = walker._flat.get(place)
+    if known is None:
+        if walker.call_repr or depth >= walker.max_depth or place in walker._open:
+            return _opaque(walker, value, depth, plan)
+        known = walker._memo.get(place * 8 + depth)
     if known is not None:
         walker.room -= known[2]
         return known[1] if walker.room > 0 else CUT
@@ -393,25 +336,73 @@ def _object(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
     walker.ticks -= 1
     if (walker.ticks <= 0 or walker.room <= 0) and walker.exhausted():
         return CUT
+    out: dict[str, Any] = {"__class__": plan.name}
+    walker._open.add(place)
     try:
-        pairs = plan.show(value)
+        own, more = plan.show(value)
+        flat = _fill_own(walker, out, own, depth + plan.nesting) if len(own) <= MAX_LOOKED else False
+        if more:
+            flat = flat and all(type(item) is str for _, item in more)
+            _fill(walker, out, more, depth + plan.nesting)
+    except RecursionError:
+        raise
     except Exception:
         return plan.opaque  # another thread writes to it
-    if not pairs:
+    finally:
+        walker._open.discard(place)
+    if len(out) == 1:
         return plan.opaque
-    out: dict[str, Any] = {}
-    count = len(pairs)
-    if count >= MAX_ITEMS:
-        del pairs[MAX_ITEMS - 2 :]
-    walker.room -= len(plan.name) + 8 * count
-    walker._open.add(id(value))
-    pairs.insert(0, ("__class__", plan.name))
-    _fill(walker, out, pairs, depth + plan.nesting, walker.legacy)
-    walker._open.discard(id(value))
-    if count >= MAX_ITEMS and not walker.legacy:
-        out[ELLIPSIS] = f"<{count - MAX_ITEMS + 2:,} more>"
-    walker._memo[key] = (value, out, room - walker.room)
+    if len(out) > MAX_ITEMS:
+        out = _first_fields(out)
+    walker.room -= plan.charge + 8 * len(out)
+    if walker.legacy:
+        out = {repr(name): item for name, item in out.items()}
+    if flat:
+        walker._flat[place] = (value, out, room - walker.room)
+    else:
+        walker._memo[place * 8 + depth] = (value, out, room - walker.room)
     return out
+
+
+def _fill_own(walker: Walker, out: dict[str, Any], own: dict[str, Any], depth: int) -> bool:
+    """As :func:`_fill`, with what an object's own dict holds under public names.
+
+    Returns:
+        Whether all of it is shown the same at every depth.
+    """
+    get = HANDLERS.get
+    safe = walker.guard.safe_names
+    unsafe: list[str] = []
+    flat = True
+    for name, item in own.items():
+        if type(name) is not str or name[:1] == "_":
+            continue
+        if name not in safe:
+            name = walker.key(name, False)
+            unsafe.append(name)
+        kind = type(item)
+        if kind is int and -SHORT < item < SHORT:
+            out[name] = item
+        elif kind is str:
+            out[name] = show_str(walker, item, depth)
+        else:
+            handler = get(id(kind))
+            if handler is not None:
+                out[name] = handler(walker, item, depth)
+                flat = flat and kind is not list and kind is not dict and kind is not tuple
+            else:
+                plan = plan_of(kind)
+                out[name] = _BY_KIND[plan.kind](walker, item, depth, plan)
+                flat = flat and plan.kind is TEXT
+    if unsafe:
+        walker.guard.mask_names(out, unsafe)
+    return flat
+
+
+def _first_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    kept = dict(islice(fields.items(), MAX_ITEMS - 1))
+    kept[ELLIPSIS] = f"<{len(fields) - len(kept):,} more>"
+    return kept
 
 
 def _exception(walker: Walker, value: BaseException, depth: int, plan: Plan) -> Any:
@@ -433,13 +424,13 @@ _BY_KIND: dict[str, Callable[[Walker, Any, int, Plan], Any]] = {
 }
 
 HANDLERS: dict[int, Handler] = {
-    id(int): _int,
-    id(str): _str,
-    id(float): _float,
+    id(int): show_int,
+    id(str): show_str,
+    id(float): show_float,
     id(bool): lambda walker, value, depth: value,
     id(type(None)): lambda walker, value, depth: value,
-    id(bytes): _bytes,
-    id(bytearray): _bytes,
+    id(bytes): show_bytes,
+    id(bytearray): show_bytes,
     id(list): _sequence,
     id(tuple): _sequence,
     id(dict): _mapping,

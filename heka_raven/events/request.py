@@ -16,6 +16,7 @@ from heka_raven.capture.values import Walker
 from heka_raven.formats.text import clean, cut
 
 MAX_HEADERS = 100
+MAX_NAME = 200  # characters of its name
 MAX_HEADER = 2048  # characters of its value
 HEADERS_ROOM = 16384  # characters of the values of all headers, or of all cookies
 MAX_TEXT = 8192  # characters of what is looked at of a URL or a query
@@ -48,19 +49,34 @@ def _query(value: Any, walker: Walker) -> str:
     return cut(urlencode(pairs), MAX_TEXT)
 
 
-def _object(value: Any, walker: Walker) -> dict[str, str]:
+def _object(value: Any, walker: Walker) -> dict[str, str] | None:
     """Names and texts. Equal names, in whatever case, are one: their values stand beside each other, as HTTP has it."""
-    pairs = [(name, _header_text(item, walker)) for name, item in _pairs(value, walker)]
-    names = {name.lower(): name for name, _ in reversed(pairs)}
-    if len(names) == len(pairs):
-        return dict(pairs)
+    texts = _plain_texts(value)
+    if texts is not None and len({*map(str.lower, texts)}) == len(texts):
+        return _within_room(texts)
     out: dict[str, str] = {}
-    for name, text in pairs:
-        known = names[name.lower()]
+    names: dict[str, str] = {}
+    for name, item in _pairs(value, walker):
+        text = _header_text(item, walker)
+        known = names.setdefault(name.lower(), name)
         if known not in out:
             out[known] = text
         elif text != out[known]:
             out[known] = cut(f"{out[known]}{'; ' if known.lower() == 'cookie' else ', '}{text}", MAX_HEADER)
+    return _within_room(out)
+
+
+def _plain_texts(value: Any) -> dict[str, str] | None:
+    """A copy of *value*, if it is a small dict of short ASCII texts, which most are: these need no look."""
+    if type(value) is not dict or len(value) > MAX_HEADERS:
+        return None
+    out: dict[str, str] = {}
+    for name, item in value.items():
+        if type(name) is not str or type(item) is not str or not name.isascii() or not item.isascii():
+            return None
+        if len(name) > MAX_NAME or len(item) > MAX_HEADER:
+            return None
+        out[name] = item
     return out
 
 
@@ -69,7 +85,10 @@ def _cookies(value: Any, walker: Walker) -> Any:
 
 
 def _named(value: Any, walker: Walker) -> dict[str, str] | None:
-    return _within_room({name: _header_text(item, walker) for name, item in _pairs(value, walker)})
+    texts = _plain_texts(value)
+    if texts is None:
+        texts = {name: _header_text(item, walker) for name, item in _pairs(value, walker)}
+    return _within_room(texts)
 
 
 def _within_room(texts: dict[str, str]) -> dict[str, str] | None:
@@ -99,7 +118,7 @@ def _pairs(value: Any, walker: Walker) -> list[tuple[str, Any]]:
 
 def _name(name: str | bytes) -> str:
     text = name if type(name) is str else bytes(name).decode("latin-1")  # type: ignore[arg-type]
-    return text if text.isascii() and len(text) <= 200 else cut(clean(text), 200)
+    return text if text.isascii() and len(text) <= MAX_NAME else cut(clean(text), MAX_NAME)
 
 
 def _header_text(value: Any, walker: Walker) -> str:

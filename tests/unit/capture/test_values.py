@@ -22,7 +22,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heka_raven.capture.values import CUT, MAX_CHARACTERS, MAX_ITEMS
+from heka_raven.capture.scalars import MAX_CHARACTERS
+from heka_raven.capture.values import CUT, MAX_ITEMS
 from heka_raven.scrub.scrubber import Scrubber
 from support.events import make_walker
 
