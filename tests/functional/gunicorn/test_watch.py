@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.ports import free_port
+from support.sentry_server import Server
 from support.spools import spooled
 from support.waiting import wait_for
 
@@ -61,20 +62,18 @@ application = RavenMiddleware(view, dsn="http://key@127.0.0.1:9/1", stream_path=
 """
 CONF = """
 import heka_raven.gunicorn
-heka_raven.gunicorn.watch(
-    globals(), dsn="http://key@127.0.0.1:9/1", slow={slow}, stream_path="SPOOL", stream_sender="off"
-)
+heka_raven.gunicorn.watch(globals(), dsn="{dsn}", slow={slow}, stream_path="SPOOL", stream_sender="{sender}")
 """
 
 
 class Gunicorn:
     """A gunicorn with the watch on."""
 
-    def __init__(self, folder, *options, slow=0, app=APP, before="", after="", name="application", wait=True):
+    def __init__(self, folder, *options, slow=0, app=APP, before="", wait=True, dsn=DSN, sender="off"):
         self.folder = folder
         self.port = free_port()
         (folder / "app.py").write_text(app.replace("SPOOL", str(folder / "spool")))
-        conf = before + CONF.format(slow=slow) + after
+        conf = before + CONF.format(slow=slow, dsn=dsn, sender=sender)
         (folder / "gunicorn.conf.py").write_text(conf.replace("SPOOL", str(folder / "spool")))
         self.log = (folder / "log").open("wb")
         # Not `python -m gunicorn`: after SIGUSR2 that has gunicorn's own folder on its path, in which http is another.
@@ -83,7 +82,7 @@ class Gunicorn:
             "-b",
             f"127.0.0.1:{self.port}",
             *options,
-            f"app:{name}",
+            "app:application",
         ]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HEKA_RAVEN")}
         self.process = subprocess.Popen(
@@ -329,14 +328,32 @@ def test_a_watcher_that_dies(tmp_path):
         wait_for(lambda: len(server.events()) == 2, what=server.said)
 
 
-def test_many_deaths(tmp_path):
-    """So many deaths, so many events."""
-    with Gunicorn(tmp_path, "-w", "3") as server:
-        for _ in range(20):
+@pytest.mark.parametrize("count", [10, pytest.param(100, marks=[pytest.mark.full, pytest.mark.timeout(600)])])
+def test_many_deaths(tmp_path, count):
+    """So many deaths, so many events, while the server that they are for is down; it gets each once it is there."""
+    number = free_port()
+    dsn = f"http://key@127.0.0.1:{number}/1"
+    with Gunicorn(tmp_path, "-w", "3", dsn=dsn, sender="auto") as server:
+        for _ in range(count):
             server.get("/exit")
-        wait_for(lambda: len(server.events()) == 20, what=lambda: len(server.events()))
+        wait_for(lambda: len(server.events()) == count, what=lambda: len(server.events()))
         time.sleep(1)
-        assert 20 == len(server.events())
+        assert count == len(server.events())
+        with Server(port=number) as sentry:
+            wait_for(lambda: not list((tmp_path / "spool" / "new").iterdir()), limit_s=120)
+            assert count == len(set(sentry.event_ids))
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_ten_thousand_requests_and_ten_reloads(tmp_path):
+    """Nothing of it is an event."""
+    with Gunicorn(tmp_path, "-w", "2", "--max-requests", "900", slow=30) as server:
+        for number in range(10_000):
+            wait_for(lambda: server.get("/") == b"ok")
+            if number % 1000 == 500:
+                server.process.send_signal(signal.SIGHUP)
+    assert [] == spooled(tmp_path / "spool")
 
 
 HOOKS = """
