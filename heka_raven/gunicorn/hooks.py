@@ -189,6 +189,10 @@ def watch(config: dict[str, Any], dsn: str | None = None, slow: float = 0, backl
         raise ConfigError("watch: the first argument is globals() of gunicorn.conf.py")
     slow_s = to_seconds("slow", slow, low=0, high=MAX_SLOW_S)
     backlog_percent = to_int("backlog", backlog, low=1, high=100)
+    missing = _missing()
+    if missing is not None:
+        logging.getLogger("heka_raven").warning("watch: nobody watches this gunicorn: %s", missing)
+        return
     client = build_client(dsn, **options)
     if reporter_of(client) is None:
         raise ConfigError("watch: the client has no raven plugin")
@@ -197,6 +201,16 @@ def watch(config: dict[str, Any], dsn: str | None = None, slow: float = 0, backl
     [found] = _watches
     found.client, found.slow_s, found.backlog_percent = client, slow_s, backlog_percent
     _chain(config, found)
+
+
+def _missing() -> str | None:
+    """What the watch lacks on this system."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+        os.close(os.memfd_create("heka-raven"))
+    except (AttributeError, OSError) as error:
+        return f"it needs pidfd_open and memfd_create, of Linux 5.3 ({error})"
+    return None
 
 
 def _chain(config: dict[str, Any], found: Watch) -> None:

@@ -166,12 +166,21 @@ def run_command(words: Sequence[str], lines: int, environment: dict[str, str]) -
 
 def _wait(process: subprocess.Popen[bytes], seen: set[int]) -> None:
     while process.poll() is None:
-        info = signal.sigwaitinfo(_WATCHED)
-        if info.si_signo == signal.SIGCHLD:
+        number, from_terminal = _next_signal()
+        if number == signal.SIGCHLD:
             continue
-        seen.add(info.si_signo)
-        if info.si_code != FROM_TERMINAL:
-            process.send_signal(info.si_signo)
+        seen.add(number)
+        if not from_terminal:
+            process.send_signal(number)
+
+
+def _next_signal() -> tuple[int, bool]:
+    """The next signal that comes to us, and whether a terminal sent it to the command as well."""
+    if hasattr(signal, "sigwaitinfo"):
+        info = signal.sigwaitinfo(_WATCHED)
+        return info.si_signo, info.si_code == FROM_TERMINAL
+    number = signal.sigwait(_WATCHED)  # macOS says no more
+    return number, number in (signal.SIGINT, signal.SIGQUIT) and os.isatty(0)
 
 
 def _copy_apart(reader: int) -> None:

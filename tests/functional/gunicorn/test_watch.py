@@ -466,3 +466,11 @@ def test_bad_input(tmp_path, call, message):
     )  # fmt: skip
     assert 0 != done.returncode
     assert message in done.stderr.splitlines()[-1]
+
+
+def test_a_system_without_pidfds(tmp_path):
+    """Where the watch cannot work gunicorn does, and one warning says why."""
+    before = "import os\ndel os.pidfd_open\n"
+    with Gunicorn(tmp_path, before=before) as server:
+        assert b"ok" == server.get("/")
+        assert 1 == server.said().count("nobody watches this gunicorn: it needs pidfd_open")
