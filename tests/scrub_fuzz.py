@@ -130,8 +130,8 @@ def make_case(dice):
         text = "".join(dice.choices(LETTERS, k=count)) + choice(NAMES) + "".join(dice.choices(LETTERS, k=count))
         return choice(KINDS), text
     text = "".join([choice(choice(PIECES)) for _ in range(count)])
-    if number() < 0.003:  # past the limits of what one text may cost
-        text *= int(number() * 1200)
+    if number() < 0.0003:  # past the limits of what one text may cost
+        text = (text * int(number() * 1200))[:20000]
     if number() < 0.15 and text:  # damaged: a character less, or one more
         at = int(number() * len(text))
         text = text[:at] + (choice(MARKS) if number() < 0.5 else "") + text[at + 1 :]
