@@ -38,7 +38,7 @@ class Guard:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and same(given.strip(), self.token):
             return None
-        if same(request.cookies.get(COOKIE, ""), self._session):
+        if same(_cookie(request), self._session):
             return None
         if request.path_info == "/" or "text/html" in request.headers.get("Accept", ""):
             return Response(status=303, location="/login")
@@ -54,3 +54,12 @@ class Guard:
             return False
         response.set_cookie(COOKIE, self._session, httponly=True, samesite="strict")
         return True
+
+
+def _cookie(request: Request) -> str:
+    """The session cookie's value. WebOb's own pattern takes time with the square of a header without '='."""
+    for part in request.headers.get("Cookie", "").split(";"):
+        name, _, value = part.partition("=")
+        if name.strip() == COOKIE:
+            return value.strip()
+    return ""

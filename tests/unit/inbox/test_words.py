@@ -56,6 +56,7 @@ def test_a_token_is_needed_where_one_is_set():
     assert "SameSite=strict" in cookie
     assert TOKEN not in cookie
     assert guard.refuse(asked(Cookie=cookie.partition(";")[0])) is None
+    assert guard.refuse(asked(Cookie="bare; other=1; " + cookie.partition(";")[0])) is None
     assert derive(TOKEN, "key") != derive(TOKEN, "session")
 
 
