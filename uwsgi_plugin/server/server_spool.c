@@ -12,6 +12,7 @@
 
 static hk_spool spool;
 static int state; /* 0: not tried, 1: open, -1: refused */
+static char *inner; /* its path as it will be in the chroot, while this process is not in there */
 
 void hk_server_spool_user(uid_t *uid, gid_t *gid)
 {
@@ -45,15 +46,32 @@ static const char *inherited(uid_t uid)
     return mark != NULL && strcmp(mark, text) != 0 ? NULL : getenv(HK_SPOOL_ENVIRONMENT);
 }
 
+/* With hook-asap, drop-after-apps or master-as-root the spool is opened before uWSGI goes into its chroot: it must be one
+ * that is seen from in there, by the application as by us. After a reload uWSGI is in there already. */
+static int is_outside(void)
+{
+    return uwsgi.chroot != NULL && !uwsgi.is_chrooted && !uwsgi.is_a_reload && geteuid() == 0;
+}
+
+static void go_inside(void)
+{
+    char *path = inner;
+
+    inner = NULL;
+    hk_buf_release(spool.path);
+    spool.path = path;
+}
+
 static void tell_children(uid_t uid)
 {
+    const char *path = inner == NULL ? spool.path : inner;
     const char *given = getenv(HK_SPOOL_ENVIRONMENT);
     char text[24];
 
-    if (given != NULL && strcmp(given, spool.path) == 0)
+    if (given != NULL && strcmp(given, path) == 0)
         return; /* the administrator's own, or set before a reload */
     snprintf(text, sizeof text, "%lu", (unsigned long)uid);
-    if (setenv(HK_SPOOL_ENVIRONMENT, spool.path, 1) != 0 || setenv(MARK, text, 1) != 0)
+    if (setenv(HK_SPOOL_ENVIRONMENT, path, 1) != 0 || setenv(MARK, text, 1) != 0)
         hk_sys_log("[sentry] cannot set $" HK_SPOOL_ENVIRONMENT ": memory");
 }
 
@@ -80,29 +98,38 @@ static void keep_descriptors(void)
     uwsgi_add_safe_fd(spool.ledger_fd);
 }
 
-hk_spool *hk_server_spool_get(void)
+static void check_size(void)
 {
-    hk_buf path, why;
-    const char *reason;
+    if (hk_settings.spool_size >= HK_EVENT_MAX_BYTES)
+        return;
+    /* "512M" is 512 for uWSGI, and "lots" is 0 */
+    hk_sys_log("[sentry] sentry-spool-size: %llu bytes cannot hold an event; a number of bytes from %u is allowed, "
+               "without a unit; %llu is used", (unsigned long long)hk_settings.spool_size, HK_EVENT_MAX_BYTES,
+               HK_SPOOL_MAX_BYTES);
+    hk_settings.spool_size = HK_SPOOL_MAX_BYTES;
+}
+
+static void open_spool(void)
+{
+    hk_buf path, full, why;
+    const char *reason, *words;
     uid_t uid;
     gid_t gid;
 
-    if (state != 0)
-        return state > 0 ? &spool : NULL;
-    state = -1;
     hk_server_spool_user(&uid, &gid);
-    if (hk_settings.spool_size < HK_EVENT_MAX_BYTES) { /* "512M" is 512 for uWSGI, and "lots" is 0 */
-        hk_sys_log("[sentry] sentry-spool-size: %llu bytes cannot hold an event; a number of bytes from %u is allowed, "
-                   "without a unit; %llu is used", (unsigned long long)hk_settings.spool_size, HK_EVENT_MAX_BYTES,
-                   HK_SPOOL_MAX_BYTES);
-        hk_settings.spool_size = HK_SPOOL_MAX_BYTES;
-    }
+    check_size();
     hk_buf_init(&path, 8192);
-    hk_buf_init(&why, 16384);
+    hk_buf_init(&full, 16384);
+    hk_buf_init(&why, 32768);
     reason = hk_spool_resolve(hk_settings.spool, inherited(uid), uid, &path);
-    if (hk_buf_text(&path) == NULL
-        || hk_spool_open(&spool, path.data, uid, gid, hk_settings.spool_size, HK_SPOOL_MAX_COUNT, &why) != HK_OK) {
-        const char *words = hk_buf_text(&why);
+    if (is_outside()) {
+        inner = hk_buf_ok(&path) ? hk_buf_dup(hk_buf_slice(&path)) : NULL;
+        hk_buf_puts(&full, uwsgi.chroot);
+    }
+    hk_buf_slice_put(&full, hk_buf_slice(&path));
+    if (!hk_buf_ok(&path) || hk_buf_text(&full) == NULL || (is_outside() && inner == NULL)
+        || hk_spool_open(&spool, full.data, uid, gid, hk_settings.spool_size, HK_SPOOL_MAX_COUNT, &why) != HK_OK) {
+        words = hk_buf_text(&why);
         hk_sys_log("[sentry] sentry-spool: %s; nothing will be reported", words == NULL ? "memory" : words);
     } else {
         state = 1;
@@ -112,6 +139,17 @@ hk_spool *hk_server_spool_get(void)
         hk_sys_log("[sentry] spool: %s (%s)", spool.path, reason);
     }
     hk_buf_free(&path);
+    hk_buf_free(&full);
     hk_buf_free(&why);
+}
+
+hk_spool *hk_server_spool_get(void)
+{
+    if (state == 0) {
+        state = -1;
+        open_spool();
+    }
+    if (inner != NULL && uwsgi.is_chrooted && state > 0)
+        go_inside();
     return state > 0 ? &spool : NULL;
 }

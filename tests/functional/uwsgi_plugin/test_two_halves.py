@@ -1,6 +1,7 @@
 """The application's events and the plugin's sender: one spool, or a word about it."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -124,3 +125,39 @@ def test_a_read_only_file_system_is_called_so(serve, tmp_path):
     launch = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounts, "sh", str(tmp_path / "ro")]
     server = serve(f"sentry-spool = {tmp_path}/ro/deep/spool", launch=launch)
     assert f"sentry-spool: {tmp_path}/ro/deep/spool: Read-only file system" in server.text()
+
+
+# The chroot holds all that there is outside, but for /srv, where the spool is: each side has its own.
+JAIL = (
+    'mkdir -p "$1" && mount -t tmpfs -o mode=755 none /srv && mount --rbind / "$1" && '
+    'mount -t tmpfs -o mode=755 none "$1/srv" && shift && exec "$@"'
+)
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("hook-asap = sentry:message=asap", id="hook-asap"),
+        pytest.param("drop-after-apps = true", id="drop-after-apps"),
+        pytest.param("master-as-root = true", id="master-as-root", marks=pytest.mark.full),
+        pytest.param("", id="plain", marks=pytest.mark.full),
+    ],
+)
+def test_chroot(serve_app, receiver, tmp_path, uwsgi, how):
+    """The plugin opens the spool where the application will find it, also when it is not in the chroot yet."""
+    launch = ["unshare", "--mount", "--propagation", "private", "sh", "-c", JAIL, "sh", str(tmp_path / "jail")]
+    lines = f"processes = 1\nchroot = {tmp_path}/jail\nsentry-spool = /srv/spool\n{how}\n"
+    lines += "route-if = equal:${REQUEST_METHOD};PUT sentry:message=put\n"
+    server = serve_app(lines, uwsgi=uwsgi, path="", launch=launch, spool=False)
+    errors(server, 1)
+    server.get("/", "PUT")
+    wanted = sorted(["put", "boom"] + (["asap"] if "hook" in how else []))
+    wait_for(lambda: wanted == sorted(text_or_value(e) for e in receiver.events), server.text)
+    assert "nothing delivers" not in server.text()
+    wait_for(lambda: re.search(r"\[sentry\] watching nothing .*; spool /\S+; sender pid", server.text()), server.text)
+
+
+def text_or_value(event):
+    return event["exception"]["values"][-1]["value"] if "exception" in event else event["logentry"]["formatted"]
