@@ -27,6 +27,7 @@ EXTRAS = {
         "selenium>=4",
         "sentry-relay>=0.9",
         "setuptools",
+        "twine",
         "wheel",
     ],
     "inbox": ["Jinja2>=3.1", "waitress>=3"],
