@@ -192,13 +192,24 @@ static int route_init(struct uwsgi_route *route, char *args)
 
 /* ---- exception handler ---- */
 
+/* uWSGI gives each handler a packet of its own of every exception: each drops what the middleware reported. */
+typedef struct exception_handler {
+    hk_handler handler;
+    int number;
+} exception_handler;
+
+static int exception_handlers;
+
 static int exception(struct uwsgi_exception_handler_instance *instance, char *packet, size_t n)
 {
+    const exception_handler *own = instance->custom_ptr;
     hk_packet_exception e;
     hk_capture_facts facts;
 
     hk_packet_read_exception(hk_slice_make(packet, n), &e);
-    if (hk_reported_take(e.worker, e.type, e.message)) {
+    if (own == NULL)
+        return 0; /* hk_entry_check did not see it */
+    if (hk_reported_take(own->number, e.worker, e.type, e.message)) {
         count_double();
         return 0;
     }
@@ -209,15 +220,15 @@ static int exception(struct uwsgi_exception_handler_instance *instance, char *pa
     facts.backtrace = e.backtrace;
     facts.vars = e.vars;
     facts.mechanism = "uwsgi.exception_handler";
-    hk_handler_report(instance->custom_ptr, &facts);
+    hk_handler_report(&own->handler, &facts);
     return 0;
 }
 
 void hk_entry_check(void)
 {
     struct uwsgi_string_list *item;
+    exception_handler *h;
     route_handler *r;
-    hk_handler *h;
 
     checked = 1;
     for (r = routes; r != NULL; r = r->next)
@@ -227,10 +238,16 @@ void hk_entry_check(void)
         if (instance == NULL || instance->handler->func != exception || instance->custom_ptr != NULL)
             continue;
         h = uwsgi_calloc(sizeof *h);
-        hk_handler_configure(h, "exception-handler", instance->arg == NULL ? "" : instance->arg);
+        h->number = exception_handlers++;
+        hk_handler_configure(&h->handler, "exception-handler", instance->arg == NULL ? "" : instance->arg);
         instance->custom_ptr = h;
         instance->configured = 1;
     }
+}
+
+int hk_entry_exception_handlers(void)
+{
+    return exception_handlers;
 }
 
 void hk_entry_register(void)

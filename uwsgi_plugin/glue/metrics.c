@@ -18,12 +18,13 @@ static int64_t collect(struct uwsgi_metric *metric)
     hk_spool *spool = hk_server_spool_get();
 
     if (spool == NULL)
-        return 0;
+        return -metric->initial_value;
     if (read_ms == 0 || now - read_ms >= FRESH_MS) {
         (void)hk_ledgers_sum(spool->ledger_fd, counts);
         read_ms = now;
     }
-    return (int64_t)(which == PENDING ? hk_ledger_pending(counts) : counts[which]);
+    /* uWSGI adds what it restored from metrics-dir: of a ledger that outlived the server as well that is too much. */
+    return (int64_t)(which == PENDING ? hk_ledger_pending(counts) : counts[which]) - metric->initial_value;
 }
 
 static void add(const char *name, unsigned which, uint8_t type)

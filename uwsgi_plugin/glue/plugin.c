@@ -85,7 +85,7 @@ static int init(void)
 
 static void post_init(void)
 {
-    hk_reported_share();
+    hk_reported_share(hk_entry_exception_handlers());
     hk_clamp_install();
     hk_master_share();
     hk_metrics_register();

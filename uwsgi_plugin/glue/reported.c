@@ -12,42 +12,48 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-static hk_ring **rings; /* by worker number; the pointers are set before any fork */
-static int workers;
+static hk_ring **rings; /* by worker number and handler; the pointers are set before any fork */
+static int workers, handlers;
 
-void hk_reported_share(void)
+void hk_reported_share(int wanted)
 {
-    size_t cores = uwsgi.cores > 0 ? (size_t)uwsgi.cores : 1, bytes = hk_ring_bytes(cores);
-    int i;
+    size_t cores = uwsgi.cores > 0 ? (size_t)uwsgi.cores : 1, bytes = hk_ring_bytes(cores), n, i;
 
-    rings = uwsgi_calloc(((size_t)uwsgi.numproc + 1) * sizeof *rings);
-    for (i = 0; i <= uwsgi.numproc; i++) {
+    handlers = wanted > 0 ? wanted : 1;
+    workers = uwsgi.numproc;
+    n = ((size_t)workers + 1) * (size_t)handlers;
+    rings = uwsgi_calloc(n * sizeof *rings);
+    for (i = 0; i < n; i++) {
         rings[i] = uwsgi_calloc_shared(bytes);
         rings[i]->size = cores * HK_RING_SIZE;
     }
-    workers = uwsgi.numproc;
 }
 
-int hk_reported_take(uint64_t worker, hk_slice type, hk_slice message)
+int hk_reported_take(int handler, uint64_t worker, hk_slice type, hk_slice message)
 {
-    if (rings == NULL || worker > (uint64_t)workers)
+    uint64_t now = (uint64_t)uwsgi_now();
+    hk_ring *ring;
+
+    if (rings == NULL || worker > (uint64_t)workers || handler >= handlers)
         return 0;
-    return hk_ring_take(rings[worker], hk_ring_hash(type, message, 1), (uint64_t)uwsgi_now())
-        || hk_ring_take(rings[worker], hk_ring_hash(type, message, 0), (uint64_t)uwsgi_now());
+    ring = rings[worker * (uint64_t)handlers + (uint64_t)handler];
+    return hk_ring_take(ring, hk_ring_hash(type, message, 1), now) || hk_ring_take(ring, hk_ring_hash(type, message, 0), now);
 }
 
 /* sentry_reported(event_id, class, core[, message]): the core of the request, or an empty text */
 static uint64_t reported(uint8_t argc, char **argv, uint16_t *argvs, char **out)
 {
     hk_slice message = hk_slice_make("", 0);
+    int i;
 
     (void)out;
     if (argc < 3 || rings == NULL || uwsgi.mywid < 0 || uwsgi.mywid > workers)
         return 0;
     if (argc > 3)
         message = hk_slice_make(argv[3], argvs[3]);
-    hk_ring_add(rings[uwsgi.mywid], hk_ring_hash(hk_slice_make(argv[1], argvs[1]), message, argc > 3),
-                hk_slice_make(argv[0], argvs[0]), (uint64_t)uwsgi_now());
+    for (i = 0; i < handlers; i++)
+        hk_ring_add(rings[uwsgi.mywid * handlers + i], hk_ring_hash(hk_slice_make(argv[1], argvs[1]), message, argc > 3),
+                    hk_slice_make(argv[0], argvs[0]), (uint64_t)uwsgi_now());
     if (argvs[2] > 0)
         hk_worker_note_reported(hk_slice_make(argv[2], argvs[2]), hk_slice_make(argv[0], argvs[0]));
     return 0;

@@ -307,3 +307,35 @@ def test_route_from_the_application(serve, receiver):
     assert 0 == ledger_at_rest(server)["discarded.internal_sdk_error"]
     before = int(server.get("/route?300")[1])
     assert int(server.get("/route?3000")[1]) - before < 50  # pages
+
+
+def test_two_exception_handlers_drop_what_was_reported(serve, receiver):
+    """Each of two handlers reports what no middleware has seen, and neither what the middleware reported."""
+    server = serve("exception-handler = sentry:logger=t.one\nexception-handler = sentry:logger=t.two")
+    for _ in range(3):
+        server.get("/reported?1")
+    server.get("/boom?2")
+    wait_for(lambda: len(receiver.events) == 2, server.text)
+    time.sleep(1)
+    assert ["t.one", "t.two"] == sorted(event["logger"] for event in receiver.events)
+    assert {"ValueError"} == {event["exception"]["values"][0]["type"].rpartition(".")[2] for event in receiver.events}
+    counts = ledger_at_rest(server)
+    assert (8, 2, 6) == (counts["captured"], counts["delivered"], counts["discarded.event_processor"])
+
+
+def test_restored_metrics_are_not_counted_twice(serve, receiver, tmp_path):
+    """metrics-dir-restore: after a restart uWSGI's counters say what the ledger says."""
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    lines = f"{PUTS}enable-metrics = true\nmetrics-dir = {folder}\nmetrics-dir-restore = true\n"
+    for times in (1, 2, 3):
+        server = serve(lines)
+        server.get("/", "PUT")
+        wait_for(
+            lambda n=times: n == int((folder / "sentry.captured").read_text().strip("\0\n ") or 0),
+            lambda: f"{(folder / 'sentry.captured').read_text()}\n{server.text()}",
+        )
+        server.stop()
+
+
+PUTS = "route-if = equal:${REQUEST_METHOD};PUT sentry:message=put\n"
