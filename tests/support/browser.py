@@ -1,5 +1,6 @@
 """A headless Chromium, and packages from npm, for the inbox's tests in a browser."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -31,12 +32,18 @@ def node_modules():
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
     found = NODE_MODULES / "node_modules"
+    NODE_MODULES.mkdir(parents=True, exist_ok=True)
+    with open(NODE_MODULES / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another file's tests may be at it
+        install(found)
+    return found
+
+
+def install(found):
     if not all((found / name / "package.json").exists() for name in PACKAGES):
-        NODE_MODULES.mkdir(parents=True, exist_ok=True)
         wanted = [f"{name}@{version}" for name, version in PACKAGES.items()]
         options = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-save"]
         subprocess.run(["npm", "install", *options, *wanted], cwd=NODE_MODULES, check=True, timeout=300)
-    return found
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def environment(version, extras):
 
 
 @pytest.mark.full
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("version", [v for v in VERSIONS if v != f"3.{sys.version_info.minor}"])
 def test_the_unit_tests_pass_on_every_python(version):
     """3.11 to 3.14: the unit tests pass, in an environment that holds what setup.py asks for."""
