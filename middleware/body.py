@@ -108,7 +108,7 @@ def _watch_generator(
         if token is not None:
             _reset(token)
         if state.kept is not None:
-            settle(state, environ, last=True)
+            settle(state, environ, True)
     if page is not None:
         return (yield from page)
     return _run(whole, state, environ, True, body.close)
@@ -132,7 +132,7 @@ def _run(
         if token is not None:
             _reset(token)
         if state.kept is not None:
-            settle(state, environ, last=begun)
+            settle(state, environ, begun)
 
 
 _END = object()
@@ -196,7 +196,7 @@ class Watched:
                 _reset(token)
         if chunk is _END:
             if state.kept is not None:
-                settle(state, self._environ, last=True)
+                settle(state, self._environ, True)
             raise StopIteration
         if chunk is not _EMPTY:
             self._begun = True

@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 from weakref import ref
 
 from heka.limited_log import TROUBLES
@@ -27,10 +29,22 @@ MAX_CHAIN = 50  # errors that were raised one while another was handled
 _told: set[str] = set()  # what this process was warned of
 
 
-def keep(state: RequestState, framework: str, error: BaseException, traceback: TracebackType | None = None) -> None:
+Ask = Callable[[Any], Any]
+"""Tells a framework's answer to the request, from the body that the application returned."""
+
+
+def keep(
+    state: RequestState,
+    framework: str,
+    error: BaseException,
+    traceback: TracebackType | None = None,
+    ask: Ask | None = None,
+) -> None:
     """*framework* is going to answer *error*: make its event, and wait for the answer."""
     try:
         _keep(state, {"type": framework, "handled": False}, error, traceback or traceback_of(error))
+        if isinstance(state.kept, Held):
+            state.kept.ask = ask
     except BaseException as trouble:
         complain("could not report %s", trouble)
 
@@ -74,15 +88,15 @@ def release(state: RequestState, error: BaseException) -> None:
         kept.send(status_code(state.status))
 
 
-def settle(state: RequestState, environ: Environ, last: bool) -> None:
+def settle(state: RequestState, environ: Environ, last: bool, body: Any = None) -> None:
     """The application has returned, or its body has ended (*last*): what was kept goes out, if the answer is 5xx."""
     kept = state.kept
     try:
         if isinstance(kept, Held):
-            if state.status is None and not last:
+            status = _status(state, kept, body)
+            if status is None and not last:
                 return
             state.kept = Answer.EXPLAINED
-            status = status_code(state.status)
             if status is None or status >= 500:
                 kept.send(status)
             else:
@@ -92,6 +106,15 @@ def settle(state: RequestState, environ: Environ, last: bool) -> None:
             _unexplained(state, environ)
     except BaseException as trouble:
         complain("could not report %s", trouble)
+
+
+def _status(state: RequestState, kept: Held, body: Any) -> int | None:
+    if state.status is None and kept.ask is not None and body is not None:
+        try:
+            return status_code(str(kept.ask(body)))
+        except Exception:
+            return None
+    return status_code(state.status)
 
 
 def _unexplained(state: RequestState, environ: Environ) -> None:

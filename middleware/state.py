@@ -63,7 +63,7 @@ class RequestState(CurrentRequest):
     Attributes:
         middleware: that the request came through.
         start_response: the server's.
-        status: of the response, once the application began it.
+        status: of the response, once the application began it; None where that is not looked at (uWSGI).
         tee: what the application reads its body through, with the option ``body``.
         failure: while it is reported.
         kept: the event of an error that a framework keeps, until it is known how it answers.
@@ -106,14 +106,14 @@ class RequestState(CurrentRequest):
             pass  # no text: that is between the application and the server
         return write
 
-    def start_in_uwsgi(self, *given: Any, **named: Any) -> Any:
-        """The same for uWSGI, whose own takes what others do not, and refuses what others take.
+    def start_in_uwsgi(self, status: str, headers: Any, /, *more: Any) -> Any:
+        """The same for the few requests of uWSGI that are looked at.
 
-        Given an ``exc_info`` it raises SystemError from the application's own error, which is reported when it comes
-        out.
+        Its own takes no keywords. Given an ``exc_info`` it raises SystemError from the application's own error, which
+        is reported when it comes out.
         """
-        write = self.start_response(*given, **named)
-        status = self.status = given[0]
+        write = self.start_response(status, headers, *more)
+        self.status = status
         if type(status) is str and status >= "5" and self.kept is None:
             self.kept = Answer.UNEXPLAINED
         return write

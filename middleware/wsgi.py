@@ -39,6 +39,9 @@ _set = CURRENT.set
 _reset = CURRENT.reset
 
 
+UNSEEN = 63  # requests under uWSGI, whose answers are not looked at, between two that are
+
+
 class RavenMiddleware:
     """Report what fails in *app*, at the call, while its body is iterated, and when it is closed; then raise it again.
 
@@ -57,6 +60,7 @@ class RavenMiddleware:
         "_app",
         "_in_uwsgi",
         "_looks",
+        "_unseen",
         "_wanted",
         "app",
         "client",
@@ -79,6 +83,7 @@ class RavenMiddleware:
         self._app: Application | None = None  # until it is known which frameworks are in use
         self._looks = 0
         self._in_uwsgi = in_uwsgi()
+        self._unseen = 0
         show_stacks()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -91,10 +96,18 @@ class RavenMiddleware:
         app = self._app  # Python 3.11 can make a call of an attribute fast only if it is a method
         if app is None:
             app = self._begin()
+        if self._in_uwsgi:
+            start = start_response  # beside so fast a server, a wrapper would be the dearest part of all
+            self._unseen -= 1
+            if self._unseen < 0:
+                self._unseen = 0 if self.options.report_5xx else UNSEEN
+                start = state.start_in_uwsgi
+        else:
+            start = state.start
         outer = _get()
         token = _set(ref(state))
         try:
-            body = app(environ, state.start_in_uwsgi if self._in_uwsgi else state.start)
+            body = app(environ, start)
         except BaseException as error:
             page = self.failed(state, error)
             if page is None:
@@ -107,11 +120,11 @@ class RavenMiddleware:
                 _reset(token)  # to the request around this one; else what stays costs less than to take it away
         if type(body) is list:
             if state.kept is not None:
-                settle(state, environ, last=True)
+                settle(state, environ, True, body)
             return body
         watched = watch(body, state, environ)
         if state.kept is not None:
-            settle(state, environ, last=watched is body)
+            settle(state, environ, watched is body, body)
         return watched
 
     def failed(

@@ -14,9 +14,10 @@ class Held:
 
     Attributes:
         event_id: of the event.
+        ask: tells what became of it; for who keeps the event.
     """
 
-    __slots__ = ("_count", "_event", "_facts", "_hand_over", "event_id")
+    __slots__ = ("_count", "_event", "_facts", "_hand_over", "ask", "event_id")
 
     def __init__(
         self, hand_over: Callable[..., bool], event: dict[str, Any], facts: RequestFacts | None, count: Count
@@ -25,6 +26,7 @@ class Held:
         self._event = event
         self._facts = facts
         self._count = count
+        self.ask: Callable[[Any], Any] | None = None
         self.event_id: str = event["event_id"]
 
     def send(self, status: int | None) -> None:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from heka.limited_log import TROUBLES
-from heka_raven.middleware.kept import keep
+from heka_raven.middleware.kept import Ask, keep
 from heka_raven.middleware.state import RequestState, enter, leave
 from heka_raven.scope import current_request
 
@@ -39,7 +39,7 @@ FRAMEWORKS = {
 }
 
 Tell = Callable[..., None]
-"""``tell(error, traceback=None, environ=None)``: the framework is going to answer *error*."""
+"""``tell(error, traceback=None, environ=None, ask=None)``: the framework is going to answer *error*."""
 
 
 class NoHook(Exception):
@@ -88,7 +88,11 @@ def version_of(name: str) -> str:
 
 
 def told(
-    name: str, error: BaseException, traceback: TracebackType | None = None, environ: dict[str, Any] | None = None
+    name: str,
+    error: BaseException,
+    traceback: TracebackType | None = None,
+    environ: dict[str, Any] | None = None,
+    ask: Ask | None = None,
 ) -> None:
     """The framework *name* is going to answer *error*. Never raises.
 
@@ -98,11 +102,13 @@ def told(
         traceback: if it is not the one that *error* has.
         environ: of its request, where the framework knows it: in a thread of its own, or under its test client, no
             request is the current one.
+        ask: gives the status of its answer, of the body that it returned, where ``start_response`` is not looked at
+            (uWSGI).
     """
     state = current_request()
     if type(state) is RequestState:
         if name in state.middleware.options.frameworks:
-            keep(state, name, error, traceback)
+            keep(state, name, error, traceback, ask)
         return
     middleware = None if _first is None else _first()
     if middleware is None or environ is None or name not in middleware.options.frameworks:

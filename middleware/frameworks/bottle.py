@@ -23,7 +23,7 @@ def hook(tell: Tell) -> None:
         init(self, *args, **keywords)
         error = getattr(self, "exception", None)
         if isinstance(error, BaseException):
-            tell(error)
+            tell(error, ask=lambda body: bottle.response.status_code)
 
     watched.heka_raven = True  # type: ignore[attr-defined]
     bottle.HTTPError.__init__ = watched

@@ -17,7 +17,8 @@ def hook(tell: Tell) -> None:
     def told(**config: Any) -> None:
         error = sys.exc_info()[1]
         if error is not None:
-            tell(error, environ=getattr(cherrypy.serving.request, "wsgi_environ", None))
+            environ = getattr(cherrypy.serving.request, "wsgi_environ", None)
+            tell(error, environ=environ, ask=lambda body: cherrypy.serving.response.status)
 
     if not hasattr(cherrypy, "Tool"):
         raise NoHook("it has no tools")

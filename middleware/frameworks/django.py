@@ -18,9 +18,13 @@ def hook(tell: Tell) -> None:
         error = sys.exc_info()[1]
         if error is not None:
             # A test client's request has an environ as well; one of ASGI has none.
-            tell(error, environ=getattr(request, "environ", None))
+            tell(error, environ=getattr(request, "environ", None), ask=_status)
 
     try:
         signal.connect(told, weak=False, dispatch_uid="heka_raven.middleware")
     except AttributeError:
         raise NoHook("it has no signal got_request_exception") from None
+
+
+def _status(response: Any) -> Any:
+    return response.status_code

@@ -27,7 +27,7 @@ def hook(tell: Tell) -> None:
     def watched(self: Any, req: Any, resp: Any, ex: Any, params: Any) -> Any:
         found = handle(self, req, resp, ex, params)
         if found and _code(resp) >= 500:
-            tell(ex, environ=getattr(req, "env", None))
+            tell(ex, environ=getattr(req, "env", None), ask=lambda body: _code(resp))
         return found
 
     watched.heka_raven = True  # type: ignore[attr-defined]

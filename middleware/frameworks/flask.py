@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heka_raven.middleware.frameworks import NoHook, Tell
+from heka_raven.uwsgi_bridge import in_uwsgi
 
 _listening: list[Any] = []
 
@@ -18,7 +19,17 @@ def hook(tell: Tell) -> None:
     signal: Any = getattr(flask, "got_request_exception", None)
 
     def told(sender: Any, exception: BaseException, **more: Any) -> None:
-        tell(exception)
+        if not in_uwsgi():
+            tell(exception)
+            return
+        status = []
+
+        def note(response: Any) -> Any:
+            status.append(response.status_code)
+            return response
+
+        flask.after_this_request(note)
+        tell(exception, ask=lambda body: status[-1])
 
     try:
         signal.connect(told, weak=False)

@@ -18,9 +18,11 @@ def hook(tell: Tell) -> None:
     def told(event: Any) -> None:
         request = event.request
         error = getattr(request, "exception", None)
-        if error is not None and event.response.status_int >= 500:
+        response = event.response
+        if error is not None and response.status_int >= 500:
             exc_info = getattr(request, "exc_info", None)
-            tell(error, exc_info[2] if exc_info else None, getattr(request, "environ", None))
+            traceback = exc_info[2] if exc_info else None
+            tell(error, traceback, getattr(request, "environ", None), lambda body: response.status_int)
 
     told.heka_raven = True  # type: ignore[attr-defined]
     for registry in list(global_registries):

@@ -25,7 +25,7 @@ def hook(tell: Tell) -> None:
         error = sys.exc_info()[1]
         init(self, *args, **keywords)
         if error is not None:
-            tell(error)
+            tell(error, ask=lambda body: "500")
 
     watched.heka_raven = True  # type: ignore[attr-defined]
     kind.__init__ = watched
