@@ -106,13 +106,13 @@ class RequestState(CurrentRequest):
             pass  # no text: that is between the application and the server
         return write
 
-    def start_in_uwsgi(self, status: str, headers: Any, /, *more: Any) -> Any:
+    def start_in_uwsgi(self, status: str, /, *more: Any) -> Any:
         """The same for the few requests of uWSGI that are looked at.
 
         Its own takes no keywords. Given an ``exc_info`` it raises SystemError from the application's own error, which
         is reported when it comes out.
         """
-        write = self.start_response(status, headers, *more)
+        write = self.start_response(status, *more)
         self.status = status
         if type(status) is str and status >= "5" and self.kept is None:
             self.kept = Answer.UNEXPLAINED

@@ -39,6 +39,8 @@ _set = CURRENT.set
 _reset = CURRENT.reset
 
 
+UWSGI_REFUSED = ("<built-in function uwsgi_spit> returned a result with an exception set",)
+MAX_CAUSES = 5
 UNSEEN = 63  # requests under uWSGI, whose answers are not looked at, between two that are
 
 
@@ -143,10 +145,14 @@ class RavenMiddleware:
         """
         traceback = traceback_of(error)
         inner = traceback.tb_next if traceback is not None else None  # without the frame of the middleware
+        own = _beneath(error) if self._in_uwsgi else error
+        if own is not error:
+            pass_on(error, traceback, state.environ)
+            inner = traceback_of(own)
         if state.kept is not None:
-            release(state, error)
+            release(state, own)
         status = state.status if begun else "500"  # which the server answers, whatever was announced
-        verdict, event_id = self.report(state, error, inner or traceback, status, MECHANISM, body)
+        verdict, event_id = self.report(state, own, inner or traceback, status, MECHANISM, body)
         if begun or not self.options.catchall or verdict is not Verdict.REPORT:
             return None
         if not issubclass(type(error), Exception):
@@ -221,6 +227,17 @@ class RavenMiddleware:
         if ledger is not None:
             ledger.add("captured")
             ledger.add("discarded.client_disconnect")
+
+
+def _beneath(error: BaseException) -> BaseException:
+    """The application's own error, where *error* is what uWSGI's ``start_response`` made of its ``exc_info``."""
+    for _ in range(MAX_CAUSES):
+        args = vars(BaseException)["args"].__get__(error)
+        cause = vars(BaseException)["__cause__"].__get__(error)
+        if type(error) is not SystemError or cause is None or args != UWSGI_REFUSED:
+            break
+        error = cause
+    return error
 
 
 def _with_what_is_wanted(app: Application, options: MiddlewareOptions) -> Application:
