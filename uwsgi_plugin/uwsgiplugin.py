@@ -29,8 +29,8 @@ ROOMS = {  # each may call those above it only
     "sender": ["housekeeping", "http", "queue", "reply", "sender", "targets"],
     "server": ["handler", "server_spool", "settings"],
     "watch": [
-        "answer", "deaths", "live", "master", "report", "running", "shared", "snapshot", "stack", "storm",
-        "worker",
+        "answer", "crash", "deaths", "helpers", "live", "master", "report", "running", "shared", "snapshot", "stack",
+        "storm", "worker",
     ],
     "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "start"],
 }

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
 import pytest
 
 from support.receiver import Receiver
-from support.uwsgi import Server
+from support.uwsgi import DEBIAN, Server, find_uwsgi
 from support.waiting import WAIT_S, wait_for
 
 full = pytest.mark.full
+EVERY_UWSGI = [
+    pytest.param(find_uwsgi(), id="pypi"),
+    pytest.param(DEBIAN, id="debian", marks=[full, pytest.mark.skipif(not os.path.exists(DEBIAN), reason="no Debian")]),
+]
 # On a busy machine a worker may have to wait for a processor before it can say anything.
 WATCH = "sentry-watch = true\nsentry-watch-patience = 5000\n"
 PREFORK = "processes = 4\n"

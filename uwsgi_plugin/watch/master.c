@@ -4,6 +4,7 @@
 #include "../edge/sys.h"
 #include "answer.h"
 #include "deaths.h"
+#include "helpers.h"
 #include "live.h"
 #include "report.h"
 #include "stack.h"
@@ -61,6 +62,7 @@ void hk_master_share(void)
     hk_live_share();
     hk_shared_make(mask);
     hk_worker_prepare();
+    hk_helpers_share();
 }
 
 void hk_master_harakiri(int worker)
@@ -100,6 +102,7 @@ void hk_master_cycle(void)
     if (!hk_shared_is_on())
         return;
     hk_deaths_look();
+    hk_helpers_look();
     hk_live_collect(now);
     if (looked_ms != 0 && now - looked_ms < LOOK_MS)
         return;

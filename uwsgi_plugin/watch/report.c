@@ -150,6 +150,9 @@ static hk_slice message(const hk_watch_event *e, hk_slice transaction, hk_pool *
         if (e->words.n > 0 || transaction.n > 0)
             hk_buf_puts(&b, ", ");
     }
+    hk_buf_slice_put(&b, e->process);
+    if (e->process.n > 0 && e->words.n > 0)
+        hk_buf_puts(&b, ", ");
     hk_buf_slice_put(&b, e->words);
     if (e->words.n > 0 && transaction.n > 0)
         hk_buf_puts(&b, ", ");
@@ -193,7 +196,7 @@ static size_t without_bridge(const hk_frame *frames, size_t count)
 void hk_report_event(const hk_watch_event *e, hk_pool *pool)
 {
     hk_inflight suspect, *others = hk_pool_alloc(pool, HK_INFLIGHT_MAX * sizeof *others);
-    hk_pair tag = { hk_slice_of("uwsgi.event"), hk_slice_of(hk_watch_name(e->kind)) }, contexts[2];
+    hk_pair tags[2] = { { hk_slice_of("uwsgi.event"), hk_slice_of(hk_watch_name(e->kind)) } }, contexts[2];
     size_t count = others == NULL ? 0 : hk_snapshot_others(&e->suspect, e->at_us, pool, others, HK_INFLIGHT_MAX), frame_count;
     hk_frame *frames = hk_pystack_read(e->stack, e->suspect.thread_id, pool, &frame_count);
     hk_slice fingerprint[3];
@@ -214,16 +217,20 @@ void hk_report_event(const hk_watch_event *e, hk_pool *pool)
     facts.frames = frames;
     facts.frame_count = frame_count;
     facts.message = message(e, facts.transaction, pool);
-    if (e->worker > 0 || frame_count > 0) {
-        facts.exception_type = tag.value;
+    if (e->process.n > 0)
+        facts.transaction = e->process;
+    if (e->worker > 0 || e->process.n > 0 || frame_count > 0) {
+        facts.exception_type = tags[0].value;
         facts.exception_value = facts.message;
     }
     facts.level = hk_slice_of(hk_watch_level(e->kind));
     facts.mechanism = "uwsgi.watch";
     facts.signal = e->signal;
     facts.user = hk_inflight_user(e->suspect.user, e->suspect.vars, hk_settings.scrub.send_pii, pool);
-    facts.tags = &tag;
-    facts.tag_count = 1;
+    tags[1].key = hk_slice_of("uwsgi.process");
+    tags[1].value = hk_slice_of(e->process_kind == NULL ? "" : e->process_kind);
+    facts.tags = tags;
+    facts.tag_count = e->process.n > 0 ? 2 : 1;
     contexts[0].key = hk_slice_of("uwsgi");
     contexts[0].value = context(e, &suspect, others, count, pool);
     facts.context_count += contexts[0].value.n > 0;
@@ -234,7 +241,7 @@ void hk_report_event(const hk_watch_event *e, hk_pool *pool)
     facts.contexts = contexts;
     if (handler.options.protocol == 3)
         facts.extra = extra(e, &suspect, others, count, pool, &facts.extra_count);
-    fingerprint[0] = tag.value;
+    fingerprint[0] = tags[0].value;
     fingerprint[1] = facts.transaction.n > 0 ? facts.transaction : hk_slice_of("-");
     fingerprint[2] = place(frames, frame_count, pool);
     facts.fingerprint = fingerprint;

@@ -14,6 +14,8 @@ typedef struct hk_watch_event {
     uint64_t at_us;    /* when: its time, and that of all ages in it */
     int worker;        /* 0: of none */
     pid_t pid;
+    hk_slice process;  /* no worker: "mule 1 (jobs.py)"; empty: a worker, or none */
+    const char *process_kind; /* of that: mule, spooler, daemon */
     int signal;        /* 0: none */
     hk_snapshot suspect;
     hk_slice stack;    /* as faulthandler wrote it */

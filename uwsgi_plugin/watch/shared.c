@@ -25,7 +25,8 @@ void hk_shared_make(unsigned watched)
     notes = uwsgi_calloc_shared(n * (size_t)uwsgi.cores * sizeof *notes);
     stack_fds = uwsgi_calloc(n * sizeof *stack_fds);
     python_fd = make_memfd();
-    for (i = 0; i < n; i++)
+    stack_fds[0] = python_fd; /* mules and spoolers are no workers: they keep the master's */
+    for (i = 1; i < n; i++)
         stack_fds[i] = make_memfd();
     kept_vars = uwsgi_calloc_shared(n * 2 * uwsgi.buffer_size);
     lives = uwsgi_calloc_shared(n * 2 * sizeof *lives);

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+static struct stat own_file; /* of a mule or a spooler, since faulthandler was registered; st_ino 0: it was not */
+
 #define STACK_MS 90U /* the most that a harakiri holds the master for it */
 
 void hk_stack_clear(int worker)
@@ -52,16 +54,59 @@ void hk_stack_wait(int worker)
     }
 }
 
-hk_slice hk_stack_read(int worker, hk_pool *pool)
+static hk_slice read_file(int fd, hk_pool *pool)
 {
     enum { MOST = 65536 };
     struct stat st;
     char *text;
     ssize_t n;
 
-    if (fstat(hk_shared_stack_fd(worker), &st) < 0 || st.st_size == 0)
+    if (fstat(fd, &st) < 0 || st.st_size == 0)
         return hk_slice_make("", 0);
     text = hk_pool_alloc(pool, MOST);
-    n = text == NULL ? 0 : pread(hk_shared_stack_fd(worker), text, MOST, 0);
+    n = text == NULL ? 0 : pread(fd, text, MOST, 0);
     return hk_slice_make(n > 0 ? text : "", n > 0 ? (size_t)n : 0);
+}
+
+hk_slice hk_stack_read(int worker, hk_pool *pool)
+{
+    return read_file(hk_shared_stack_fd(worker), pool);
+}
+
+/* ---- in a process that dies ---- */
+
+void hk_stack_dump(void)
+{
+    int fd = hk_shared_python_fd();
+    sigset_t one;
+
+    if (ftruncate(fd, 0) == 0)
+        lseek(fd, 0, SEEK_SET);
+    sigemptyset(&one);
+    sigaddset(&one, HK_STACK_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+    raise(HK_STACK_SIGNAL);
+}
+
+void hk_stack_can_dump(void)
+{
+    if (fstat(hk_shared_python_fd(), &own_file) != 0)
+        own_file.st_ino = 0;
+}
+
+void hk_stack_dump_own(void)
+{
+    struct stat now;
+
+    if (own_file.st_ino != 0 && fstat(hk_shared_python_fd(), &now) == 0 && now.st_ino == own_file.st_ino
+        && now.st_dev == own_file.st_dev)
+        hk_stack_dump();
+}
+
+hk_slice hk_stack_read_helper(hk_pool *pool)
+{
+    hk_slice text = read_file(hk_shared_stack_fd(0), pool);
+
+    hk_stack_clear(0);
+    return text;
 }

@@ -16,4 +16,13 @@ void hk_stack_clear(int worker);
  * nobody look into its /proc/PID/fd. */
 int hk_stack_has_file(int worker);
 
+/* In the process that dies, also in its signal handler: writes the Python stack of this thread and the others. */
+void hk_stack_dump(void);
+
+/* Likewise for a mule or a spooler, which have one file together; nothing where no faulthandler is registered or the
+ * application took its number. The first reads what the last of them wrote, once. */
+void hk_stack_can_dump(void);
+void hk_stack_dump_own(void);
+hk_slice hk_stack_read_helper(hk_pool *pool);
+
 #endif

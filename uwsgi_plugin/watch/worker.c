@@ -2,8 +2,10 @@
  */
 #include "worker.h"
 
+#include "crash.h"
 #include "running.h"
 #include "shared.h"
+#include "stack.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,7 +14,6 @@ static struct stat own_file; /* of its memfd: the application may have closed it
 static int stack_here, answers_here; /* this process, or the one it was forked from, registered its handlers */
 static hk_life *own_life;
 static struct sigaction previous[64];
-static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
 static void (*python_thread)(int core);
 
 /* ---- in the signal handler ---- */
@@ -50,37 +51,21 @@ static void keep_running_request(const char *sp)
 static void dump_stack(void)
 {
     struct stat now;
-    sigset_t one;
 
-    if (own_life->ready != getpid() || fstat(hk_shared_python_fd(), &now) != 0 || now.st_ino != own_file.st_ino
-        || now.st_dev != own_file.st_dev)
-        return;
-    if (ftruncate(hk_shared_python_fd(), 0) == 0)
-        lseek(hk_shared_python_fd(), 0, SEEK_SET);
-    sigemptyset(&one);
-    sigaddset(&one, HK_STACK_SIGNAL);
-    pthread_sigmask(SIG_UNBLOCK, &one, NULL);
-    raise(HK_STACK_SIGNAL);
+    if (own_life->ready == getpid() && fstat(hk_shared_python_fd(), &now) == 0 && now.st_ino == own_file.st_ino
+        && now.st_dev == own_file.st_dev)
+        hk_stack_dump();
 }
 
 static void note_crash(int signum, siginfo_t *info, void *context)
 {
-    const struct sigaction *old = &previous[signum];
-
     /* Not in a child of the application, and only the first: what follows may crash as well. */
     if (own_life != NULL && own_life->pid == getpid() && own_life->signal == 0) {
         keep_running_request(hk_running_stack(context));
         __atomic_store_n(&own_life->signal, signum, __ATOMIC_RELEASE);
         dump_stack();
     }
-    if ((old->sa_flags & SA_SIGINFO) != 0 && old->sa_sigaction != NULL) {
-        old->sa_sigaction(signum, info, context);
-    } else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN) {
-        old->sa_handler(signum);
-    } else {
-        signal(signum, SIG_DFL);
-        raise(signum);
-    }
+    hk_crash_pass_on(previous, signum, info, context);
 }
 
 /* ---- a worker's start, requests, threads and end ---- */
@@ -125,8 +110,6 @@ void hk_worker_start(void)
 {
     struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     int fd = hk_shared_python_fd(), core;
-    struct sigaction action;
-    size_t i;
 
     if (!hk_shared_is_worker())
         return;
@@ -142,12 +125,7 @@ void hk_worker_start(void)
         || fcntl(fd, F_SETLK, &lock) != 0)
         stack_here = 0;
     set_ready();
-    memset(&action, 0, sizeof action);
-    action.sa_sigaction = note_crash;
-    action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
-    sigemptyset(&action.sa_mask);
-    for (i = 0; i < sizeof crash_signals / sizeof crash_signals[0]; i++)
-        sigaction(crash_signals[i], &action, &previous[crash_signals[i]]);
+    hk_crash_catch(note_crash, previous);
     if (hk_shared_watches(HK_WATCH_MEMORY)
         && (uwsgi.reload_on_rss > 0 || uwsgi.reload_on_as > 0 || uwsgi.evil_reload_on_rss > 0 || uwsgi.evil_reload_on_as > 0))
         add_request_hook(note_memory);
@@ -159,18 +137,11 @@ void hk_worker_end(void)
         own_life->in_order = 1;
 }
 
-/* uWSGI blocks all signals in the threads of a worker: a crash there would run no handler, and leave no stack. */
 static void init_thread(int core)
 {
-    sigset_t crashes;
-    size_t i;
-
     if (python_thread != NULL)
         python_thread(core);
-    sigemptyset(&crashes);
-    for (i = 0; i < sizeof crash_signals / sizeof crash_signals[0]; i++)
-        sigaddset(&crashes, crash_signals[i]);
-    pthread_sigmask(SIG_UNBLOCK, &crashes, NULL);
+    hk_crash_unblock();
 }
 
 void hk_worker_prepare(void)
@@ -258,7 +229,7 @@ static uint64_t ready(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     if (hk_slice_is(hk_slice_make(argv[0], argvs[0]), "answer"))
         answers_here = 1;
     else
-        stack_here = 1;
+        stack_here = 1, hk_stack_can_dump();
     if (own_life != NULL && own_life->pid == getpid())
         set_ready();
     return 0;

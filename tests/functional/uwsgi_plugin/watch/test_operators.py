@@ -8,16 +8,11 @@ from datetime import datetime
 
 import pytest
 
-from support.uwsgi import DEBIAN, find_uwsgi
 from support.waiting import wait_for
-from support.watch import APP, PREFORK, in_background, kinds, suspect
+from support.watch import APP, EVERY_UWSGI, PREFORK, in_background, kinds, suspect
 
 pytestmark = pytest.mark.timeout(180)
 full = pytest.mark.full
-EVERY_UWSGI = [
-    pytest.param(find_uwsgi(), id="pypi"),
-    pytest.param(DEBIAN, id="debian", marks=[full, pytest.mark.skipif(not os.path.exists(DEBIAN), reason="no Debian")]),
-]
 PATIENT = (
     APP
     + """
