@@ -220,3 +220,20 @@ def test_modules_stay_readable():
 def test_test_files_stay_readable():
     """No test file grows past 600 lines."""
     assert {} == {path: lines_of(path) for path in python_files("tests") if lines_of(path) > MAX_TEST_LINES}
+
+
+def test_the_files_that_the_page_names_are_there():
+    """Whoever follows a path of docs/architecture.rst finds each file."""
+    there = [
+        "/" + str(path.relative_to(ROOT))
+        for folder in ("heka", "heka_raven", "middleware", "uwsgi_plugin", "tests", "bench")
+        for path in (ROOT / folder).rglob("*.*")
+    ]
+    named = {
+        word
+        for quoted in re.findall(r"``([^`]+)``", PAGE.read_text(encoding="utf-8"))
+        for word in quoted.split()
+        if re.fullmatch(r"[\w./]+\.(py|c|h|tsv)", word) and word != "uwsgi.h"
+    }
+    assert 50 < len(named)
+    assert [] == [word for word in sorted(named) if not any(path.endswith("/" + word) for path in there)]
