@@ -31,6 +31,7 @@ EXTRAS = {
         "wheel",
     ],
     "inbox": ["Jinja2>=3.1", "waitress>=3"],
+    "mcp": ["mcp>=2", "Jinja2>=3.1"],  # Python 3.10 and later
     "paste": ["Paste>=3.10", "PasteDeploy>=3.1"],
     # Empty: the install line that heka-py-raven's documentation prints names it.
     "protocol_v3": [],
@@ -51,6 +52,7 @@ EXTRAS = {
         "Genshi",
         "gevent",
         "gunicorn",
+        "mcp>=2",
         "hypothesis>=6.100",
         "jsonschema>=4.20",
         "kent>=2",

@@ -5,7 +5,7 @@ _heka_raven() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]-} options
     COMPREPLY=()
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin plugin-path relay inbox --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin plugin-path relay tail mcp inbox --help --version" -- "$word")
         return
     fi
     case "$command $before" in
@@ -76,6 +76,11 @@ _heka_raven() {
         "relay --amqp-ca-file") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "relay --amqp-cert-file") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "relay --prefetch") return ;;
+        "tail --spool") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+        "tail --token") return ;;
+        "tail --level") mapfile -t COMPREPLY < <(compgen -W "debug info warning error fatal" -- "$word"); return ;;
+        "tail --grep") return ;;
+        "mcp --db") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "inbox --listen") return ;;
         "inbox --db") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "inbox --keep") return ;;
@@ -99,6 +104,8 @@ _heka_raven() {
         build-plugin) options="--help --uwsgi --output --sources" ;;
         plugin-path) options="--help --uwsgi" ;;
         relay) options="--help --config --listen --dsn --signer --signer-file --allow-unsigned --no-allow-unsigned --forward --legacy --max-connections --max-record-time --spool --durability --max-bytes --max-count --sender --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --from --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --prefetch" ;;
+        tail) options="--help --spool --token --json --level --grep --once" ;;
+        mcp) options="--help --db" ;;
         inbox) options="--help --listen --db --keep --token --key --allow-host --project --udp --rate-limit --max-event --import --export" ;;
         *) return ;;
     esac

@@ -21,6 +21,8 @@ COMMANDS = {
     "build-plugin": ("heka_raven.cli.build_plugin:main", "build the uWSGI plugin for the uwsgi that is installed"),
     "plugin-path": ("heka_raven.cli.plugin_path:main", "where that plugin lies; built the first time"),
     "relay": ("heka_raven.cli.relay:main", "take events from a fleet: Heka records, or an AMQP broker"),
+    "tail": ("heka_raven.cli.tail:main", "a line an event, as they come, from an inbox or a spool"),
+    "mcp": ("heka_raven.cli.mcp:main", "an inbox for assistants: search, issue, event; read only"),
     "inbox": ("heka_raven.cli.inbox:main", "a local Sentry-compatible inbox with a web page"),
 }
 

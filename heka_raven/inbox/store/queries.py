@@ -3,10 +3,10 @@
 import sqlite3
 import zlib
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
-from heka_raven.inbox.store.search import ANY, Search, where_of
-from heka_raven.inbox.store.store import SPARK_MINUTES, Store
+from heka_raven.inbox.store.search import ANY, Search, Where, literally, where_of
+from heka_raven.inbox.store.store import SPARK_MINUTES
 
 PAGE = 50  # issues on one page
 MAX_BODY = 16 * 1024 * 1024  # bytes of one event unpacked: more than intake takes
@@ -21,6 +21,15 @@ ORDERS = {
 MAX_MARKS = 5_000  # events on one host view
 
 Row = sqlite3.Row
+
+
+class Store(Protocol):
+    """What is read from: the inbox's own store, or another process's file."""
+
+    @property
+    def reader(self) -> sqlite3.Connection: ...
+
+
 COLUMNS = (
     "id, event_id, issue, received, happened, project, level, type, title, message, culprit, logger,"
     ' "transaction", method, url, release, environment, server_name, server_event, worker, platform, user'
@@ -74,13 +83,9 @@ def list_issues(store: Store, search: Search, now: float) -> tuple[list[IssueRow
     values += (PAGE + 1, PAGE * search.page)
     # The texts come from constants here and in search.py; every value is a parameter.
     if search.looks_inside:
-        where = where_of(search)
-        found = db.execute(
-            f"SELECT issue.*, found.matching FROM (SELECT x.issue, count(*) AS matching FROM {where.table} AS x"  # noqa: S608
-            f" WHERE {where.sql} GROUP BY x.issue) AS found JOIN issue ON issue.id = found.issue"
-            f" WHERE {' AND '.join(parts)} ORDER BY {order}",
-            (*where.values, *values),
-        ).fetchall()
+        found = _matching(db, where_of(search), parts, values, order)
+        if not found and search.query:  # a title was pasted, with words in it that look like something else
+            found = _matching(db, literally(search), parts, values, order)
     else:
         found = db.execute(
             f"SELECT issue.*, NULL AS matching FROM issue WHERE {' AND '.join(parts)} ORDER BY {order}",  # noqa: S608
@@ -91,6 +96,16 @@ def list_issues(store: Store, search: Search, now: float) -> tuple[list[IssueRow
     sparks, users = _sparks(db, ids, now), _users(db, ids)
     rows = [_issue_row(row, row["matching"], sparks.get(row["id"]), users.get(row["id"], 0)) for row in page]
     return rows, len(found) > PAGE
+
+
+def _matching(db: sqlite3.Connection, where: Where, parts: list[str], values: list[Any], order: str) -> list[Row]:
+    """Issues that have events like that, with the number of these."""
+    return db.execute(
+        f"SELECT issue.*, found.matching FROM (SELECT x.issue, count(*) AS matching FROM {where.table} AS x"  # noqa: S608
+        f" WHERE {where.sql} GROUP BY x.issue) AS found JOIN issue ON issue.id = found.issue"
+        f" WHERE {' AND '.join(parts)} ORDER BY {order}",
+        (*where.values, *values),
+    ).fetchall()
 
 
 def _issue_row(row: Row, matching: int | None, spark: list[int] | None, users: int) -> IssueRow:

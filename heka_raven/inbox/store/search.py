@@ -22,11 +22,15 @@ MAX_STARS = 3
 MAX_PAGE = 10_000
 
 # words (http://host/path is one), "several words", key:value, key:"several words", "key of a tag":value, each with an
-# optional ! or - in front
+# optional ! or - in front. A pasted title is words: a key and what is negated begin with a letter or a quote, so that
+# -2], 12:30:00 and std::bad_alloc are words too.
 _TERM = re.compile(
-    r"""(?P<no>[!-])?(?:(?P<key>[\w.\-]+):(?!//)|"(?P<tag>[^"]+)":)?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]+))"""
+    r"""(?P<no>[!-](?=[^\W\d]|"))?(?:(?P<key>[^\W\d][\w.\-]*):(?!//|:)|"(?P<tag>[^"]+)":)?"""
+    r"""(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]+))"""
 )
-_PLAIN_KEY = re.compile(r"[\w.\-]+")
+_PLAIN_KEY = re.compile(r"[^\W\d][\w.\-]*")
+_STATE = re.compile(r"(?:^|\s)is:(open|resolved|muted|any)(?=\s|$)", re.IGNORECASE)
+STATE_KEY = "is"  # is:resolved
 
 # key:value on a column of the event; everything else is a tag
 COLUMNS = {
@@ -124,17 +128,24 @@ class Where:
 
 def parse_search(params: Mapping[str, str]) -> Search:
     """Read the list page's query string; what is no valid choice is ignored."""
+    query = text(params.get("q", "").strip(), MAX_QUERY)
+    said = _STATE.search(query)
     return Search(
-        query=text(params.get("q", "").strip(), MAX_QUERY),
-        level=params.get("level", "") if params.get("level") in LEVELS else "",
+        query=query,
+        level=_choice(params, "level", LEVELS, ""),
         release=params.get("release", "")[:200],
         environment=params.get("environment", "")[:200],
-        kind=params.get("kind", "") if params.get("kind") in KINDS else "",
+        kind=_choice(params, "kind", KINDS, ""),
         project=params.get("project", "")[:60],
-        state=params.get("state", "") if params.get("state") in (*STATES, ANY) else "open",
-        sort=params.get("sort", "") if params.get("sort") in SORTS else "newest",
+        state=said[1].lower() if said else _choice(params, "state", (*STATES, ANY), "open"),
+        sort=_choice(params, "sort", SORTS, "newest"),
         page=min(whole(params.get("page")) or 0, MAX_PAGE),
     )
+
+
+def _choice(params: Mapping[str, str], name: str, choices: tuple[str, ...], default: str) -> str:
+    found = params.get(name, "")
+    return found if found in choices else default
 
 
 def _like(value: str) -> str:
@@ -156,7 +167,7 @@ def _is_tag(term: re.Match[str]) -> bool:
 
 def tag_query(key: str, value: str) -> str:
     """The search for one tag, whatever its key and value hold: a quoted key is always a tag's."""
-    plain = _PLAIN_KEY.fullmatch(key) and key.lower() not in COLUMNS
+    plain = _PLAIN_KEY.fullmatch(key) and key.lower() not in (*COLUMNS, STATE_KEY)
     shown = key if plain else '"{}"'.format(key.replace('"', ""))
     return '{}:"{}"'.format(shown, value.replace('"', "*"))
 
@@ -186,6 +197,16 @@ def _add_tag(where: Where, term: re.Match[str]) -> None:
     where.add(f"NOT {part}" if term["no"] else part, term["tag"] or term["key"], _tag_value(term))
 
 
+def literally(search: Search) -> Where:
+    """The SQL of a search for the whole query as it stands, in which nothing has a meaning: a pasted title."""
+    where = Where()
+    where.add_word(search.query.replace("*", " ").strip())
+    for column, value in zip(_FACETS, (search.level, search.release, search.environment), strict=True):
+        if value:
+            where.add(f"x.{column} = ?", value)
+    return where
+
+
 def where_of(search: Search) -> Where:
     """The SQL of a search. Words are looked for in type, message, culprit, url; ``key:value`` in columns and tags."""
     where = Where()
@@ -194,7 +215,8 @@ def where_of(search: Search) -> Where:
             where.add(f"x.{column} = ?", value)
     if search.kind:
         where.add("x.server_event != ''" if search.kind == "server" else "x.server_event = ''")
-    terms = list(_TERM.finditer(search.query))[:MAX_TERMS]
+    terms = [term for term in _TERM.finditer(search.query) if term["key"] is None or term["key"].lower() != STATE_KEY]
+    terms = terms[:MAX_TERMS]
     tags = [term for term in terms if _is_tag(term)]
     wanted = [term for term in tags if not term["no"]]
     if wanted and not where.parts and len(tags) == len(terms):

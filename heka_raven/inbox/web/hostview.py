@@ -13,6 +13,7 @@ WIDTH = 1_000  # user units of the SVG's time axis
 NAMES_WIDTH = 170  # and of the names beside it; inbox.css has the share of the two
 LANE_HEIGHT = 34
 BIN = 5  # units of one bar of errors
+MARK = 13.0  # units that a mark takes
 MAX_LANES = 60
 # Reports of a full queue at most so far apart are one span: uWSGI repeats the alarm on every cycle of its master.
 QUEUE_GAP_S = 60.0
@@ -80,6 +81,11 @@ def lanes_of(rows: Iterable[Any], start: float, end: float) -> tuple[list[Lane],
     return lanes, max(0, len(keys) - MAX_LANES)
 
 
+def _said(row: Any) -> str:
+    kind, title = row["server_event"], row["title"]
+    return title if title.startswith(kind) else f"{kind}: {title}"
+
+
 def _fill(lane: Lane, rows: list[Any], start: float, end: float) -> None:
     scale = WIDTH / (end - start)
     bins: dict[int, list[Any]] = {}
@@ -96,7 +102,9 @@ def _fill(lane: Lane, rows: list[Any], start: float, end: float) -> None:
             queue.width = max(queue.width, x - queue.x)
             queue_last = happened
         else:
-            mark = Mark(shape, row["level"], x, 0.0, f"{row['server_event']}: {row['title']}", row["event_id"])
+            if lane.marks and x < lane.marks[-1].x + lane.marks[-1].width + MARK:  # beside the last one, not on it
+                x = lane.marks[-1].x + lane.marks[-1].width + MARK
+            mark = Mark(shape, row["level"], min(x, WIDTH + MARK), 0.0, _said(row), row["event_id"])
             lane.marks.append(mark)
             if shape == "queue":
                 queue, queue_last = mark, happened

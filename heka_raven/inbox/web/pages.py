@@ -135,6 +135,7 @@ class Pages:
             sorts=SORTS,
             states=STATES,
             counts=count_states(self.store),
+            snippets=[] if events else wording.snippets(self._dsn(request)),
             projects=known if len(known) > 1 or search.project else [],
             releases=choices(self.store, "release"),
             environments=choices(self.store, "environment"),

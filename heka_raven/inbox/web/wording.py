@@ -132,3 +132,25 @@ def runs(frames: list[Frame]) -> list[tuple[bool, list[Frame]]]:
         else:
             out.append((frame.in_app, [frame]))
     return out
+
+
+def snippets(dsn: str) -> list[tuple[str, str]]:
+    """What to write into a program, for the page of an inbox without events."""
+    return [
+        ("sentry-sdk", f'import sentry_sdk\n\nsentry_sdk.init("{dsn}")'),
+        (
+            "Flask, and every other WSGI application",
+            "from heka_raven.middleware import RavenMiddleware\n\n"
+            f'app.wsgi_app = RavenMiddleware(app.wsgi_app, dsn="{dsn}")',
+        ),
+        (
+            "Django (wsgi.py)",
+            "from heka_raven.middleware import RavenMiddleware\n\n"
+            f'application = RavenMiddleware(get_wsgi_application(), dsn="{dsn}")',
+        ),
+        (
+            "logging",
+            "import logging\nfrom heka_raven import build_client\nfrom heka_raven.logging import RavenHandler\n\n"
+            f'logging.getLogger().addHandler(RavenHandler(build_client("{dsn}")))',
+        ),
+    ]

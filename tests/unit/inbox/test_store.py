@@ -130,6 +130,9 @@ def test_one_event_id_is_stored_once(store):
         ("url:%", set()),
         ('"', {1, 2, 3}),
         (":", {1}),
+        ("is:open gbp", {1}),
+        ("is:resolved", set()),
+        ("payment:card is:any", {1}),
         ("\x00", set()),
     ],
 )
@@ -144,6 +147,26 @@ def test_search(store, query, expected):
     put(store, 3, message="100% of a_b Träger", server_name="web-1", level="info")
     found = {int(get_event_of(store, title), 16) for title in titles(store, query)}
     assert expected == found
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "gaierror: [Errno -2] Name or service not known",
+        "job 12:30:00 failed",
+        "std::bad_alloc",
+        "ValueError: bad:value",
+        "!important: -- nothing",
+        "-1 is not a number",
+        "is: this * a (title)?",
+        'he said "no": never',
+    ],
+)
+def test_a_pasted_title_is_found(store, title):
+    """Whatever of it looks like a tag, a column, NOT or a state."""
+    put(store, 1, message=title)
+    put(store, 2, message="something else")
+    assert [title] == titles(store, title)
 
 
 def get_event_of(store, title):

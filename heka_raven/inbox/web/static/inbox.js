@@ -143,7 +143,7 @@
 
   // Back is the list as it was left: its search, its filters, the chosen issue.
   const back = document.querySelector("a[data-back]");
-  const onList = Boolean(document.getElementById("q"));
+  const onList = document.body.classList.contains("list") && Boolean(document.getElementById("bulk") || document.querySelector(".filters"));
   if (onList) sessionStorage.setItem("list", location.pathname + location.search.replace("?find", ""));
   else if (back && back.closest(".crumb")) back.href = sessionStorage.getItem("list") || back.href;
   const left = sessionStorage.getItem("left");
