@@ -58,7 +58,8 @@ class Guard:
 
 def _cookie(request: Request) -> str:
     """The session cookie's value. WebOb's own pattern takes time with the square of a header without '='."""
-    for part in request.headers.get("Cookie", "").split(";"):
+    header: str = request.headers.get("Cookie", "")
+    for part in header.split(";"):
         name, _, value = part.partition("=")
         if name.strip() == COOKIE:
             return value.strip()
