@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import heka_raven.capture.libraries as libraries
 import heka_raven.capture.standard as standard
-from heka_raven.capture.classes import bare_name, is_held, module_name
+from heka_raven.capture.classes import bare_name, is_heap_type, is_held, module_name
 
 AS_TEXT, AS_FIELDS, AS_VALUE, AS_PAIRS = "text", "fields", "value", "dict"
 
@@ -169,7 +169,8 @@ def row_of(cls: type) -> Row | None:
     row = _BUILT_IN.get(id(cls))
     if row is None:
         row = BY_NAME.get(f"{module_name(cls)}.{bare_name(cls)}")
-        if row is not None and not is_held(cls):
+        # What Python made in C bears its own name, whether its module was imported or not (a t-string's was not).
+        if row is not None and is_heap_type(cls) and not is_held(cls):
             return None
     return row
 

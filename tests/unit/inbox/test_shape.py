@@ -118,6 +118,21 @@ def test_the_trace_comes_from_the_request_s_headers_too():
     assert "" == read_event({"request": {"headers": {"sentry-trace": "x", "traceparent": "-" * 99}}}).trace_id
 
 
+def test_a_request_comes_in_each_form():
+    """Headers and a query are shown the same, as an object and a text or as the pairs of other clients."""
+    headers = [("Accept", "a, b"), ("X", "1")]
+    query = [("a", "1"), ("b", "x y"), ("c", "")]
+    texts = {"headers": dict(headers), "query_string": "a=1&b=x+y&c="}
+    pairs = {"headers": [list(pair) for pair in headers], "query_string": [list(pair) for pair in query]}
+    objects = {"headers": dict(headers), "query_string": dict(query)}
+    for request in (texts, pairs, objects):
+        read = read_event({"request": {"url": "http://h/", "method": "GET", **request}}).request
+        assert (headers, query) == (read.headers, read.query)
+    old = {"sentry.interfaces.Http": {"url": "http://h/", "method": "GET", **texts}}
+    read = read_event(old).request
+    assert (headers, query) == (read.headers, read.query)
+
+
 def test_tags_come_in_each_form_and_once():
     """A mapping, pairs, objects; a key named twice counts once."""
     for tags in ({"a": 1, "b": "x"}, [["a", 1], ["b", "x"]], [{"key": "a", "value": 1}, {"key": "b", "value": "x"}]):
