@@ -18,6 +18,17 @@ ORDERS = {
     "first": "issue.first_seen DESC",
     "users": "(SELECT count(*) FROM issue_user WHERE issue_user.issue = issue.id) DESC",
 }
+BARS = 48  # of an issue's histogram
+MAX_SHARED = 1_000  # newest events that are counted for the shares of an issue
+MAX_SHARES = 20  # names
+MAX_VALUES = 5  # of each
+SHARED = {
+    "release": "release",
+    "environment": "environment",
+    "server_name": "host",
+    "user": "user",
+    "url": "url",
+}
 MAX_MARKS = 5_000  # events on one host view
 
 Row = sqlite3.Row
@@ -180,6 +191,40 @@ def issue_events(store: Store, issue: int, page: int, limit: int = 100) -> list[
         f"SELECT {COLUMNS} FROM event WHERE issue = ? ORDER BY happened DESC, id DESC LIMIT ? OFFSET ?",  # noqa: S608
         (issue, limit, limit * page),
     ).fetchall()
+
+
+def histogram(store: Store, issue: IssueRow) -> list[int]:
+    """Events of an issue from its first to its last, in bars of equal time."""
+    width = max(1.0, (issue.last_seen - issue.first_seen) / BARS)
+    bars = [0] * BARS
+    for bar, count in store.reader.execute(
+        "SELECT CAST((happened - ?) / ? AS INTEGER) AS bar, count(*) FROM event WHERE issue = ? GROUP BY bar",
+        (issue.first_seen, width, issue.id),
+    ):
+        bars[min(max(bar, 0), BARS - 1)] += count
+    return bars
+
+
+def shares(store: Store, issue: int) -> list[tuple[str, list[tuple[str, int]], int]]:
+    """How the newest events of an issue are spread: a name, its commonest values with their counts, and the sum.
+
+    Columns first, then tags. Where every event says the same there is one value; where none says anything, no row.
+    """
+    newest = "(SELECT * FROM event WHERE issue = ? ORDER BY happened DESC, id DESC LIMIT ?)"
+    found: dict[str, list[tuple[str, int]]] = {}
+    for column in SHARED:  # a constant of this module
+        found[SHARED[column]] = store.reader.execute(
+            f"SELECT {column}, count(*) AS n FROM {newest} WHERE {column} != '' GROUP BY 1 ORDER BY n DESC, 1",  # noqa: S608
+            (issue, MAX_SHARED),
+        ).fetchall()
+    for key, value, count in store.reader.execute(
+        f"SELECT t.key, t.value, count(*) AS n FROM {newest} AS e JOIN tag AS t ON t.id = e.id"  # noqa: S608
+        " GROUP BY 1, 2 ORDER BY 1, n DESC, 2",
+        (issue, MAX_SHARED),
+    ):
+        found.setdefault(key, []).append((value, count))
+    rows = [(name, [(v, n) for v, n in values], sum(n for _, n in values)) for name, values in found.items() if values]
+    return [(name, values[:MAX_VALUES], total) for name, values, total in rows[:MAX_SHARES]]
 
 
 def get_event(store: Store, event_id: str) -> Row | None:

@@ -6,11 +6,11 @@ SPARK_WIDTH = 120
 SPARK_HEIGHT = 24
 
 
-def sparkline(counts: list[int]) -> Markup:
-    """The last hour, one bar a minute, newest at the right."""
+def sparkline(counts: list[int], of: str = "in the last hour") -> Markup:
+    """One bar for each count, newest at the right; *of* says what time they are of."""
     total = sum(counts)
     top = max(counts, default=0)
-    label = f"{total:,} in the last hour" if total else "none in the last hour"
+    label = f"{total:,} {of}" if total else f"none {of}"
     step = SPARK_WIDTH / max(1, len(counts))
     bars = []
     for position, count in enumerate(counts):

@@ -62,5 +62,5 @@ def _cookie(request: Request) -> str:
     for part in header.split(";"):
         name, _, value = part.partition("=")
         if name.strip() == COOKIE:
-            return value.strip()
+            return str(value.strip())
     return ""

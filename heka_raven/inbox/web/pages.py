@@ -21,6 +21,7 @@ from heka_raven.inbox.store.queries import (
     get_body,
     get_event,
     get_issue,
+    histogram,
     host_events,
     issue_events,
     list_issues,
@@ -29,6 +30,7 @@ from heka_raven.inbox.store.queries import (
     newest_of,
     projects,
     related,
+    shares,
     totals,
 )
 from heka_raven.inbox.store.search import KINDS, LEVELS, MAX_PAGE, SORTS, STATES, parse_search, tag_query
@@ -164,6 +166,8 @@ class Pages:
             issue=issue,
             rows=rows[:EVENTS_ON_PAGE],
             page=page,
+            bars=[] if page else histogram(self.store, issue),
+            shares=[] if page else shares(self.store, number),
             more=len(rows) > EVENTS_ON_PAGE,
             mutes=MUTES,
         )

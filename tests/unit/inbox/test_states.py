@@ -11,11 +11,13 @@ from heka_raven.inbox.store.queries import (
     count_states,
     get_event,
     get_issue,
+    histogram,
     issue_events,
     list_issues,
     list_refused,
     neighbours,
     projects,
+    shares,
 )
 from heka_raven.inbox.store.search import parse_search
 from heka_raven.inbox.store.store import AGAIN, KNOWN, MAX_REFUSED, MORE, NEW, Store
@@ -142,6 +144,21 @@ def test_sorted(store):
         ]
     assert ["old"] == [row.title for row in list_issues(store, parse_search({"sort": "users"}), NOW)[0]][:1]
     assert [2] == [row.users for row in list_issues(store, parse_search({"q": "old"}), NOW)[0]]
+
+
+def test_shares_and_histogram(store):
+    """Where an issue happens: releases, hosts, users, addresses and tags, the commonest first; and when."""
+    for number in range(10):
+        put(store, number + 1, NOW + number * 10, release="1" if number < 7 else "2", server_name="web",
+            user={"id": str(number % 3)}, tags={"payment": "card" if number % 2 else "cash"})  # fmt: skip
+    found = {name: (values, total) for name, values, total in shares(store, one(store).id)}
+    assert ([("1", 7), ("2", 3)], 10) == found["release"]
+    assert ([("web", 10)], 10) == found["host"]
+    assert ([("0", 4), ("1", 3), ("2", 3)], 10) == found["user"]
+    assert ([("card", 5), ("cash", 5)], 10) == found["payment"]
+    assert "url" not in found and "environment" not in found
+    bars = histogram(store, one(store))
+    assert (10, 1, 1) == (sum(bars), bars[0], bars[-1])
 
 
 def test_people_are_found(store):
