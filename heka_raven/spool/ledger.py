@@ -18,6 +18,7 @@ import secrets
 import stat
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -57,6 +58,7 @@ _INDEX = {name: offset // 8 - 1 for name, offset in OFFSETS.items()}
 _LAYOUT = struct.Struct(f"<8s{_COUNT}Q")
 _PACK = [struct.Struct(f"<{n}Q").pack for n in range(1, _COUNT + 1)]  # by the number of counters less one
 _FILE = re.compile(r"([0-9]+)-([0-9]+)(?:-[A-Za-z0-9]+)?", re.ASCII)
+LOOK_EVERY_S = 1.0  # at whether the file is at its path still: a spool may be moved away
 _OPEN_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -109,6 +111,7 @@ class Ledger:
         self._fd = -1
         self._inode = (-1, -1)
         self._path = ""
+        self._look_at = 0.0
         self._dirty = False
         self._values = [0] * _COUNT
         self._pid = os.getpid()
@@ -144,9 +147,13 @@ class Ledger:
                 self._dirty = True
 
     def is_gone(self) -> bool:
-        """Whether our file was deleted, for the price of one system call."""
+        """Whether our file was deleted, for the price of one system call; once a second also whether it was moved."""
         if self._fd < 0 or self._pid != os.getpid():
             return False
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            return not is_at(self._fd, self._path)
         try:
             info = os.fstat(self._fd)
         except OSError:

@@ -73,6 +73,28 @@ static void deleted_under_us(void)
     hk_spool_free(&s);
 }
 
+/* Moved away under us, the spool is made anew at its path, where the other half looks; what waited went with the old one. */
+static void moved_under_us(void)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    char old[160];
+    hk_spool s;
+
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 100);
+    CHECK(spools_capture(&s, "", "one") == 0);
+    snprintf(old, sizeof old, "%s.old", spools_path);
+    CHECK(rename(spools_path, old) == 0);
+    CHECK(spools_capture(&s, "", "two") == 0);
+    CHECK(access(spools_path, F_OK) == 0 && spools_files(s.new_fd) == 1);
+    spools_sum(&s, counts);
+    CHECK(counts[HK_COUNT_CAPTURED] == 1 && counts[HK_COUNT_SPOOLED_COUNT] == 1);
+    spools_balanced(&s, counts);
+    check_remove_directory(spools_path);
+    CHECK(rename(old, spools_path) == 0 && hk_spool_ensure(&s) == 0);
+    CHECK(spools_files(s.new_fd) == 1); /* the first one is back */
+    hk_spool_free(&s);
+}
+
 /* An application that closes our descriptors and opens its own loses none of them, and we lose no event. */
 static void descriptors_closed(void)
 {
@@ -283,6 +305,7 @@ int main(void)
     writes_and_caps();
     refuses_unsafe();
     deleted_under_us();
+    moved_under_us();
     descriptors_closed();
     ledgers_across_forks();
     a_folded_name_comes_round();

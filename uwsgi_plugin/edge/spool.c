@@ -160,6 +160,17 @@ static int is_ours(hk_spool *s, unsigned which)
     return st.st_nlink > 0 ? 2 : 1;
 }
 
+/* Whether its path leads elsewhere by now: it was moved away, or its file system was unmounted. The application's half goes
+ * by the path, and so do we. */
+static int is_elsewhere(const hk_spool *s)
+{
+    struct stat st;
+
+    if (stat(s->path, &st) != 0)
+        return errno == ENOENT;
+    return st.st_dev != s->known[0].device || st.st_ino != s->known[0].inode;
+}
+
 static void close_all(hk_spool *s)
 {
     unsigned i;
@@ -327,7 +338,7 @@ int hk_spool_ensure(hk_spool *s)
     for (i = 0; i < HK_SPOOL_DIRS; i++)
         if (is_ours(s, i) != 2)
             return hk_spool_renew(s);
-    return 0;
+    return is_elsewhere(s) ? hk_spool_renew(s) : 0;
 }
 
 static int fits(const hk_spool *s, uint64_t size)
@@ -385,7 +396,7 @@ int hk_spool_put(hk_spool *s, const char *event_id, hk_slice envelope, uint64_t 
     char name[NAME_BYTES];
     int rc;
 
-    if (is_ours(s, 1) != 2 || is_ours(s, 2) != 2) {
+    if (is_ours(s, 1) != 2 || is_ours(s, 2) != 2 || is_elsewhere(s)) {
         (void)hk_spool_renew(s); /* deleted under us: a cleaner of /tmp, as a rule */
         if (__atomic_load_n(&s->ledger.renewals, __ATOMIC_ACQUIRE) != renewals)
             hk_ledger_add(&s->ledger, HK_COUNT_CAPTURED, 1); /* this event belongs to the new spool */

@@ -49,11 +49,11 @@ void hk_spool_free(hk_spool *s);
  * counted as cache_overflow. Never waits. The caller counted it as captured. */
 int hk_spool_put(hk_spool *s, const char *event_id, hk_slice envelope, uint64_t now_ns);
 
-/* Open anew what was deleted under us, or whose descriptors the application
+/* Open anew what was deleted or moved under us, or whose descriptors the application
  * closed. Other threads may write meanwhile. 0 or -1. */
 int hk_spool_renew(hk_spool *s);
 
-/* Renew if any directory was deleted or any descriptor closed. 0, or -1: it cannot be opened now. */
+/* Renew if any directory was deleted or moved, or any descriptor closed. 0, or -1: it cannot be opened now. */
 int hk_spool_ensure(hk_spool *s);
 
 #endif

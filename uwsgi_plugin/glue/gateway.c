@@ -98,6 +98,7 @@ static void run(int id, void *data)
     (void)id;
     if (drop_root() < 0)
         give_up(strerror(errno));
+    (void)hk_server_spool_get(); /* it may be in the chroot by now */
     uwsgi_unix_signal(SIGQUIT, end_me); /* as uWSGI does with the others: its master's handler would kill the workers */
     sender = fork();
     if (sender < 0)

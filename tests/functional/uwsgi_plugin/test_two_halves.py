@@ -3,11 +3,12 @@
 import os
 import re
 import shutil
+import time
 
 import pytest
 
 from support.users import ROOT_ONLY
-from support.uwsgi import DEBIAN, find_uwsgi
+from support.uwsgi import DEBIAN, find_uwsgi, ledger_at_rest
 from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
@@ -125,6 +126,25 @@ def test_a_read_only_file_system_is_called_so(serve, tmp_path):
     launch = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounts, "sh", str(tmp_path / "ro")]
     server = serve(f"sentry-spool = {tmp_path}/ro/deep/spool", launch=launch)
     assert f"sentry-spool: {tmp_path}/ro/deep/spool: Read-only file system" in server.text()
+
+
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+def test_a_spool_that_is_moved_away(serve_app, receiver, uwsgi):
+    """mv spool spool.old while it runs: the events of both halves go to a new one at the path, and are delivered."""
+    lines = "processes = 1\nroute-if = equal:${REQUEST_METHOD};PUT sentry:message=put\n"
+    server = serve_app(lines, uwsgi=uwsgi, path="")
+    errors(server, 1)
+    server.get("/", "PUT")
+    wait_for(lambda: len(receiver.events) == 2, server.text)
+    server.sender_pid()
+    server.spool.rename(server.spool.with_suffix(".old"))
+    time.sleep(1.1)  # the Python half looks once a second
+    errors(server, 1)
+    server.get("/", "PUT")
+    wait_for(lambda: len(receiver.events) == 4 and server.waiting() == 0, server.text)
+    assert [] == os.listdir(server.spool.with_suffix(".old") / "new")
+    counts = ledger_at_rest(server)
+    assert (2, 2) == (counts["captured"], counts["delivered"])
 
 
 # The chroot holds all that there is outside, but for /srv, where the spool is: each side has its own.
