@@ -88,8 +88,11 @@ class Gunicorn:
         self.process = subprocess.Popen(
             command, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
-        if wait:
-            wait_for(lambda: self.get("/") == b"ok", what=self.said, process=self.process)
+        try:
+            wait_for(lambda: not wait or self.get("/") == b"ok", what=self.said, process=self.process)
+        except BaseException:
+            self.stop()
+            raise
 
     def __enter__(self):
         return self
