@@ -118,7 +118,8 @@ def _run(
     body: Any, state: RequestState, environ: Environ, begun: bool, function: Callable[..., Any], *args: Any
 ) -> Any:
     """One call into the application's *body*, with its request as the current one; or the error page's chunks."""
-    token = enter(ref(state))
+    reference = ref(state)
+    token = None if _get() is reference else enter(reference)
     state.environ = environ
     try:
         return function(*args)

@@ -19,6 +19,9 @@ MECHANISM = {"type": "wsgi", "handled": False}
 CAUGHT = {"type": "wsgi", "handled": True}
 _NOTHING: Any = object()
 
+_get = CURRENT.get
+_set = CURRENT.set
+
 Reference = Callable[[], CurrentRequest | None]
 Entered = Token[Reference | None]
 
@@ -30,8 +33,8 @@ def enter(reference: Reference) -> Entered | None:
         What to :func:`leave` with if another request is running around this one. If none is, *reference* stays: it
         keeps nothing, and costs less than to take it away.
     """
-    outer = CURRENT.get()
-    token = CURRENT.set(reference)
+    outer = _get()
+    token = _set(reference)
     around = None if outer is None else outer()
     return None if around is None or around.environ is None else token
 
