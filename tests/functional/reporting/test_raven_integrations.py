@@ -46,7 +46,7 @@ def test_flask_exception(app, client):
     """An exception of a Flask view is reported once, with the request, its route and the response's id."""
     app.logger.disabled = True
     reply = app.test_client().post(
-        "/fail/x?token=hidden", data={"password": "hidden", "a": "1"}, headers={"Authorization": "Bearer hidden"}
+        "/fail/x?token=planted", data={"password": "planted", "a": "1"}, headers={"Authorization": "Bearer planted"}
     )
     assert 500 == reply.status_code
     assert 1 == len(sent_messages(client))
@@ -56,7 +56,7 @@ def test_flask_exception(app, client):
     assert "/fail/<name>" == event["transaction"]
     assert "http://localhost/fail/x" == event["request"]["url"]
     assert {"password": "[Filtered]", "a": ["1"]} == event["request"]["data"]
-    assert "hidden" not in str(event)
+    assert "planted" not in str(event)
 
 
 def test_flask_message(app, client):
