@@ -21,6 +21,7 @@ from heka_raven.scrub.shapes import is_card, mask_bearer, mask_pem, mask_tokens
 from heka_raven.scrub.source import (
     PLACEHOLDERS,
     SOURCE_LITERAL,
+    literal_at,
     source_literals,
     source_names,
 )
@@ -149,7 +150,7 @@ class Scrubber(Masker):
             text = self._mask_userinfo(text)
         if "'" not in text and '"' not in text:
             return text
-        parts: list[str] = []
+        found: list[tuple[int, int]] = []
         done = begin = 0
         any_name = False
         for line in text.split("\n"):
@@ -157,15 +158,18 @@ class Scrubber(Masker):
             if self._names.may_be_in(line):
                 any_name = True
                 for name in source_names(text, begin, end_of_line):
-                    if name.end() < done or not self.is_secret(name["name"]):
+                    if not self.is_secret(name["name"]):
                         continue
-                    for start, end, contents in source_literals(text, name.end()):
-                        if len(contents) >= MIN_LITERAL and start >= done:
-                            parts += [text[done:start], self.mask, "\n" * contents.count("\n")]
-                            done = end
+                    # A name within what another one was given: that may have been no name but a part of a literal
+                    # ("?token=x"), whose end was then taken for a beginning. Only what follows at once is looked at.
+                    passed = name.end() < done
+                    literals = literal_at if passed else source_literals
+                    for start, end, contents in literals(text, name.end()):
+                        if len(contents) >= MIN_LITERAL and (passed or start >= done):
+                            found.append((start, end))
+                            done = max(done, end)
             begin = end_of_line + 1
-        parts.append(text[done:])
-        text = mask_tokens("".join(parts), self.mask)
+        text = mask_tokens(_without(text, found, self.mask), self.mask)
         if "-----BEGIN " in text:
             text = mask_pem(text, self.mask, keep_lines=True)
         if any_name or "earer " in text or "asic " in text:
@@ -272,6 +276,18 @@ _CLEAN_FIELD = (
     ("message", Masker.clean_text), ("logger", Masker.clean_text), ("transaction", Masker.clean_url),
     ("culprit", Masker.clean_url),
 )  # fmt: skip
+
+
+def _without(text: str, places: list[tuple[int, int]], mask: str) -> str:
+    """*text* with *mask* for each of *places*, which may overlap. Its lines stay lines."""
+    parts: list[str] = []
+    done = 0
+    for start, end in sorted(places):
+        if end > done:
+            start = max(start, done)
+            parts += [text[done:start], mask, "\n" * text.count("\n", start, end)]
+            done = end
+    return "".join([*parts, text[done:]])
 
 
 def _content_type(headers: Any) -> str:

@@ -25,6 +25,7 @@ _SOURCE_ASSIGNED = re.compile(
 )
 _SOURCE_STEP = re.compile(rf"{_SOURCE_LITERAL}|\#[^\n]*|\\\n|[\[({{\])}},;:\n]", re.DOTALL)
 _SOURCE_PARTS = re.compile(r"([bBrRuUfF]{0,2}(\"{3}|'{3}|[\"']))(.*)", re.DOTALL)
+_SOURCE_AT_ONCE = re.compile(rf"\s{{0,8}}({_SOURCE_LITERAL})", re.DOTALL)
 SOURCE_LITERAL = re.compile(_SOURCE_LITERAL, re.DOTALL)
 PLACEHOLDERS = frozenset("{%$?:<[")
 """How a value begins that a literal leaves open."""
@@ -42,6 +43,13 @@ def source_names(text: str, begin: int, end: int) -> Iterator[re.Match[str]]:
     for found in _SOURCE_ASSIGNED.finditer(text, begin, end):
         if not is_no_pair(text, found):
             yield found
+
+
+def literal_at(text: str, place: int) -> Iterator[tuple[int, int, str]]:
+    """The literal that begins at *place*, if there is one; as :func:`source_literals`."""
+    found = _SOURCE_AT_ONCE.match(text, place)
+    if found is not None:
+        yield _contents(found[1], found.start(1))
 
 
 def source_literals(text: str, place: int) -> Iterator[tuple[int, int, str]]:
@@ -63,8 +71,12 @@ def source_literals(text: str, place: int) -> Iterator[tuple[int, int, str]]:
             if not subscripts:
                 return
         elif mark[0] not in "#\\" and True not in subscripts:
-            parts = _SOURCE_PARTS.match(mark)
-            if parts is not None:
-                contents = parts[3].removesuffix(parts[2])
-                start = found.start() + len(parts[1])
-                yield start, start + len(contents), contents
+            yield _contents(mark, found.start())
+
+
+def _contents(literal: str, place: int) -> tuple[int, int, str]:
+    parts = _SOURCE_PARTS.match(literal)
+    assert parts is not None  # noqa: S101 - it begins as every literal does
+    contents = parts[3].removesuffix(parts[2])
+    start = place + len(parts[1])
+    return start, start + len(contents), contents

@@ -377,3 +377,18 @@ def test_masking_is_linear():
         SCRUBBER.clean_text(text)
         SCRUBBER.clean_source(text)
         assert time.process_time() - started < 2, text[:20]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'client.post("/login?token=planted", data={"password": "planted", "a": "1"}, headers={"Authorization": "x"})',
+        'f("?token=planted", {"password": "planted"})',
+        'f("?token=planted", password="planted")',
+        'f("?token=planted"); password = "planted"',
+        "get('/?api_key=planted', auth={'secret': 'planted', 'password': 'planted'})",
+    ],
+)
+def test_a_private_name_inside_a_literal_hides_none_after_it(line):
+    """``?token=`` in a URL is no name of the source: what real names are given later in the line is masked, too."""
+    assert "planted" not in Scrubber().clean_source(line)
