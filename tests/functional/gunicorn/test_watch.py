@@ -1,5 +1,6 @@
 """The watch under real gunicorn: each kind provoked, one event each, with its request, its stack and no secret."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -104,10 +105,12 @@ class Gunicorn:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=20)
+                self.process.wait(timeout=5)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                pass  # a worker hangs, as it was told to
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # its session: workers that nobody ended
+        self.process.wait()
         self.log.close()
 
     def said(self):
