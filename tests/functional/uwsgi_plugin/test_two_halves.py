@@ -51,7 +51,7 @@ application = RavenMiddleware(inner, get_client("t", config), catchall=True)
 def serve_app(serve, receiver, tmp_path):
     """A server with an application whose stream has a path of its own, unless *path* says another."""
 
-    def start(lines, *, uwsgi, path=None, **keywords):
+    def start(lines, *, uwsgi=UWSGI, path=None, **keywords):
         where = {"TEST_PATH": str(tmp_path / "own") if path is None else path}
         return serve(
             lines, uwsgi=uwsgi, app=APP, home=uwsgi == DEBIAN, env={"TEST_DSN": receiver.dsn, **where}, **keywords
