@@ -123,7 +123,7 @@ class Masker:
         if "=" in text or text.count(":") > text.count("://") or "'," in text or '",' in text:
             text = self._mask_assigned(ASSIGNED, text, deep)
         if "--" in text:
-            text = self._mask_assigned(FLAG, text)
+            text = self._mask_assigned(FLAG, text, True)
         if "</" in text:
             text = shapes.mask_elements(text, mask, is_secret)
         if _has_shape(text):
