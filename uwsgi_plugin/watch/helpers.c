@@ -202,7 +202,9 @@ static void look_at_death(const process *p, pid_t pid, const hk_kernel_death *fo
     d.exited = found != NULL && found->exited;
     d.status = found == NULL ? 0 : found->status;
     d.noted_signal = crashed_here == NULL ? 0 : crashed_here->signal;
-    d.wanted = p->cursed || uwsgi_instance_is_dying || uwsgi_instance_is_reloading;
+    /* A daemon that ends by itself with 0 has done its work, as the command of a smart-attach-daemon does. */
+    d.wanted = (p->kind == DAEMON && d.exited && d.status == 0) || p->cursed || uwsgi_instance_is_dying
+        || uwsgi_instance_is_reloading;
     hk_pool_init(&pool);
     hk_report_start(&e, hk_watch_classify(&d), 0);
     if (e.kind == HK_WATCH_KILLED && d.status == SIGKILL && is_over_its_time(p))

@@ -139,6 +139,7 @@ def test_an_app_that_root_loads_reports_as_the_later_user(serve_as_nobody, recei
     assert 500 == server.get("/boom")[0]
     wait_for(lambda: receiver.events, server.text)
     assert ["ValueError"] == [event["exception"]["values"][0]["type"] for event in receiver.events]
+    wait_for(lambda: server.waiting() == 0, "the reply at the sender")
     counts = ledger_at_rest(server)
     assert (1, 1) == (counts["captured"], counts["delivered"])
     assert {NOBODY} == {path.stat().st_uid for path in server.spool.rglob("*")}
