@@ -99,7 +99,7 @@ class RavenMiddleware:
         if app is None:
             app = self._begin()
         if self._in_uwsgi:
-            start = start_response  # beside so fast a server, a wrapper would be the dearest part of all
+            start = start_response  # this server is so fast that a wrapper would cost more than all else here
             self._unseen -= 1
             if self._unseen < 0:
                 self._unseen = 0 if self.options.report_5xx else UNSEEN

@@ -1,4 +1,4 @@
-"""Where a relay listens and whither it forwards: udp://, tcp:// and unix:// addresses."""
+"""Where a relay listens and where it forwards to: udp://, tcp:// and unix:// addresses."""
 
 from __future__ import annotations
 

@@ -340,7 +340,7 @@ class Reporter:
             return skeleton(event, "scrubbing failed"), "skeleton"
         if self.options.before_send is None:
             return event, "whole"
-        bones = skeleton(event, "before_send failed")
+        fallback = skeleton(event, "before_send failed")
         try:
             # A copy: source lines, modules and the runtime are shared with the events to come, values between frames.
             own = orjson.loads(encode_json(event))
@@ -353,8 +353,8 @@ class Reporter:
         except BaseException as error:
             # Whatever a privacy filter does, the event must not leave without it.
             tell_bare(self.troubles, "before_send failed", error)
-            return bones, "skeleton"
-        changed["event_id"] = bones["event_id"]
+            return fallback, "skeleton"
+        changed["event_id"] = fallback["event_id"]
         return changed, "whole"
 
     def scrubbed(self, event: dict[str, Any]) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def program(line):
     return words
 
 
-def spooled(dsn, env):
+def leave_in_spool(dsn, env):
     """Leave one event in the spool."""
     code = f"""
 from heka_raven.raven_plugin import build_client
@@ -183,7 +183,7 @@ def test_the_systemd_unit_of_the_sender(tmp_path):
     assert 0o700 == spool.stat().st_mode & 0o777
     with inbox(tmp_path) as box:
         with running(program(settings["ExecStart"][0]), tmp_path, env) as process:
-            spooled(box.dsn, env)
+            leave_in_spool(box.dsn, env)
             assert "ZeroDivisionError" == box.one()["exception"]["values"][-1]["type"]
             process.terminate()
             assert 0 == process.wait(20)
@@ -196,12 +196,12 @@ def test_the_systemd_units_of_a_try_every_minute(tmp_path):
     unit = copy_out("systemd/heka-raven-send-once.service", tmp_path, {})
     timer = copy_out("systemd/heka-raven-send-once.timer", tmp_path, {})
     settings = lines_of(unit)
-    spooled(f"http://key@127.0.0.1:{free_port()}/1", env)
+    leave_in_spool(f"http://key@127.0.0.1:{free_port()}/1", env)
     down = subprocess.run(program(settings["ExecStart"][0]), env=env, timeout=60).returncode
     assert str(down) in settings["SuccessExitStatus"][0].split()
     env = environment(tmp_path / "other")
     with inbox(tmp_path) as box:
-        spooled(box.dsn, env)
+        leave_in_spool(box.dsn, env)
         assert 0 == subprocess.run(program(settings["ExecStart"][0]), env=env, timeout=60).returncode
         box.one()
     assert timer.stem == unit.stem
