@@ -76,6 +76,16 @@ static void on_load(void)
     hk_entry_register();
 }
 
+/* The last that uWSGI asks of a plugin before an emperor alone begins, which asks for nothing more. */
+static void jail(int (*start)(void *), char **argv)
+{
+    (void)start;
+    (void)argv;
+    if (uwsgi.emperor != NULL && !uwsgi.master_process && uwsgi.sockets == NULL)
+        hk_sys_log("[sentry] an emperor with no master and no socket: its hooks report, but it has no sender process (use "
+                   "heka-raven send) and nobody watches");
+}
+
 static int init(void)
 {
     (void)hk_server_spool_get(); /* sets $HEKA_RAVEN_SPOOL before apps load */
@@ -125,6 +135,7 @@ __attribute__((visibility("default"))) struct uwsgi_plugin sentry_plugin = {
     .name = "sentry",
     .options = hk_settings_options,
     .on_load = on_load,
+    .jail = jail,
     .init = init,
     .post_init = post_init,
     .preinit_apps = preinit_apps,

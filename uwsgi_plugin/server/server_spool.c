@@ -12,6 +12,8 @@
 
 static hk_spool spool;
 static int state; /* 0: not tried, 1: open, -1: refused */
+static hk_spool others; /* of a process that became another user, where the first is not writable */
+static int others_state; /* as state */
 static char *inner; /* its path as it will be in the chroot, while this process is not in there */
 
 void hk_server_spool_user(uid_t *uid, gid_t *gid)
@@ -143,8 +145,50 @@ static void open_spool(void)
     hk_buf_free(&why);
 }
 
+/* A vassal of a tyrant emperor is its own user before the emperor's hook-as-vassal runs in it: what it reports it may write
+ * and count only in its user's spool, which its own sender delivers, or heka-raven send. */
+static void open_others(uid_t uid)
+{
+    const char *words;
+    hk_buf path, why;
+
+    hk_buf_init(&path, 8192);
+    hk_buf_init(&why, 32768);
+    check_size();
+    (void)hk_spool_resolve(NULL, NULL, uid, &path);
+    if (hk_buf_text(&path) == NULL
+        || hk_spool_open(&others, path.data, uid, getegid(), hk_settings.spool_size, HK_SPOOL_MAX_COUNT, &why) != HK_OK) {
+        words = hk_buf_text(&why);
+        hk_sys_log("[sentry] uid %lu may not write to this server's spool, nor to its own: %s; nothing that pid %ld reports "
+                   "is sent or counted", (unsigned long)uid, words == NULL || *words == '\0' ? "memory" : words, (long)getpid());
+    } else {
+        hk_sys_log("[sentry] uid %lu may not write to this server's spool: what pid %ld reports goes to %s",
+                   (unsigned long)uid, (long)getpid(), others.path);
+        __atomic_store_n(&others_state, 1, __ATOMIC_RELEASE);
+    }
+    hk_buf_free(&path);
+    hk_buf_free(&why);
+}
+
+/* Whether this process is a user that the server's spool is not for. An emperor has none open yet: uWSGI starts it before
+ * it asks the plugins. A vassal may not make it, or it would be the vassal's. */
+static int is_another(uid_t uid)
+{
+    if (uid == 0)
+        return 0;
+    return state > 0 ? uid != spool.uid : state == 0 && uwsgi.emperor_tyrant && uid != uwsgi.uid;
+}
+
 hk_spool *hk_server_spool_get(void)
 {
+    uid_t uid = geteuid();
+    int untried = 0;
+
+    if (is_another(uid)) {
+        if (__atomic_compare_exchange_n(&others_state, &untried, -1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            open_others(uid);
+        return __atomic_load_n(&others_state, __ATOMIC_ACQUIRE) > 0 ? &others : NULL;
+    }
     if (state == 0) {
         state = -1;
         open_spool();

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 import time
 
 import pytest
@@ -143,6 +144,34 @@ def test_a_spool_that_is_moved_away(serve_app, receiver, uwsgi):
     server.get("/", "PUT")
     wait_for(lambda: len(receiver.events) == 4 and server.waiting() == 0, server.text)
     assert [] == os.listdir(server.spool.with_suffix(".old") / "new")
+    counts = ledger_at_rest(server)
+    assert (2, 2) == (counts["captured"], counts["delivered"])
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("below", [False, True], ids=["nothing-below", "a-spool-below"])
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+def test_a_spool_whose_file_system_is_unmounted_lazily(serve_app, receiver, tmp_path, uwsgi, below):
+    """umount -l while it runs: the events of both halves go to what the path leads to by then, and are delivered."""
+    disk = tmp_path / "disk"
+    spool = disk / "spool"
+    disk.mkdir()
+    if below:
+        spool.mkdir(mode=0o700)
+    mounts = 'mount -t tmpfs none "$1" && shift && exec "$@"'
+    launch = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounts, "sh", str(disk)]
+    lines = f"sentry-spool = {spool}\nprocesses = 1\nroute-if = equal:${{REQUEST_METHOD}};PUT sentry:message=put\n"
+    server = serve_app(lines, uwsgi=uwsgi, path="", launch=launch, spool=False)
+    errors(server, 1)
+    server.get("/", "PUT")
+    wait_for(lambda: len(receiver.events) == 2, server.text)
+    assert not (spool / "new").exists()  # it is on the file system that only the server sees
+    subprocess.run(["nsenter", "--mount", "--target", str(server.process.pid), "umount", "-l", disk], check=True)
+    time.sleep(1.1)  # the Python half looks once a second
+    errors(server, 1)
+    server.get("/", "PUT")
+    server.spool = spool
+    wait_for(lambda: len(receiver.events) == 4 and server.waiting() == 0, server.text)
     counts = ledger_at_rest(server)
     assert (2, 2) == (counts["captured"], counts["delivered"])
 

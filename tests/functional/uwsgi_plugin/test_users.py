@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from support import watch
 from support.paths import ROOT
 from support.ports import free_port
 from support.users import NOBODY, ROOT_ONLY, launch_readable
-from support.uwsgi import DEBIAN, find_uwsgi, ledger_at_rest
+from support.uwsgi import DEBIAN, find_plugin, find_uwsgi, ledger_at_rest, shared_plugin
 from support.waiting import wait_for
 from support.watch import WATCH, functions
 
@@ -181,3 +182,47 @@ def status(port, path):
         return 0
     finally:
         connection.close()
+
+
+GIVEN = 'chown -R "$1" "$2" && shift 2 && exec "$@"'
+
+
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+@pytest.mark.parametrize("refused", [False, True], ids=["its-own-spool", "no-spool-at-all"])
+def test_a_hook_as_vassal_of_a_tyrant(serve, receiver, passable, uwsgi, refused):
+    """A tyrant's hook-as-vassal runs as the vassal's user: the event is counted and delivered from that user's spool.
+
+    Where that is refused too, the log says that the event is lost. The emperor has no master here, which is said.
+    """
+    uid = 100_000 + free_port()  # nobody else's: its default spool is in /tmp
+    spool = Path(f"/tmp/heka-raven-{uid}")
+    if refused:
+        spool.mkdir(mode=0o755)  # root's
+    shared_plugin(uwsgi).parent.chmod(0o755)  # the vassal loads it as its own user
+    words = find_plugin(uwsgi, shared_plugin(uwsgi)).replace(" = ", "=").split("\n")
+    words += [f"sentry-dsn={receiver.dsn}", f"sentry-spool={passable}/emperor", "hook-as-vassal=sentry:message=vassal"]
+    give = ["sh", "-c", GIVEN, "sh", f"{uid}:{uid}", str(passable / "uwsgi-vassals")]
+    try:
+        server = serve(
+            "processes = 1", uwsgi=uwsgi, where=passable, app=APP, home=uwsgi == DEBIAN, spool=False,
+            launch=[*launch_readable(passable), *give], env={"TEST_DSN": receiver.dsn},
+            emperor=" ".join(["--emperor-tyrant", *(f"--{word}" for word in words)]),
+        )  # fmt: skip
+        assert str(uid) == server.get("/")[1]
+        assert "an emperor with no master and no socket: its hooks report, but it has no sender" in server.text()
+        told = f"uid {uid} may not write to this server's spool"
+        if refused:
+            assert f"{told}, nor to its own: {spool}: belongs to another user" in server.text()
+            assert [] == receiver.events
+            return
+        wait_for(lambda: receiver.events, server.text)
+        assert re.search(rf"{told}: what pid \d+ reports goes to {spool}", server.text())
+        assert ["vassal"] == [event["logentry"]["formatted"] for event in receiver.events]
+        server.spool = spool
+        counts = ledger_at_rest(server)
+        assert (1, 1) == (counts["captured"], counts["delivered"])
+        assert {uid} == {path.stat().st_uid for path in spool.rglob("*")}
+        assert not (passable / "emperor").exists()  # a vassal that made it would own it
+        server.stop()
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
