@@ -54,8 +54,6 @@ class Fitter:
 
     def _size(self, value: Any) -> int:
         kind = type(value)
-        if kind is str and value.isascii() and value.isalnum():
-            return len(value) + 2
         if kind is not list and kind is not dict:
             return len(orjson.dumps(value))
         known = self._sizes.get(id(value))
@@ -65,21 +63,22 @@ class Fitter:
 
     def _fit(self, value: Any, limit: int) -> tuple[Any, int]:
         """What is left of *value*, and its size."""
-        size = self._size(value)
         kind = type(value)
+        known = self._cuts.get((id(value), limit))
+        if known is not None:
+            return known[1], known[2]
+        size = self._size(value)
         if size <= limit or (kind is not str and kind is not list and kind is not dict):
             return value, size
         if kind is str:
             text = _cut_text(value, limit)
             return text, len(orjson.dumps(text))
-        known = self._cuts.get((id(value), limit))
-        if known is None:
-            cut, size = self._cut_list(value, limit) if kind is list else self._cut_dict(value, limit)
-            if size > limit:
-                cut = f"<{kind.__name__} of {len(value):,}>"
-                size = len(cut) + 2
-            known = self._cuts[id(value), limit] = value, cut, size
-        return known[1], known[2]
+        cut, size = self._cut_list(value, limit) if kind is list else self._cut_dict(value, limit)
+        if size > limit:
+            cut = f"<{kind.__name__} of {len(value):,}>"
+            size = len(cut) + 2
+        self._cuts[id(value), limit] = value, cut, size
+        return cut, size
 
     def _cut_list(self, items: list[Any], limit: int) -> tuple[Any, int]:
         used, room = 2, limit - _MARK
@@ -103,11 +102,22 @@ class Fitter:
         """Every name keeps its value, or a part of it, as long as there is something for each."""
         room, used = limit - 2 - _MARK - _PER_NAME, 2
         sizes: dict[str, int] = {}
+        names, known, dumps = self._names, self._sizes, orjson.dumps
         for name, value in values.items():
-            size, taken = self._size(value), self._names.get(name)
+            kind = type(value)
+            # As _size does it, in place: this runs for every variable of every frame.
+            if kind is dict or kind is list:
+                least = LEAST_OF_MANY
+                found = known.get(id(value))
+                if found is None:
+                    found = known[id(value)] = value, len(dumps(value))
+                size = found[1]
+            else:
+                least = LEAST
+                size = len(dumps(value))
+            taken = names.get(name)
             if taken is None:
-                taken = self._names[name] = len(orjson.dumps(name)) + 2  # with colon and comma
-            least = LEAST_OF_MANY if type(value) is dict or type(value) is list else LEAST
+                taken = names[name] = len(dumps(name)) + 2  # with colon and comma
             room -= taken + (size if size < least else least)
             if room < 0 and sizes:
                 break

@@ -46,13 +46,14 @@ def show_str(walker: Walker, value: str, depth: int) -> str:
     walker.room -= length
     if not value.isascii():
         walker.room -= 2 * length  # bytes, not characters
-    if value.isalpha() and "A" not in value:
-        return value  # of letters alone only AKIA… is private; a surrogate is no letter
     known = walker.texts.get(value)
     if known is None:
-        known = clean(value)
-        if is_suspicious(known):
-            known = walker.guard.clean_text(known)
+        known = value
+        # Of letters alone only AKIA… is private; a surrogate is no letter.
+        if "A" in value or not value.isalpha():
+            known = clean(value)
+            if is_suspicious(known):
+                known = walker.guard.clean_text(known)
         walker.texts[value] = known
     return known
 

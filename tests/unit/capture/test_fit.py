@@ -5,7 +5,7 @@ import copy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heka_raven.capture.fit import fitted, json_size, largest_share
+from heka_raven.capture.fit import Fitter, fitted, json_size, largest_share
 from heka_raven.capture.frames import CARETS_SIZE, FRAME_SIZE, VARIABLE_SIZE
 from support.events import make_capturer, make_walker, raised
 
@@ -27,6 +27,17 @@ def test_fits(value, limit):
     assert json_size(found) <= max(limit, 40)
     if json_size(value) <= limit:
         assert found is value
+
+
+@given(st.lists(SHOWN, min_size=1, max_size=4), st.lists(st.integers(200, 3000), min_size=1, max_size=5), st.data())
+@settings(max_examples=100, deadline=None)
+def test_frames_are_cut_each_as_alone(values, limits, data):
+    """What a fitter keeps from one frame to the next changes none: each is cut as one that knows nothing would."""
+    fitter = Fitter()
+    held = st.dictionaries(st.text(max_size=5), st.sampled_from(values), max_size=12)
+    for limit in limits:
+        frame = data.draw(held)
+        assert fitter.fit_variables(frame, limit) == Fitter().fit_variables(frame, limit)
 
 
 def test_small_values_stay_whole():

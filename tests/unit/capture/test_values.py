@@ -368,3 +368,44 @@ def test_any_graph_becomes_bounded_json(graph):
     check_shown(shown)
     orjson.dumps(shown)
     check_shown(make_walker(legacy=True, budget_s=5).show([1]))
+
+
+class Forgetful(dict):
+    """Keeps nothing."""
+
+    def __setitem__(self, key, value):
+        pass
+
+
+def as_plain(fields):
+    found = Plain()
+    vars(found).update(fields)
+    return found
+
+
+PARTS = st.recursive(
+    st.none() | st.integers() | st.text(max_size=40) | st.decimals() | st.dates() | st.just("password=hunter2"),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.sampled_from(["sku", "password", "count", "email", "ключ"]), inner, max_size=5)
+        | st.builds(Point, inner, inner)
+        | st.dictionaries(st.sampled_from(["sku", "password", "count"]), inner, max_size=3).map(as_plain)
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.lists(PARTS, min_size=1, max_size=5), st.data(), st.booleans())
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_many_frames_hold_is_shown_as_if_anew(parts, data, legacy):
+    """What was shown in one frame and is kept for the next is what it would be anew, and takes the same room."""
+    held = st.sampled_from(parts)
+    local = held | st.lists(held, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "token"]), held)
+    frames = data.draw(st.lists(st.dictionaries(st.sampled_from("pqrs"), local, max_size=4), max_size=5))
+    keeping, forgetting = (make_walker(legacy=legacy, budget_s=60) for _ in range(2))
+    forgetting._memo, forgetting._flat, forgetting.texts = Forgetful(), Forgetful(), Forgetful()
+    for frame in frames:
+        kept, anew = (walker.show_names(frame.items()) for walker in (keeping, forgetting))
+        assert orjson.dumps(kept) == orjson.dumps(anew)
+        assert keeping.room == forgetting.room
