@@ -12,7 +12,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from threading import get_native_id
 from typing import Any, NoReturn
 
@@ -22,6 +22,8 @@ from heka_raven.scope import current_environ, describe_current
 MAX_MESSAGE = 4096  # bytes
 REPORTED = b"sentry_reported"
 REQUEST = b"sentry_request"
+ROOTS = b"sentry_roots"
+MAX_ROOTS = 4096  # bytes; HK_ROOTS_MAX in core/roots.h
 MAX_TEXT = 200  # characters
 MAX_USER = 1024  # bytes; HK_NOTE_MAX in core/note.h
 _USER_KEYS = ("id", "email", "username", "name", "ip_address")
@@ -55,11 +57,12 @@ def worker_number() -> int:
 
 def plugin_loaded() -> bool:
     """Whether uWSGI runs with the ``sentry`` plugin, whose sender then delivers."""
-    module = _uwsgi()
-    if module is None:
-        return False
+    return _has(_uwsgi(), REPORTED)
+
+
+def _has(module: Any, function: bytes) -> bool:
     try:
-        return REPORTED in tuple(_to_bytes(name) for name in module.rpc_list())
+        return module is not None and function in tuple(_to_bytes(name) for name in module.rpc_list())
     except Exception:
         return False
 
@@ -121,13 +124,7 @@ def tell_reported(
 
 def tells_requests() -> bool:
     """Whether ``sentry-watch`` is on, and :func:`tell_request` reaches somebody."""
-    module = _uwsgi()
-    if module is None:
-        return False
-    try:
-        return REQUEST in tuple(_to_bytes(name) for name in module.rpc_list())
-    except Exception:
-        return False
+    return _has(_uwsgi(), REQUEST)
 
 
 def tell_request(environ: Mapping[str, Any], *, transaction: str | None = None, user: Any = None) -> None:
@@ -146,6 +143,29 @@ def tell_request(environ: Mapping[str, Any], *, transaction: str | None = None, 
         _call(module, REQUEST, _core(environ), name, _user(user))
     except Exception:
         pass  # an event that knows less is better than a request that fails
+
+
+_roots: dict[bytes, None] = {}  # of all middlewares of this process
+
+
+def tell_roots(roots: Iterable[tuple[bool, str]]) -> None:
+    """Tell ``sentry-watch`` whose code a stack shows, once at start.
+
+    Args:
+        roots: beginnings of paths, and whether they are the application's: the first that fits decides. What does not
+            fit into 4096 bytes is left out.
+    """
+    module = _uwsgi()
+    try:
+        if not _has(module, ROOTS):
+            return
+        for ours, path in roots:
+            line = path.encode("ascii", "backslashreplace")  # as faulthandler writes it
+            if b"\n" not in line and sum(map(len, _roots)) + len(line) + 2 <= MAX_ROOTS:
+                _roots[(b"+" if ours else b"-") + line + b"\n"] = None
+        _call(module, ROOTS, b"".join(_roots))
+    except Exception:
+        pass  # then paths alone decide
 
 
 _os_exit = os._exit

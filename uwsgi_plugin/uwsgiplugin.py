@@ -22,7 +22,7 @@ ROOMS = {  # each may call those above it only
     "core": [
         "buf", "dsn", "duration", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy",
         "masking", "note", "options", "ownlines", "packet", "pathname", "policy", "pool", "pystack",
-        "request", "ring", "scrub", "scrub_kept", "scrub_messages", "scrub_names", "scrub_shapes",
+        "request", "ring", "roots", "scrub", "scrub_kept", "scrub_messages", "scrub_names", "scrub_shapes",
         "scrub_source", "scrub_text", "scrub_values", "template", "trace", "watch", "wire",
     ],
     "edge": ["capture", "kernel", "ledger", "ledgers", "source", "spool", "sys"],

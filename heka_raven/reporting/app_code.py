@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from types import FrameType, FunctionType, MethodType
 from typing import Any
@@ -105,6 +105,22 @@ class AppCode:
                 folder, top = _split(path, known)
                 return distribution_roots(folder, top) if folder else []
         return []
+
+    def signed_roots(self) -> Iterator[tuple[bool, str]]:
+        """For who knows a frame's path only: beginnings of paths, and whether they are the application's.
+
+        The first that fits decides.
+        """
+        for entry, ours in sorted(self._named, key=lambda named: (-len(named[0]), named[1])):
+            for path in (entry,) if "/" in entry else (each + entry.replace(".", "/") for each in _import_folders()):
+                if os.path.isdir(path):
+                    yield ours, path + "/"
+                elif os.path.isfile(path):
+                    yield ours, path
+                elif os.path.isfile(path + ".py"):
+                    yield ours, path + ".py"
+        for root in self._roots:
+            yield True, root
 
     # -- by name, by place -----------------------------------------------------------------------------------------
 

@@ -32,7 +32,10 @@ def tell_application(client: Any, app: Any, caller: FrameType | None = None) -> 
     try:
         reporter = reporter_of(client)
         if reporter is not None:
+            from heka_raven import uwsgi_bridge
+
             reporter.add_application(app, caller)
+            uwsgi_bridge.tell_roots(reporter.app_code.signed_roots())
     except Exception:
         return  # then its frames are those of a library
 

@@ -2,7 +2,9 @@
 #include "check.h"
 
 #include "../../uwsgi_plugin/core/event.h"
+#include "../../uwsgi_plugin/core/frames.h"
 #include "../../uwsgi_plugin/core/jsonread.h"
+#include "../../uwsgi_plugin/core/roots.h"
 
 static const hk_scrub rule = { 0 };
 
@@ -217,8 +219,42 @@ static void never_empty(void)
     hk_buf_free(&out);
 }
 
+static int ours(const char *file, const char *roots)
+{
+    return hk_frames_in_app(hk_slice_of(file), hk_slice_of(roots));
+}
+
+/* Paths decide where the application said nothing; of what it said, the first line that fits. */
+static void whose_frame(void)
+{
+    CHECK(ours("/srv/app.py", "") && !ours("/x/site-packages/a.py", "") && !ours("<frozen runpy>", "+/x/"));
+    CHECK(!ours("/srv/src/heka_raven/middleware/wsgi.py", ""));
+    CHECK(ours("/x/site-packages/shop/a.py", "+/x/site-packages/shop/\n") && !ours("/x/site-packages/shop2/a.py", "+/x/site-packages/shop/"));
+    CHECK(!ours("/srv/vendor/a.py", "-/srv/vendor/") && ours("/srv/vendor/ours/a.py", "+/srv/vendor/ours/\n-/srv/vendor/\n"));
+    CHECK(ours("/srv/a.py", "\n\n+\n-\n-/srv/a.pyc\n?") && ours("", "+\n-") == 0 && !ours("/srv/a.py", "?\n\377/"));
+}
+
+/* A text is whole or none; another writer, or one that died while it wrote, makes nobody wait. */
+static void roots(void)
+{
+    static hk_roots shared, copy;
+    static char big[HK_ROOTS_MAX + 1];
+
+    CHECK(hk_roots_get(&shared, &copy).n == 0 && hk_roots_put(&shared, hk_slice_of("+/a/")) == 0);
+    CHECK_TEXT("+/a/", hk_roots_get(&shared, &copy));
+    CHECK(hk_roots_put(&shared, hk_slice_of("+/a/")) == 0 && shared.sequence == 2);
+    CHECK(hk_roots_put(&shared, hk_slice_make(big, sizeof big)) < 0 && hk_roots_put(&shared, hk_slice_make(big, HK_ROOTS_MAX)) == 0);
+    CHECK(hk_roots_get(&shared, &copy).n == HK_ROOTS_MAX && shared.sequence == 4);
+    shared.n = HK_ROOTS_MAX + 1;
+    CHECK(hk_roots_get(&shared, &copy).n == 0);
+    shared.sequence++;
+    CHECK(hk_roots_get(&shared, &copy).n == 0 && hk_roots_put(&shared, hk_slice_of("+/b/")) < 0);
+}
+
 int main(void)
 {
+    whose_frame();
+    roots();
     whole_event(7, "{\"event_id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"timestamp\":\"2023-11-14T22:13:20.250000Z\","
         "\"level\":\"error\",\"logger\":\"uwsgi.sentry\",\"platform\":\"python\",\"server_name\":\"host\"," TAGS ","
         "\"logentry\":{\"formatted\":\"m\"},\"exception\":{\"values\":[{\"type\":\"ShopError\",\"module\":\"app\",\"value\":\"v\","

@@ -335,7 +335,7 @@ static void whole_event(void)
 {
     hk_pair contexts[1] = { { { "uwsgi", 5 }, { "{\"worker\":2}", 12 } } };
     hk_frame frame = { { "/srv/app.py", 11 }, { "view", 4 }, { "x = f('a')", 10 }, { "a\npassword = \"hide\"\n", 20 },
-                             { "z\n", 2 }, 12 };
+                             { "z\n", 2 }, 12, 1 };
     hk_event e;
     hk_buf out;
 
@@ -384,8 +384,6 @@ static void source_lines_hide_secrets(void)
     source_is("a://x@y b://p:q@z", "a://[Filtered]@y b://[Filtered]@z");
     source_is("see https://example.org/a@b", "see https://example.org/a@b");
     source_is("", "");
-    CHECK(hk_frames_in_app(hk_slice_of("/srv/app.py")) && !hk_frames_in_app(hk_slice_of("/x/site-packages/a.py")));
-    CHECK(!hk_frames_in_app(hk_slice_of("/srv/src/heka_raven/middleware/wsgi.py")));
 }
 
 /* Real files: the lines around; nothing of what is no source file, or of a line that is not there. */

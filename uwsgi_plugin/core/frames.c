@@ -2,6 +2,7 @@
 
 #include "packet.h"
 #include "request.h"
+#include "roots.h"
 
 #define MAX_LINE 1024U /* bytes of a source line that are looked at */
 
@@ -34,15 +35,19 @@ hk_frame *hk_frames_read(hk_slice backtrace, hk_pool *pool, size_t *count)
         }
     }
     *count = items / 5;
+    hk_frames_mark(frames, *count, hk_slice_make("", 0));
     return frames;
 }
 
-int hk_frames_in_app(hk_slice file)
+int hk_frames_in_app(hk_slice file, hk_slice roots)
 {
     /* The last: this package in a source tree, where its middleware stands below every request. */
     static const char *const outside[] = { "/site-packages/", "/dist-packages/", "/lib/python", "/heka_raven/" };
+    int said = hk_roots_say(roots, file);
     size_t i, k;
 
+    if (said >= 0)
+        return said;
     for (i = 0; i < sizeof outside / sizeof outside[0]; i++) {
         size_t n = strlen(outside[i]);
         for (k = 0; k + n <= file.n; k++)
@@ -50,6 +55,14 @@ int hk_frames_in_app(hk_slice file)
                 return 0;
     }
     return file.n > 0 && file.p[0] != '<';
+}
+
+void hk_frames_mark(hk_frame *frames, size_t count, hk_slice roots)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        frames[i].in_app = hk_frames_in_app(frames[i].file, roots);
 }
 
 static void key(hk_json *j, const char *name)
@@ -120,7 +133,7 @@ void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, int
         }
         if (v7) {
             key(j, "in_app");
-            hk_json_bool(j, hk_frames_in_app(f->file));
+            hk_json_bool(j, f->in_app);
         }
         hk_json_close(j, '}');
     }

@@ -15,13 +15,19 @@ typedef struct hk_frame {
     hk_slice before; /* source lines around it, joined by newlines, each ending in one */
     hk_slice after;
     uint64_t line;
+    int in_app; /* set by hk_frames_mark */
 } hk_frame;
 
-/* Frames of uWSGI's backtrace array, in pool; *count is set. NULL: none. */
+/* Frames of uWSGI's backtrace array, in pool, marked by their paths alone: it tells of an exception only what no
+ * middleware saw, so nobody told any roots. *count is set. NULL: none. */
 hk_frame *hk_frames_read(hk_slice backtrace, hk_pool *pool, size_t *count);
 
-/* Whether file belongs to the application, and not to Python or an installed package. */
-int hk_frames_in_app(hk_slice file);
+/* Whether file belongs to the application, and not to Python or an installed package, where roots, the text of roots.h,
+ * does not say it. */
+int hk_frames_in_app(hk_slice file, hk_slice roots);
+
+/* Set in_app of each. */
+void hk_frames_mark(hk_frame *frames, size_t count, hk_slice roots);
 
 /* Write "frames":[...], outermost first, at most HK_FRAMES_MAX of them; lines: with their source. */
 void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, int lines);

@@ -169,7 +169,7 @@ static hk_slice place(const hk_frame *frames, size_t count, hk_pool *pool)
 
     if (count == 0)
         return hk_slice_of("-");
-    for (i = count; i > 0 && !hk_frames_in_app(frames[i - 1].file); i--)
+    for (i = count; i > 0 && !frames[i - 1].in_app; i--)
         ;
     f = &frames[i > 0 ? i - 1 : count - 1];
     for (at = f->file.n; at > 0 && f->file.p[at - 1] != '/'; at--)
@@ -179,6 +179,14 @@ static hk_slice place(const hk_frame *frames, size_t count, hk_pool *pool)
     hk_buf_puts(&b, " in ");
     hk_buf_slice_put(&b, hk_slice_from(f->file, at));
     return keep(&b, pool);
+}
+
+/* By what the application told of itself, else by their paths. */
+static void mark(hk_frame *frames, size_t count)
+{
+    hk_roots copy;
+
+    hk_frames_mark(frames, count, hk_shared_is_on() ? hk_roots_get(hk_shared_roots(), &copy) : hk_slice_make("", 0));
 }
 
 /* Without our own wrapper of os._exit. */
@@ -210,6 +218,7 @@ void hk_report_event(const hk_watch_event *e, hk_pool *pool)
     suspect.pid = (uint64_t)e->pid;
     suspect.transaction = facts.transaction = hk_inflight_transaction(&suspect, pool);
     frame_count = without_bridge(frames, frame_count);
+    mark(frames, frame_count);
     hk_server_spool_user(&uid, &gid);
     hk_source_fill(frames, frame_count, uid, gid, SOURCE_MS, pool);
     facts.time_ns = e->at_us * 1000U;

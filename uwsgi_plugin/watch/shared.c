@@ -5,6 +5,7 @@
 static unsigned mask;     /* of the kinds that are watched */
 static hk_life *lives;    /* two a worker */
 static hk_note *notes;    /* one a core */
+static hk_roots *roots;   /* one for all: each says the same */
 static char *kept_vars;   /* one request a life */
 static int *stack_fds;    /* a memfd a worker, which outlives it */
 static int python_fd = -1; /* each worker has its own memfd under this number */
@@ -23,6 +24,7 @@ void hk_shared_make(unsigned watched)
 
     mask = watched;
     notes = uwsgi_calloc_shared(n * (size_t)uwsgi.cores * sizeof *notes);
+    roots = uwsgi_calloc_shared(sizeof *roots);
     stack_fds = uwsgi_calloc(n * sizeof *stack_fds);
     python_fd = make_memfd();
     stack_fds[0] = python_fd; /* mules and spoolers are no workers: they keep the master's */
@@ -60,6 +62,11 @@ char *hk_shared_kept_vars(const hk_life *life)
 hk_note *hk_shared_note(int worker, int core)
 {
     return &notes[(size_t)worker * (size_t)uwsgi.cores + (size_t)core];
+}
+
+hk_roots *hk_shared_roots(void)
+{
+    return roots;
 }
 
 int hk_shared_stack_fd(int worker)

@@ -3,6 +3,7 @@
 #define HK_SHARED_H
 
 #include "../core/note.h"
+#include "../core/roots.h"
 #include "../core/watch.h"
 #include "../server/settings.h"
 
@@ -38,6 +39,7 @@ int hk_shared_is_worker(void); /* and this process is a worker */
 hk_life *hk_shared_life(int worker, uint64_t generation);
 char *hk_shared_kept_vars(const hk_life *life);
 hk_note *hk_shared_note(int worker, int core);
+hk_roots *hk_shared_roots(void); /* NULL: nobody watches anything */
 int hk_shared_stack_fd(int worker); /* the memory file that its faulthandler writes to, */
 int hk_shared_python_fd(void);      /* under this number; -1: there is none */
 

@@ -235,6 +235,16 @@ static uint64_t ready(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     return 0;
 }
 
+/* sentry_roots(text): where the application's code lies, as in core/roots.h. Not from a mule or spooler: with lazy-apps
+ * it loads a program of its own. */
+static uint64_t note_roots(uint8_t argc, char **argv, uint16_t *argvs, char **out)
+{
+    (void)out;
+    if (argc > 0 && uwsgi.muleid == 0 && uwsgi.i_am_a_spooler == NULL)
+        (void)hk_roots_put(hk_shared_roots(), hk_slice_make(argv[0], argvs[0]));
+    return 0;
+}
+
 /* sentry_exit(): the application calls os._exit. */
 static uint64_t leave(uint8_t argc, char **argv, uint16_t *argvs, char **out)
 {
@@ -252,14 +262,14 @@ static uint64_t leave(uint8_t argc, char **argv, uint16_t *argvs, char **out)
 
 void hk_worker_register(struct uwsgi_plugin *plugin)
 {
-    uint64_t (*functions[4])(uint8_t, char **, uint16_t *, char **) = { stack_fd, ready, request, leave };
-    static char *const names[4] = { "sentry_stack_fd", "sentry_ready", "sentry_request", "sentry_exit" };
+    uint64_t (*functions[])(uint8_t, char **, uint16_t *, char **) = { stack_fd, ready, request, note_roots, leave };
+    static char *const names[] = { "sentry_stack_fd", "sentry_ready", "sentry_request", "sentry_roots", "sentry_exit" };
     void *func;
-    int i;
+    size_t i;
 
     if (!hk_shared_is_on())
         return;
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
         memcpy(&func, &functions[i], sizeof func);
         uwsgi_register_rpc(names[i], plugin, 0, func);
     }
