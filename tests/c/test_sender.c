@@ -1,6 +1,7 @@
 /* test_sender.c: the sender with a transport without network. */
 #include "spools.h"
 
+#include "../../uwsgi_plugin/core/policy.h"
 #include "../../uwsgi_plugin/sender/queue.h"
 #include "../../uwsgi_plugin/sender/sender.h"
 
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 typedef struct fake {
+    int udp; /* the last was a datagram */
     int status; /* of every reply; 0: no reply */
     const char *limits;
     const char *location;
@@ -33,9 +35,10 @@ static int fake_start(void *ctx, const hk_request_out *r)
     if (f->refuses || f->waiting == 64)
         return -1;
     if (f->started == 0)
-        snprintf(f->first_url, sizeof f->first_url, "%s", r->url);
+        snprintf(f->first_url, sizeof f->first_url, r->udp_port > 0 ? "%s:%u" : "%s", r->url, r->udp_port);
     snprintf(f->last_body, sizeof f->last_body, "%.*s", (int)r->body.n, r->body.p);
     f->started++;
+    f->udp = r->udp_port > 0;
     if (f->hangs != NULL && strstr(r->url, f->hangs) != NULL) {
         f->hanging[f->hanging_count++ % 64] = r->tag;
         return 0;
@@ -57,6 +60,8 @@ static void fake_run(void *ctx, int wait_ms, void (*done)(void *, const hk_reply
     f->waiting = 0;
     for (i = 0; i < n; i++) {
         hk_reply_in r = { f->status, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, "no network here", tags[i] };
+        if (f->udp)
+            r.status = f->status == 200 ? HK_POLICY_SENT : f->status == 413 ? HK_POLICY_TOO_LARGE : HK_POLICY_NO_REPLY;
         if (f->limits != NULL)
             r.rate_limits = hk_slice_of(f->limits);
         if (f->location != NULL)
@@ -65,19 +70,9 @@ static void fake_run(void *ctx, int wait_ms, void (*done)(void *, const hk_reply
     }
 }
 
-static int fake_datagram(void *ctx, const char *host, unsigned port, hk_slice body)
-{
-    fake *f = ctx;
-
-    f->started++;
-    snprintf(f->first_url, sizeof f->first_url, "%s:%u", host, port);
-    snprintf(f->last_body, sizeof f->last_body, "%.*s", (int)body.n, body.p);
-    return f->status == 200 ? 0 : f->status == 413 ? -2 : -1;
-}
-
 static hk_sender *make_sender(hk_spool *s, fake *f, int discard_limited)
 {
-    hk_transport t = { fake_start, fake_run, fake_datagram, f };
+    hk_transport t = { fake_start, fake_run, f };
     hk_sender_options o = { HK_SENDER_CONNECTIONS, discard_limited, 1 };
     hk_sender *sender = hk_sender_new(s, &t, &o);
 

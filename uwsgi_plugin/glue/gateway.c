@@ -88,7 +88,7 @@ static void deliver(hk_spool *spool)
     while (hk_sender_under_way(sender) > 0 && hk_sys_monotonic_ms() < until)
         hk_sender_drain(sender, TURN_MS);
     hk_sender_free(sender);
-    /* Not hk_http_free: it would wait for a name that is being looked up. */
+    /* Not hk_http_free: the process ends, with what is under way. */
 }
 
 static void run(int id, void *data)

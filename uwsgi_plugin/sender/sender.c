@@ -63,24 +63,6 @@ int hk_sender_has_lock(const hk_sender *s)
     return s->lock_fd >= 0;
 }
 
-static void send_datagram(hk_sender *s, hk_flight *f, const hk_dsn *dsn)
-{
-    hk_reply_in reply;
-    hk_buf host;
-    int rc;
-
-    hk_buf_init(&host, HK_DSN_MAX + 1);
-    hk_buf_slice_put(&host, dsn->host);
-    rc = hk_buf_text(&host) == NULL ? -1
-        : s->transport.datagram(s->transport.ctx, host.data, hk_dsn_port(dsn), hk_buf_slice(&f->wire.body));
-    hk_buf_free(&host);
-    memset(&reply, 0, sizeof reply);
-    reply.status = rc == 0 ? HK_POLICY_SENT : rc == -2 ? HK_POLICY_TOO_LARGE : HK_POLICY_NO_REPLY;
-    reply.error = "the datagram could not be sent";
-    reply.tag = f;
-    hk_reply_handle(NULL, &reply);
-}
-
 static int is_limited(const hk_target *t)
 {
     double now = hk_reply_now_s();
@@ -94,10 +76,15 @@ static int launch(hk_sender *s, hk_queue_entry *e, hk_flight *f, const hk_envelo
     hk_target *t = &s->targets.list[e->target];
 
     f->target = e->target;
-    if (hk_wire_build(envelope, hk_sys_now_ns(), &f->wire) != HK_OK || hk_reply_fill_request(f) < 0) {
-        hk_reply_free_flight(f);
-        return 0;
+    if (hk_wire_build(envelope, hk_sys_now_ns(), &f->wire) != HK_OK)
+        goto not_now;
+    if (f->wire.udp) {
+        hk_buf_clear(&f->wire.url);
+        hk_buf_slice_put(&f->wire.url, envelope->dsn.host);
+        f->request.udp_port = hk_dsn_port(&envelope->dsn);
     }
+    if (hk_reply_fill_request(f) < 0)
+        goto not_now;
     f->round = t->round;
     f->debug = envelope->hk.debug;
     f->request.timeout_s = envelope->hk.timeout_s;
@@ -105,19 +92,18 @@ static int launch(hk_sender *s, hk_queue_entry *e, hk_flight *f, const hk_envelo
         hk_sys_log("[sentry] debug: event %s: %llu bytes to %s%s, key and secret masked", envelope->event_id,
                    (unsigned long long)f->request.body.n, f->wire.udp ? "udp" : f->request.url,
                    f->request.no_verify ? " (certificate not verified)" : "");
-    if (!f->wire.udp && s->transport.start(s->transport.ctx, &f->request) < 0) {
-        hk_reply_free_flight(f);
-        return 0;
-    }
+    if (s->transport.start(s->transport.ctx, &f->request) < 0)
+        goto not_now;
     e->busy = 1;
     s->last_target = f->target;
     t->under_way++;
     s->under_way++;
     if (!f->wire.udp && !envelope->raven && !envelope->hk.store)
         hk_targets_reach(t, &envelope->hk);
-    if (f->wire.udp)
-        send_datagram(s, f, &envelope->dsn);
     return 1;
+not_now:
+    hk_reply_free_flight(f);
+    return 0;
 }
 
 /* Whether a target takes nothing now. */

@@ -5,7 +5,8 @@
 #include "../core/buf.h"
 
 typedef struct hk_request_out {
-    const char *url;          /* all texts live until the reply came */
+    const char *url;          /* all texts live until the reply came; of a datagram: the host */
+    unsigned udp_port;        /* not 0: body is sent as one datagram, and the reply's status is of policy.h */
     const char *auth;         /* value of X-Sentry-Auth */
     const char *content_type;
     hk_slice body;
@@ -30,8 +31,6 @@ typedef struct hk_transport {
     int (*start)(void *ctx, const hk_request_out *request);
     /* Wait at most wait_ms for something to happen, and call done for each reply. */
     void (*run)(void *ctx, int wait_ms, void (*done)(void *done_ctx, const hk_reply_in *reply), void *done_ctx);
-    /* Send one datagram. 0; -1: it may work later; -2: too large for any. */
-    int (*datagram)(void *ctx, const char *host, unsigned port, hk_slice body);
     void *ctx;
 } hk_transport;
 
