@@ -60,5 +60,6 @@ int main(void)
     a_name(n);
     many(n);
     hk_names_free(n);
+    printf("%d checks, %d failed\n", check_done, check_failed);
     return check_failed != 0;
 }
