@@ -84,7 +84,7 @@ static void turn_until(hk_sender *sender, hk_spool *s, unsigned left)
 {
     int i;
 
-    for (i = 0; i < 400 && spools_files(s->new_fd) != left; i++) {
+    for (i = 0; i < 30000 && spools_files(s->new_fd) != left; i++) {
         hk_sender_turn(sender, 0);
         usleep(1000);
     }
@@ -149,7 +149,7 @@ static void backs_off(void)
     CHECK(f.started >= 1 && f.started <= HK_SENDER_CONNECTIONS + 1);
     CHECK(spools_files(s.new_fd) == 100);
     f.status = 200;
-    for (i = 0; i < 3000 && spools_files(s.new_fd) > 0; i++) {
+    for (i = 0; i < 30000 && spools_files(s.new_fd) > 0; i++) {
         hk_sender_turn(sender, 0);
         usleep(1000);
     }
@@ -267,7 +267,7 @@ static void leaves_some_to_others(void)
     turn_until(sender, &s, 300);
     answer_hanging(&f, sender, 0); /* timeouts: they wait again, and go as the server is back */
     CHECK(spools_files(s.new_fd) == 300);
-    for (i = 0; i < 3000 && spools_files(s.new_fd) > 0; i++) {
+    for (i = 0; i < 30000 && spools_files(s.new_fd) > 0; i++) {
         hk_sender_turn(sender, 0);
         usleep(1000);
     }
@@ -437,7 +437,7 @@ static void one_sender(void)
     turn_until(a, &s, 0);
     hk_sender_free(a);
     spools_capture(&s, "", "y");
-    for (i = 0; i < 3000 && spools_files(s.new_fd) > 0; i++) {
+    for (i = 0; i < 30000 && spools_files(s.new_fd) > 0; i++) {
         hk_sender_turn(b, 0);
         usleep(1000);
     }
