@@ -86,7 +86,9 @@ class Walker:
         self.max_depth = MAX_DEPTH + 1 if legacy else MAX_DEPTH
         # One object is shown once, however many frames hold it. The object is kept, so that its id stays its own.
         self._memo: dict[int, tuple[Any, Any, int]] = {}
-        self._flat: dict[int, tuple[Any, Any, int]] = {}  # objects of plain fields: the same at every depth
+        self._flat: dict[
+            int, tuple[Any, Any, int]
+        ] = {}  # objects of plain fields: the same at every depth that shows any
         self.texts: dict[str, str] = {}  # texts that were shown: a frame's are mostly its caller's
         self.fitter: Fitter | None = None  # made for the first frame that is too large
         self._open: set[int] = set()  # ids of the objects whose fields are being shown
@@ -324,11 +326,9 @@ def _fields(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
 def _object(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
     """An instance by its attributes; once on each way down, so that a row and its parent do not show each other."""
     place = id(value)
-    known = walker._flat.get(place)
-    if known is None:
-        if walker.call_repr or depth >= walker.max_depth or place in walker._open:
-            return _opaque(walker, value, depth, plan)
-        known = walker._memo.get(place * 8 + depth)
+    if depth >= walker.max_depth or walker.call_repr or place in walker._open:
+        return _opaque(walker, value, depth, plan)
+    known = walker._flat.get(place) or walker._memo.get(place * 8 + depth)
     if known is not None:
         walker.room -= known[2]
         return known[1] if walker.room > 0 else CUT

@@ -396,6 +396,15 @@ PARTS = st.recursive(
 )
 
 
+def test_an_object_beyond_the_depth_is_not_shown_because_it_was_shown_elsewhere():
+    """What is kept of an object of plain fields holds for the depths that show objects."""
+    inner = as_plain({"sku": None})
+    outer = as_plain({"sku": inner})
+    walker, anew = make_walker(budget_s=60), make_walker(budget_s=60)
+    walker.show_names([("p", [outer])])
+    assert anew.show_names([("q", [[outer]])]) == walker.show_names([("q", [[outer]])])
+
+
 @given(st.lists(PARTS, min_size=1, max_size=5), st.data(), st.booleans())
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_many_frames_hold_is_shown_as_if_anew(parts, data, legacy):
