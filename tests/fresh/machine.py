@@ -44,7 +44,9 @@ def mirror():
             for address in re.findall(r"(?:^URIs:|^deb\b(?: *\[.*\])?)\s+(\S+)", path.read_text(), re.MULTILINE):
                 if address.rstrip("/").endswith("/debian"):
                     return address
-    return "http://deb.debian.org/debian"
+    raise RuntimeError(
+        "no line of apt's sources names a mirror of Debian: a fresh machine needs one that ends in /debian"
+    )
 
 
 def pip_configuration():
