@@ -207,10 +207,26 @@ def test_sqlalchemy(session, tmp_path):
     assert [] == session.queries
 
 
-@pytest.fixture(scope="session")
-def django_app():
-    """Django with two models, made once: its settings are of the process."""
+@pytest.fixture(scope="module")
+def django_database():
+    """A database in memory: another test of this process may have configured Django without one."""
     configure()
+    from django.db import connections
+
+    before = connections.settings
+    connections.settings = connections.configure_settings(
+        {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+    )
+    if hasattr(connections._connections, "default"):
+        del connections["default"]
+    yield
+    del connections["default"]
+    connections.settings = before
+
+
+@pytest.fixture(scope="module")
+def django_app(django_database):
+    """Django with two models, made once: its settings are of the process."""
     from django.db import connection, models
 
     class Author(Watched, models.Model):
