@@ -22,6 +22,7 @@ class Summary:
     type: str
     message: str
     culprit: str
+    place: str
     logger: str
     transaction: str
     method: str
@@ -86,6 +87,13 @@ def _culprit(event: Event) -> str:
     return f"{frame.module or frame.filename} in {frame.function}".strip()
 
 
+def place_of(frame: Frame | None) -> str:
+    """``shop/totals.py in convert``: tells two functions of one name apart."""
+    if frame is None:
+        return ""
+    return f"{frame.place} in {frame.function}"[:500] if frame.function else frame.place
+
+
 def _user(event: Event) -> str:
     """Who it happened to, in the word that tells people apart best."""
     known = dict(event.user)
@@ -120,11 +128,22 @@ def summarise(event: Event) -> Summary:
     if error and not message:
         message = event.message
     frame = innermost_frame(event)
-    place = f"{frame.module} {frame.function}" if frame else ""
+    place = place_of(frame)
+    called = f"{frame.module} {frame.function}" if frame else ""
     # As the title shows the two, so that a title can be pasted into the search.
     named = ": ".join(part for part in (kind, message[:1_000]) if part)
     people = " ".join(value for key, value in event.user if key in USER_KEYS)
-    searched = (named, event.message[:1_000], culprit, event.transaction, url, event.logger, place, people[:300])
+    searched = (
+        named,
+        event.message[:1_000],
+        culprit,
+        event.transaction,
+        url,
+        event.logger,
+        called,
+        place,
+        people[:300],
+    )
     return Summary(
         event_id=event.event_id,
         happened=event.timestamp,
@@ -132,6 +151,7 @@ def summarise(event: Event) -> Summary:
         type=kind,
         message=message[:1_000],
         culprit=culprit or event.logger,
+        place=place,
         logger=event.logger,
         transaction=event.transaction,
         method=method,

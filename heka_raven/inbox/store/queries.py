@@ -43,7 +43,7 @@ class Store(Protocol):
 
 COLUMNS = (
     "id, event_id, issue, received, happened, project, level, type, title, message, culprit, logger,"
-    ' "transaction", method, url, release, environment, server_name, server_event, worker, platform, user'
+    ' "transaction", method, url, release, environment, server_name, server_event, worker, platform, user, place'
 )
 
 
@@ -67,6 +67,7 @@ class IssueRow:
     mute_count: int
     again_at: float
     again_release: str
+    place: str
     matching: int | None
     spark: list[int]
     users: int

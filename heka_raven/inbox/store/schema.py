@@ -11,7 +11,7 @@ from pathlib import Path
 
 from heka_raven.inbox.store.upgrade import upgrade
 
-VERSION = 2
+VERSION = 3
 OLDEST_SQLITE = (3, 35)  # RETURNING
 
 TABLES = """
@@ -25,7 +25,7 @@ CREATE TABLE issue (
   last_event INTEGER NOT NULL DEFAULT 0,
   state TEXT NOT NULL DEFAULT 'open', state_at REAL NOT NULL DEFAULT 0,
   mute_until REAL NOT NULL DEFAULT 0, mute_count INTEGER NOT NULL DEFAULT 0,
-  again_at REAL NOT NULL DEFAULT 0, again_release TEXT NOT NULL DEFAULT ''
+  again_at REAL NOT NULL DEFAULT 0, again_release TEXT NOT NULL DEFAULT '', place TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX issue_seen ON issue (last_seen);
 CREATE TABLE event (
@@ -37,7 +37,7 @@ CREATE TABLE event (
   culprit TEXT NOT NULL, logger TEXT NOT NULL, "transaction" TEXT NOT NULL, method TEXT NOT NULL, url TEXT NOT NULL,
   release TEXT NOT NULL, environment TEXT NOT NULL, server_name TEXT NOT NULL,
   server_event TEXT NOT NULL, worker TEXT NOT NULL, platform TEXT NOT NULL,
-  size INTEGER NOT NULL, user TEXT NOT NULL DEFAULT ''
+  size INTEGER NOT NULL, user TEXT NOT NULL DEFAULT '', place TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX event_issue ON event (issue, happened, id);
 CREATE INDEX event_facets ON event (issue, level, release, environment, server_event);
@@ -150,7 +150,7 @@ def open_database(path: str) -> sqlite3.Connection:
                 f"BEGIN; {TABLES} {NEWER_TABLES} {TRIGGERS} PRAGMA user_version = {VERSION}; COMMIT;"
             )
         elif found < VERSION:
-            upgrade(connection, NEWER_TABLES + TRIGGERS, VERSION)
+            upgrade(connection, found, NEWER_TABLES + TRIGGERS, VERSION)
     except (sqlite3.Error, StoreError) as error:
         connection.close()
         if isinstance(error, StoreError):

@@ -87,7 +87,7 @@ class Store:
             row = db.execute(
                 "INSERT INTO event (event_id, issue, received, happened, project, level, type, title, message, culprit,"
                 ' logger, "transaction", method, url, release, environment, server_name, server_event, worker,'
-                " platform, size, user) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                " platform, size, user, place) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     summary.event_id,
                     issue,
@@ -111,6 +111,7 @@ class Store:
                     summary.platform,
                     len(packed),
                     summary.user,
+                    summary.place,
                 ),
             ).lastrowid
             db.execute("UPDATE issue SET last_event = max(last_event, ?) WHERE id = ?", (row, issue))
@@ -129,10 +130,11 @@ class Store:
     def _issue(self, db: sqlite3.Connection, summary: Summary, project: str, happened: float) -> tuple[int, str]:
         """Make or update the event's issue, and say what the event is. The event that happened last names the issue."""
         row: Any = db.execute(
-            "INSERT INTO issue (grouping, project, title, culprit, level, server_event, first_seen, last_seen, count)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (grouping) DO UPDATE SET"
+            "INSERT INTO issue (grouping, project, title, culprit, level, server_event, first_seen, last_seen,"
+            " place, count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (grouping) DO UPDATE SET"
             " title = CASE WHEN excluded.last_seen >= last_seen THEN excluded.title ELSE title END,"
             " culprit = CASE WHEN excluded.last_seen >= last_seen THEN excluded.culprit ELSE culprit END,"
+            " place = CASE WHEN excluded.last_seen >= last_seen THEN excluded.place ELSE place END,"
             " level = CASE WHEN excluded.last_seen >= last_seen THEN excluded.level ELSE level END,"
             " last_seen = max(last_seen, excluded.last_seen), first_seen = min(first_seen, excluded.first_seen),"
             " count = count + 1 RETURNING id, count, state, state_at, mute_until, mute_count",
@@ -145,6 +147,7 @@ class Store:
                 summary.server_event,
                 happened,
                 happened,
+                summary.place,
             ),
         ).fetchone()
         issue, count, state, state_at, mute_until, mute_count = row
@@ -272,8 +275,8 @@ def _delete(db: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> int:
     for issue in issues:
         db.execute(
             "UPDATE issue SET first_seen = (SELECT min(happened) FROM event WHERE issue = issue.id),"
-            " (last_event, last_seen, title, culprit, level, server_event) ="
-            " (SELECT id, happened, title, culprit, level, server_event FROM event WHERE issue = issue.id"
+            " (last_event, last_seen, title, culprit, place, level, server_event) ="
+            " (SELECT id, happened, title, culprit, place, level, server_event FROM event WHERE issue = issue.id"
             " ORDER BY happened DESC, id DESC LIMIT 1) WHERE id = ?",
             (issue,),
         )

@@ -36,14 +36,23 @@ INSERT INTO minute SELECT issue, CAST(happened / 60 AS INTEGER), count(*) FROM e
 """
 
 
-def upgrade(db: sqlite3.Connection, newer: str, version: int) -> None:
-    """Bring version 1 up to *version*; *newer* makes the tables and triggers that it does not have."""
+# Version 2 did not know the file and function that an event names.
+_PLACES = """
+ALTER TABLE issue ADD COLUMN place TEXT NOT NULL DEFAULT '';
+ALTER TABLE event ADD COLUMN place TEXT NOT NULL DEFAULT '';
+"""
+
+
+def upgrade(db: sqlite3.Connection, found: int, newer: str, version: int) -> None:
+    """Bring version *found* up to *version*; *newer* makes the tables and triggers that version 1 does not have."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        _run(db, _COLUMNS)
-        _part_projects(db)
-        _run(db, _COUNTS)
-        _run(db, newer)
+        if found < 2:
+            _run(db, _COLUMNS)
+            _part_projects(db)
+            _run(db, _COUNTS)
+            _run(db, newer)
+        _run(db, _PLACES)
         db.execute(f"PRAGMA user_version = {version:d}")
         db.execute("COMMIT")
     except BaseException:

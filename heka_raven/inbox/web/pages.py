@@ -65,6 +65,7 @@ def _environment(static: Static) -> Environment:
         iso=wording.iso,
         around=wording.around,
         figures=wording.figures,
+        where=wording.where,
         machine=wording.machine,
         count=wording.count,
         size=wording.size,

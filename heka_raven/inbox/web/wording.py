@@ -59,6 +59,13 @@ _NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,10})?", re.ASCII)
 _BYTES = re.compile(r"(?:.*_bytes|(?:.*_)?(?:memory|storage)(?:_size)?|size)")
 
 
+def where(culprit: str, place: str) -> list[str]:
+    """Where it happened: the culprit, and file and function, if the culprit does not say the function already."""
+    function = place.rpartition(" in ")[2]
+    same = place and culprit.endswith(f" in {function}")
+    return [part for part in ("" if same else culprit, place) if part]
+
+
 def figures(rows: Pairs) -> Pairs:
     """Numbers of a server or device, with bytes, milliseconds and percents also in units that one can read."""
     out = []

@@ -4,6 +4,7 @@ import pytest
 
 from heka_raven.inbox.event.shape import read_event
 from heka_raven.inbox.event.summary import summarise
+from heka_raven.inbox.web.wording import where
 
 
 def failing(function="pay", module="shop.views", lineno=10, error="KeyError", value="'x'", in_app=True, **event):
@@ -121,3 +122,15 @@ def test_what_is_searched_is_there_once_and_folded():
     words = summarise(read_event(event)).search
     for part in ("keyerror", "grösse", "https://example.com/pay", "shop", "get /pay", "shop.views pay"):
         assert part in words
+
+
+def test_two_functions_of_one_name_differ_by_their_file():
+    """A row of the list names file and function, and does not say the function twice."""
+    event = failing(function="hello", module="shop.admin", transaction="GET /hello")
+    event["exception"]["values"][0]["stacktrace"]["frames"][0]["filename"] = "shop/admin.py"
+    summary = summarise(read_event(event))
+    assert "shop/admin.py in hello" == summary.place
+    assert "shop/admin.py in hello" in summary.search
+    assert ["GET /hello", "shop/admin.py in hello"] == where(summary.culprit, summary.place)
+    assert ["a/b.py in pay"] == where("a.b in pay", "a/b.py in pay")
+    assert ["shop.jobs"] == where("shop.jobs", "")

@@ -1,11 +1,11 @@
-"""An inbox of the last version is opened, and nothing in it is lost."""
+"""An inbox of an older version is opened, and nothing in it is lost."""
 
 import sqlite3
 
 import pytest
 
 from heka_raven.inbox.intake.intake import Intake
-from heka_raven.inbox.store.queries import get_body, get_event, issue_events, list_issues, related
+from heka_raven.inbox.store.queries import get_body, get_event, issue_events, list_issues, list_refused, related
 from heka_raven.inbox.store.schema import TABLES, VERSION, StoreError
 from heka_raven.inbox.store.search import parse_search
 from heka_raven.inbox.store.store import Store
@@ -14,13 +14,16 @@ from support.paths import DATA
 NOW = 1_790_000_000.0  # when the events of tests/data/inbox_version1.sql arrived
 
 
-@pytest.fixture
-def old(tmp_path):
-    path = tmp_path / "inbox.db"
+def written(path, version):
     with sqlite3.connect(path) as db:
-        db.executescript((DATA / "inbox_version1.sql").read_text())
+        db.executescript((DATA / f"inbox_version{version}.sql").read_text())
     db.close()
     return path
+
+
+@pytest.fixture
+def old(tmp_path):
+    return written(tmp_path / "inbox.db", 1)
 
 
 def shape_of(path):
@@ -67,8 +70,25 @@ def test_it_goes_on(old):
     store.close()
 
 
-def test_the_tables_are_those_of_a_new_inbox(old, tmp_path):
+def test_states_counts_and_refusals_of_version_2_stay(tmp_path):
+    """Version 2's issues are as they were; where an event comes from is known from the next one on."""
+    store = Store(str(written(tmp_path / "inbox.db", 2)))
+    again, muted = list_issues(store, parse_search({"state": "any", "sort": "count"}), NOW)[0]
+    assert ("open", "2.0", 3, 2, "") == (again.state, again.again_release, again.count, again.users, again.place)
+    assert ("muted", 1, "alone") == (muted.state, muted.count, muted.title)
+    assert ["too large"] == [row["reason"] for row in list_refused(store)]
+    assert all(get_body(store, row) for row in range(1, 5))
+    frames = b'{"frames":[{"module":"shop","filename":"shop.py","function":"pay"}]}'
+    Intake(store, lambda: NOW + 100).take_event("1", b'{"exception":[{"type":"KeyError","stacktrace":%s}]}' % frames)
+    issue = list_issues(store, parse_search({}), NOW)[0][0]
+    assert (again.id, 4, "shop.py in pay") == (issue.id, issue.count, issue.place)
+    store.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_tables_are_those_of_a_new_inbox(version, tmp_path):
     """Upgraded or made anew: the same tables, columns, indexes and triggers."""
+    old = written(tmp_path / "inbox.db", version)
     Store(str(old)).close()
     Store(str(tmp_path / "new.db")).close()
     assert shape_of(tmp_path / "new.db") == shape_of(old)
