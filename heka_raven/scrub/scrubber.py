@@ -69,18 +69,17 @@ class Scrubber(Masker):
                 node[1] = self._mask_value(kind, value)
 
     def _mask_value(self, kind: str, value: Any) -> Any:
-        """What stands for *value* under a name of this *kind*."""
+        """What stands for *value* under a name of this *kind*. A list or a dict stays as it is: others may show it."""
         if value is None or value is True or value is False:
             return value
         if kind == kinds.SECRET or kind == kinds.PERSONAL:
             return self.mask
         if type(value) is str:
             return self._clean_by_kind(kind, value)
-        if kind == kinds.COOKIE:
-            return self._mask_cookies(value)
         if kind == kinds.DIRECTORY:
             return self.mask
-        return self.scrub_tree(value, kind == kinds.QUERY)
+        own = _copied(value, {})
+        return self._mask_cookies(own) if kind == kinds.COOKIE else self.scrub_tree(own, kind == kinds.QUERY)
 
     def _mask_cookies(self, cookies: Any) -> Any:
         """Parsed cookies: the values under names that are not known to be harmless."""
@@ -276,6 +275,21 @@ _CLEAN_FIELD = (
     ("message", Masker.clean_text), ("logger", Masker.clean_text), ("transaction", Masker.clean_url),
     ("culprit", Masker.clean_url),
 )  # fmt: skip
+
+
+def _copied(node: Any, known: dict[int, Any]) -> Any:
+    """A copy of *node*; what stands in it more than once is copied once, or it would grow without a bound."""
+    kind = type(node)
+    if kind is not dict and kind is not list:
+        return node
+    own: Any = known.get(id(node))
+    if own is None:
+        own = known[id(node)] = kind()
+        if kind is dict:
+            own.update((name, _copied(value, known)) for name, value in node.items())
+        else:
+            own.extend(_copied(value, known) for value in node)
+    return own
 
 
 def _without(text: str, places: list[tuple[int, int]], mask: str) -> str:

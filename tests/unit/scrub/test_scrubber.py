@@ -392,3 +392,16 @@ def test_masking_is_linear():
 def test_a_private_name_inside_a_literal_hides_none_after_it(line):
     """``?token=`` in a URL is no name of the source: what real names are given later in the line is masked, too."""
     assert "planted" not in Scrubber().clean_source(line)
+
+
+@pytest.mark.parametrize("name, held", [("query_string", {"key": "x"}), ("cookies", {"flavour": "x"})])
+def test_one_value_under_two_names(name, held):
+    """What is masked under one name, by that name's rule, stays what it is under another one, in whichever order."""
+    walker = Walker(lambda: 0.0, SCRUBBER)
+    assert [{"plain": held}, {name: {next(iter(held)): FILTERED}}, {"again": held}] == [
+        walker.show_names([(shown, held)]) for shown in ("plain", name, "again")
+    ]
+    shared = [held]
+    assert [{name: [{next(iter(held)): FILTERED}], "plain": [held]}] == [
+        walker.show_names([(name, shared), ("plain", shared)])
+    ]
