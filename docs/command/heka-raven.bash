@@ -81,6 +81,7 @@ _heka_raven() {
         "tail --level") mapfile -t COMPREPLY < <(compgen -W "debug info warning error fatal" -- "$word"); return ;;
         "tail --grep") return ;;
         "mcp --db") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        "inbox --config") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "inbox --listen") return ;;
         "inbox --db") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "inbox --keep") return ;;
@@ -91,6 +92,11 @@ _heka_raven() {
         "inbox --udp") return ;;
         "inbox --rate-limit") return ;;
         "inbox --max-event") return ;;
+        "inbox --notify") return ;;
+        "inbox --notify-on") return ;;
+        "inbox --notify-level") mapfile -t COMPREPLY < <(compgen -W "fatal error warning info debug" -- "$word"); return ;;
+        "inbox --quiet-hours") return ;;
+        "inbox --url") return ;;
         "inbox --import") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "inbox --export") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     esac
@@ -106,7 +112,7 @@ _heka_raven() {
         relay) options="--help --config --listen --dsn --signer --signer-file --allow-unsigned --no-allow-unsigned --forward --legacy --max-connections --max-record-time --spool --durability --max-bytes --max-count --sender --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --from --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --prefetch" ;;
         tail) options="--help --spool --token --json --level --grep --once" ;;
         mcp) options="--help --db" ;;
-        inbox) options="--help --listen --db --keep --token --key --allow-host --project --udp --rate-limit --max-event --import --export" ;;
+        inbox) options="--help --config --listen --db --keep --token --key --allow-host --project --udp --rate-limit --max-event --notify --notify-on --notify-level --quiet-hours --url --notify-test --import --export" ;;
         *) return ;;
     esac
     if [[ $word == -* ]]; then

@@ -1,4 +1,4 @@
-"""The configuration file of `heka-raven relay` and `heka-raven send`: TOML, a section for each command.
+"""The configuration file of `heka-raven relay`, `send` and `inbox`: TOML, a section for each command.
 
 A key is the long name of an option with "_" for "-"; where the setting has a name of its own elsewhere (timeout_s for
 --timeout), that too. What the command line says wins over the file.
@@ -16,9 +16,10 @@ from typing import Any
 from heka.exceptions import ConfigError
 
 DEFAULT_PATH = "/etc/heka-raven.toml"
-SECTIONS = ("relay", "send")
+SECTIONS = ("relay", "send", "inbox")
 MAX_SIZE = 1024 * 1024  # bytes
-NOT_IN_FILE = ("config", "help", "once")
+SECRETS = ("signer", "notify", "token", "key")
+NOT_IN_FILE = ("config", "help", "once", "import", "export", "notify_test")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -26,21 +27,27 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_with_config(parser: argparse.ArgumentParser, argv: list[str], section: str) -> argparse.Namespace:
-    """Parse *argv*; options that it does not give come from *section* of the file.
-
-    Every option of *parser* must have None (a flag: False or None) for its default.
+    """Parse *argv*; options that it does not give come from *section* of the file, and then from their defaults.
 
     Raises:
         ConfigError: naming the file, the section and the key.
     """
-    arguments = parser.parse_args(argv)
-    if arguments.config is None and not os.path.exists(DEFAULT_PATH):
-        return arguments
-    path = arguments.config or DEFAULT_PATH
+    # argparse has no public list of its options. What is there already is not set to its default.
+    every = [action for action in parser._actions if action.dest != "help"]
+    arguments = parser.parse_args(argv, argparse.Namespace(**{action.dest: None for action in every}))
+    if arguments.config is not None or os.path.exists(DEFAULT_PATH):
+        _fill(arguments, every, arguments.config or DEFAULT_PATH, section)
+    for action in every:
+        if getattr(arguments, action.dest) is None:
+            setattr(arguments, action.dest, action.default)
+    return arguments
+
+
+def _fill(arguments: argparse.Namespace, every: list[argparse.Action], path: str, section: str) -> None:
     values = read_section(path, section)
-    # argparse has no public list of its options; their dest names are all that is needed here.
-    actions = [action for action in parser._actions if action.dest not in NOT_IN_FILE]
-    by_option = {action.option_strings[0].removeprefix("--").replace("-", "_"): action for action in actions}
+    named = {action.option_strings[0].removeprefix("--").replace("-", "_"): action for action in every}
+    by_option = {name: action for name, action in named.items() if name not in NOT_IN_FILE}
+    actions = by_option.values()
     known = {**{action.dest: action for action in actions}, **by_option}
     seen: set[str] = set()
     for key, value in values.items():
@@ -50,11 +57,9 @@ def parse_with_config(parser: argparse.ArgumentParser, argv: list[str], section:
         if action.dest in seen:
             raise ConfigError(f"{path}: [{section}] {key}: it is there twice, as {action.dest} too")
         seen.add(action.dest)
-        given = getattr(arguments, action.dest)
         converted = _convert(value, action, f"{path}: [{section}] {key}")
-        if given is None or given is False:
+        if getattr(arguments, action.dest) is None:
             setattr(arguments, action.dest, converted)
-    return arguments
 
 
 def read_section(path: str, section: str) -> Mapping[str, Any]:
@@ -85,7 +90,7 @@ def read_section(path: str, section: str) -> Mapping[str, Any]:
     for name, value in document.items():
         if name not in SECTIONS or not isinstance(value, dict):
             raise ConfigError(f"{path}: {name}: no such section; there are: {', '.join(f'[{s}]' for s in SECTIONS)}")
-    if mode & 0o007 and b"://" in data and _holds_a_password(document):
+    if mode & 0o007 and _holds_a_password(document):
         raise ConfigError(
             f"{path}: it holds a password or a key and mode {mode:04o} lets everybody in; run: chmod 640 {path}"
         )
@@ -95,7 +100,7 @@ def read_section(path: str, section: str) -> Mapping[str, Any]:
 
 def _holds_a_password(document: Mapping[str, Any]) -> bool:
     for table in document.values():
-        if table.get("signer"):
+        if any(table.get(name) for name in SECRETS):
             return True
         for value in table.values():
             for text in value if isinstance(value, list) else [value]:
@@ -118,4 +123,9 @@ def _convert(value: Any, action: argparse.Action, where: str) -> Any:
         return values
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ConfigError(f"{where}: {type(value).__name__} is not allowed: text or a number")
-    return str(value)
+    if action.type not in (int, float):
+        return str(value)
+    try:
+        return action.type(str(value))
+    except ValueError:
+        raise ConfigError(f"{where}: it must be a number") from None

@@ -2,8 +2,6 @@
 
 import argparse
 import logging
-import os
-import re
 import signal
 import socket
 import sqlite3
@@ -13,104 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heka_raven.cli.parser import Parser
-from heka_raven.inbox.intake.auth import MIN_TOKEN, derive
-from heka_raven.inbox.store.keep import DEFAULT, KeepError, parse_keep
+from heka.exceptions import ConfigError
+from heka_raven.cli.inbox_options import UsageError, default_database, parse_options
+from heka_raven.inbox.intake.auth import derive
 
 if TYPE_CHECKING:
+    from heka_raven.inbox.alerts.message import Names
+    from heka_raven.inbox.alerts.notifier import Notifier
     from heka_raven.inbox.web.app import Inbox
 
-DEFAULT_LISTEN = "127.0.0.1:9000"
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only compared with
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 TRIM_EVERY_S = 30.0  # the age limit of --keep holds when no event comes, too
-
-
-class UsageError(Exception):
-    """An option is wrong or contradicts another; the message says how."""
-
-
-def default_database() -> str:
-    """``inbox.db`` where the user's programs keep their state."""
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return str(Path(state) / "heka-raven" / "inbox.db")
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """The options; the documentation's table is made from it, too."""
-    parser = Parser(
-        prog="heka-raven inbox",
-        description="A local Sentry-compatible inbox: takes events from any Sentry client, shows them as web pages.",
-        epilog="Environment: HEKA_RAVEN_INBOX_TOKEN is --token, which other users could read in the list of processes.",
-    )
-    add = parser.add_argument
-    add(
-        "--listen",
-        default=DEFAULT_LISTEN,
-        metavar="HOST:PORT",
-        help="address to serve on; port 0 takes a free one; beyond loopback --token is needed (default: %(default)s)",
-    )
-    add("--db", metavar="FILE", help="the database (default: heka-raven/inbox.db in $XDG_STATE_HOME or ~/.local/state)")
-    add(
-        "--keep",
-        default=DEFAULT,
-        metavar="LIMITS",
-        help="how much to keep: an age (30d), a number of events (100000), a size (1gb), in any combination,"
-        " separated by commas; the oldest go first (default: %(default)s)",
-    )
-    add("--token", help=f"what a reader must show, at least {MIN_TOKEN} characters; needed beyond loopback")
-    add("--key", help="the only key that clients may use (default: any; with --token: one made from it, printed)")
-    add(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="another name by which readers may call the inbox without a token (repeatable)",
-    )
-    add(
-        "--project",
-        action="append",
-        default=[],
-        metavar="NUMBER=NAME",
-        help="the name of a project on the pages, as 1=shop (repeatable)",
-    )
-    add("--udp", metavar="HOST:PORT", help="also take the UDP packets of protocol 2 and 3 here")
-    add("--rate-limit", type=float, metavar="N", help="answer 429 to more than N requests a second, to try a client")
-    add(
-        "--max-event",
-        type=int,
-        default=1024 * 1024,
-        metavar="BYTES",
-        help="the largest event taken; a larger one is answered 413 (default: %(default)s)",
-    )
-    add("--import", dest="import_from", metavar="FILE", help="store a tar of envelopes or one envelope, and exit")
-    add("--export", dest="export_to", metavar="FILE", help="write every event to a .tar.gz of envelopes, and exit")
-    return parser
-
-
-def _check(options: argparse.Namespace) -> None:
-    """Refuse what is out of range, before anything is opened."""
-    if options.token is None:
-        options.token = os.environ.get("HEKA_RAVEN_INBOX_TOKEN") or None
-    if options.token is not None and len(options.token) < MIN_TOKEN:
-        raise UsageError(f"--token: {len(options.token)} characters; at least {MIN_TOKEN} are needed")
-    if options.rate_limit is not None and not 0 <= options.rate_limit <= 1_000_000:
-        raise UsageError(f"--rate-limit: {options.rate_limit:g} is outside 0..1000000 requests a second")
-    if not 1_000 <= options.max_event <= 8_000_000:
-        raise UsageError(f"--max-event: {options.max_event} is outside 1000..8000000 bytes")
-    if options.key is not None and not _KEY.fullmatch(options.key):
-        raise UsageError("--key: want 1 to 100 letters, digits, - or _; it stands in the DSN")
-    if options.import_from and options.export_to:
-        raise UsageError("--import and --export: one at a time")
-    options.keep = parse_keep(options.keep)
-    options.project = dict(_project(text) for text in options.project)
-
-
-def _project(text: str) -> tuple[str, str]:
-    number, sign, name = text.partition("=")
-    if not sign or not number or not name.strip():
-        raise UsageError(f"--project: {text!r}: want NUMBER=NAME, as 1=shop")
-    return number.strip(), name.strip()[:60]
 
 
 def _stop(signum: int, frame: Any) -> None:
@@ -137,7 +48,34 @@ def _open(options: argparse.Namespace) -> "Inbox":
         limits=Limits(key=key, max_event=options.max_event, rate=options.rate_limit),
         hosts=options.allow_host,
         names=options.project,
+        rules=options.rules,
     )
+
+
+def _names(options: argparse.Namespace, address: str) -> "Names":
+    from heka_raven.inbox.alerts.message import Names
+    from heka_raven.inbox.web.wording import often
+
+    return Names(inbox=(options.url or address).rstrip("/"), projects=options.project, often=often(options.rules))
+
+
+def _notifier(options: argparse.Namespace, app: "Inbox", address: str) -> "Notifier":
+    from heka_raven.inbox.alerts.notifier import Notifier
+
+    return Notifier(app.store, options.targets, _names(options, address), options.rules.quiet)
+
+
+def try_targets(options: argparse.Namespace) -> int:
+    """``--notify-test``."""
+    from heka_raven.inbox.alerts.message import make_test
+
+    message = make_test(_names(options, f"http://{options.listen}"))
+    failed = 0
+    for target in options.targets:
+        outcome = target.send(message)
+        print(f"{target.name}: {outcome.error or 'told'}", flush=True)
+        failed += bool(outcome.error)
+    return 1 if failed else 0
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -166,6 +104,8 @@ def serve(options: argparse.Namespace) -> int:
         threading.Thread(target=_trim_until, args=(stopping, app), name="inbox-keep", daemon=True).start()
         where = address_text(host, listener.getsockname()[1])
         print(f"inbox: http://{where}/", flush=True)
+        notifier = _notifier(options, app, f"http://{where}")
+        notifier.start()
         if host in EVERYWHERE:  # no address that a client could call
             where = address_text(socket.gethostname(), listener.getsockname()[1])
         print(f"dsn:   http://{app.intake.limits.key or 'inbox'}@{where}/1", flush=True)
@@ -176,6 +116,7 @@ def serve(options: argparse.Namespace) -> int:
         finally:
             stopping.set()
             server.close()
+            notifier.stop()
             if receiver is not None:
                 receiver.stop()
     finally:
@@ -217,7 +158,6 @@ def exchange(options: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 1 for what the machine refuses, 2 for wrong options."""
-    options = make_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="heka-raven inbox: %(message)s", stream=sys.stderr)
     # waitress warns of each request that waits for a thread: with more clients than threads that is each second one.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -232,10 +172,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from heka_raven.inbox.web.server import ListenError
 
     try:
-        _check(options)
+        options = parse_options(list(sys.argv[1:] if argv is None else argv))
+    except (UsageError, ConfigError) as error:
+        print(f"heka-raven inbox: {error}", file=sys.stderr)
+        return 2
+    try:
+        if options.notify_test:
+            return try_targets(options)
         return exchange(options) if options.export_to or options.import_from else serve(options)
-    except (UsageError, KeepError) as error:
-        text, code = f"--keep: {error}" if isinstance(error, KeepError) else str(error), 2
+    except UsageError as error:
+        text, code = str(error), 2
     except (StoreError, ListenError, ArchiveError) as error:
         text, code = str(error), 1
     except sqlite3.Error as error:  # a full disk, for one

@@ -15,7 +15,7 @@ import orjson
 
 from heka.exceptions import ConfigError
 from heka_raven import __version__
-from heka_raven.cli.inbox import default_database
+from heka_raven.cli.inbox_options import default_database
 from heka_raven.cli.parser import EXIT_FAILED, EXIT_OK, Parser
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 """Events out of and into the inbox, as a tar of envelopes: the files that a spool holds, too."""
 
+import math
 import os
 import tarfile
 import zlib
@@ -129,7 +130,8 @@ def _import_envelope(intake: Intake, data: bytes, received: float | None) -> tup
         if item.type not in EVENT_TYPES:
             continue
         try:
-            intake.take_item(project, item, event_id, at)
+            # With a time, whichever: nobody is told of what is imported. It is never later than now.
+            intake.take_item(project, item, event_id, math.inf if at is None else at)
             taken += 1
         except Refusal:
             refused += 1

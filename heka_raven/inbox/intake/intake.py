@@ -158,5 +158,5 @@ class Intake:
         event.event_id = event.event_id or event_id or uuid.uuid4().hex
         # Never later than now: a time to come in an archive would let --keep delete everything that is older.
         now = self._clock() if received is None else min(received, self._clock())
-        self.store.add(summarise(event), strict, project=project[:60], received=now)
+        self.store.add(summarise(event), strict, project=project[:60], received=now, quiet=received is not None)
         return event.event_id

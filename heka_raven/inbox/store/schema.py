@@ -11,7 +11,7 @@ from pathlib import Path
 
 from heka_raven.inbox.store.upgrade import upgrade
 
-VERSION = 3
+VERSION = 4
 OLDEST_SQLITE = (3, 35)  # RETURNING
 
 TABLES = """
@@ -25,7 +25,8 @@ CREATE TABLE issue (
   last_event INTEGER NOT NULL DEFAULT 0,
   state TEXT NOT NULL DEFAULT 'open', state_at REAL NOT NULL DEFAULT 0,
   mute_until REAL NOT NULL DEFAULT 0, mute_count INTEGER NOT NULL DEFAULT 0,
-  again_at REAL NOT NULL DEFAULT 0, again_release TEXT NOT NULL DEFAULT '', place TEXT NOT NULL DEFAULT ''
+  again_at REAL NOT NULL DEFAULT 0, again_release TEXT NOT NULL DEFAULT '', place TEXT NOT NULL DEFAULT '',
+  often_at REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX issue_seen ON issue (last_seen);
 CREATE TABLE event (
@@ -68,8 +69,8 @@ CREATE TABLE total (events INTEGER NOT NULL, bytes INTEGER NOT NULL, changes INT
 INSERT INTO total VALUES (0, 0, 0);
 """
 
-# Beside version 1's
-NEWER_TABLES = """
+# Beside version 1's, and beside version 3's
+TABLES_2 = """
 CREATE TABLE issue_user (
   issue INTEGER NOT NULL REFERENCES issue (id) ON DELETE CASCADE, user TEXT NOT NULL, count INTEGER NOT NULL,
   PRIMARY KEY (issue, user)
@@ -78,6 +79,17 @@ CREATE TABLE refused (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, client TEXT NOT NULL, project TEXT NOT NULL,
   status INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL
 );
+"""
+TABLES_4 = """
+CREATE TABLE alert (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  target TEXT NOT NULL, issue INTEGER NOT NULL REFERENCES issue (id) ON DELETE CASCADE, event INTEGER NOT NULL,
+  reason TEXT NOT NULL, at REAL NOT NULL,
+  state TEXT NOT NULL DEFAULT 'waiting', tries INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL,
+  settled_at REAL NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX alert_target ON alert (target, state, issue);
+CREATE INDEX alert_issue ON alert (issue);
 """
 
 TRIGGERS = """
@@ -147,10 +159,10 @@ def open_database(path: str) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         if empty:
             connection.executescript(
-                f"BEGIN; {TABLES} {NEWER_TABLES} {TRIGGERS} PRAGMA user_version = {VERSION}; COMMIT;"
+                f"BEGIN; {TABLES} {TABLES_2} {TABLES_4} {TRIGGERS} PRAGMA user_version = {VERSION}; COMMIT;"
             )
         elif found < VERSION:
-            upgrade(connection, found, NEWER_TABLES + TRIGGERS, VERSION)
+            upgrade(connection, found, TABLES_2 + TRIGGERS, TABLES_4, VERSION)
     except (sqlite3.Error, StoreError) as error:
         connection.close()
         if isinstance(error, StoreError):

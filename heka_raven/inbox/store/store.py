@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from heka_raven.inbox.event.summary import Summary
+from heka_raven.inbox.store.alerting import note_alert
 from heka_raven.inbox.store.keep import Keep
+from heka_raven.inbox.store.rules import Rules
 from heka_raven.inbox.store.schema import StoreError, connect, open_database
 
 __all__ = ["Store", "StoreError"]
@@ -31,9 +33,10 @@ KNOWN, MORE, NEW, AGAIN = "", "more", "new", "again"  # what an event is
 class Store:
     """The events in one database file."""
 
-    def __init__(self, path: str, keep: Keep | None = None) -> None:
+    def __init__(self, path: str, keep: Keep | None = None, rules: Rules | None = None) -> None:
         self.path = path
         self.keep = keep or Keep()
+        self.rules = rules or Rules()
         self._writer = open_database(path)
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -60,7 +63,8 @@ class Store:
         return connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection that writes, in a transaction."""
         with self._lock:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -71,8 +75,11 @@ class Store:
                     self._writer.execute("ROLLBACK")
                 raise
 
-    def add(self, summary: Summary, body: bytes, *, project: str, received: float) -> str:
+    def add(self, summary: Summary, body: bytes, *, project: str, received: float, quiet: bool = False) -> str:
         """Store one event.
+
+        Args:
+            quiet: it makes no alert: it is imported.
 
         Returns:
             What it was: NEW for the first of its issue, AGAIN when that had been resolved or muted until now, MORE;
@@ -80,7 +87,7 @@ class Store:
         """
         happened = _plausible(summary.happened, received)
         packed = zlib.compress(body, COMPRESSION)
-        with self._transaction() as db:
+        with self.writing() as db:
             if db.execute("SELECT 1 FROM event WHERE event_id = ?", (summary.event_id,)).fetchone():
                 return KNOWN
             issue, outcome = self._issue(db, summary, project, happened)
@@ -121,6 +128,8 @@ class Store:
             tags = [(key, value, issue, row) for key, value in summary.tags]
             db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?)", tags)
             db.executemany("INSERT OR IGNORE INTO link VALUES (?, ?)", [(name, row) for name in summary.links])
+            if not quiet:
+                note_alert(db, self.rules, summary, issue, int(row or 0), outcome, received)
             self._added += 1
             due = self._added % TRIM_EVERY == 0
         if due:
@@ -174,7 +183,7 @@ class Store:
             mute_events: events after which it is open again.
         """
         changed = 0
-        with self._transaction() as db:
+        with self.writing() as db:
             for issue in issues:
                 changed += db.execute(
                     "UPDATE issue SET state = ?, state_at = max(?, last_seen), mute_until = ?, mute_count ="
@@ -187,7 +196,7 @@ class Store:
     def note_refused(self, client: str, project: str, status: int, reason: str, now: float) -> None:
         """Keep that something was not taken, for the Data page. The same again is counted."""
         said = (client[:100], project[:60], status, reason[:300])
-        with self._transaction() as db:
+        with self.writing() as db:
             same = db.execute(
                 "SELECT id FROM refused WHERE client = ? AND project = ? AND status = ? AND reason = ?", said
             ).fetchone()
@@ -205,7 +214,7 @@ class Store:
             db.execute("UPDATE total SET changes = changes + 1")
 
     def delete_event(self, event_id: str) -> bool:
-        with self._transaction() as db:
+        with self.writing() as db:
             return _delete(db, "event_id = ?", (event_id,)) > 0
 
     def delete_issue(self, issue: int) -> bool:
@@ -220,7 +229,7 @@ class Store:
         self._shrink()
 
     def _delete_chunk(self, where: str, values: tuple[Any, ...]) -> int:
-        with self._transaction() as db:
+        with self.writing() as db:
             # `where` is one of this module's own texts; every value goes in as a parameter.
             chosen = f"id IN (SELECT id FROM event WHERE {where} ORDER BY id LIMIT {TRIM_CHUNK})"  # noqa: S608
             return _delete(db, chosen, values)
@@ -233,14 +242,14 @@ class Store:
             events, size = self._writer_total()
             excess = self.keep.excess(events, size)
             chosen = f"id IN (SELECT id FROM event ORDER BY happened LIMIT {min(excess, TRIM_CHUNK)})"  # noqa: S608
-            with self._transaction() as db:
+            with self.writing() as db:
                 gone = _delete(db, chosen, ()) if excess else 0
             if not gone and self.keep.age_s is not None:
                 gone = self._delete_chunk("happened < ?", (now - self.keep.age_s,))
             removed += gone
             if not gone:
                 break
-        with self._transaction() as db:
+        with self.writing() as db:
             db.execute("DELETE FROM minute WHERE minute < ?", (int(now / 60) - SPARK_MINUTES - 1,))
         if removed:
             self._shrink()

@@ -41,18 +41,28 @@ _PLACES = """
 ALTER TABLE issue ADD COLUMN place TEXT NOT NULL DEFAULT '';
 ALTER TABLE event ADD COLUMN place TEXT NOT NULL DEFAULT '';
 """
+# Version 3 knew no alerts.
+_OFTEN = "ALTER TABLE issue ADD COLUMN often_at REAL NOT NULL DEFAULT 0;"
 
 
-def upgrade(db: sqlite3.Connection, found: int, newer: str, version: int) -> None:
-    """Bring version *found* up to *version*; *newer* makes the tables and triggers that version 1 does not have."""
+def upgrade(db: sqlite3.Connection, found: int, second: str, fourth: str, version: int) -> None:
+    """Bring version *found* up to *version*.
+
+    Args:
+        second: makes the tables and triggers that version 2 has and 1 does not.
+        fourth: those of version 4.
+    """
     db.execute("BEGIN IMMEDIATE")
     try:
         if found < 2:
             _run(db, _COLUMNS)
             _part_projects(db)
             _run(db, _COUNTS)
-            _run(db, newer)
-        _run(db, _PLACES)
+            _run(db, second)
+        if found < 3:
+            _run(db, _PLACES)
+        _run(db, _OFTEN)
+        _run(db, fourth)
         db.execute(f"PRAGMA user_version = {version:d}")
         db.execute("COMMIT")
     except BaseException:

@@ -22,6 +22,7 @@ from heka_raven.inbox.event.bounded import text
 from heka_raven.inbox.intake.auth import client_fields
 from heka_raven.inbox.intake.intake import MAX_WIRE, Intake, Limits, Refusal
 from heka_raven.inbox.store.keep import Keep
+from heka_raven.inbox.store.rules import Rules
 from heka_raven.inbox.store.store import Store
 from heka_raven.inbox.web.api import Api
 from heka_raven.inbox.web.guard import Guard
@@ -227,6 +228,7 @@ def make_app(
     limits: Limits | None = None,
     hosts: Iterable[str] = (),
     names: Mapping[str, str] | None = None,
+    rules: Rules | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Inbox:
     """The inbox over one database file.
@@ -238,9 +240,10 @@ def make_app(
         limits: of the intake.
         hosts: more names by which the inbox may be called without a token.
         names: of projects, by their number.
+        rules: what makes an alert; nothing by default.
 
     Raises:
         StoreError: if the database cannot be used.
     """
-    store = Store(db_path, keep)
+    store = Store(db_path, keep, rules)
     return Inbox(store, Intake(store, clock, limits), Guard(token, hosts), names)

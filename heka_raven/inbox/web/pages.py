@@ -14,6 +14,7 @@ from heka_raven.inbox.event.bounded import moment, whole
 from heka_raven.inbox.event.shape import event_id_of, read_event
 from heka_raven.inbox.intake.archive import ArchiveError, import_file
 from heka_raven.inbox.intake.intake import Intake
+from heka_raven.inbox.store.alerting import list_alerts, standings
 from heka_raven.inbox.store.queries import (
     MAX_MARKS,
     choices,
@@ -48,6 +49,7 @@ MUTES = {  # seconds, or events, after which the next event opens a muted issue 
     "7d": (604_800, 0),
 }
 ANY_KEY = "inbox"  # shown where every key is accepted
+OPEN_TO_ALL = ("login.html", "error.html")  # say nothing of what the inbox holds
 
 
 def _environment(static: Static) -> Environment:
@@ -69,6 +71,7 @@ def _environment(static: Static) -> Environment:
         machine=wording.machine,
         count=wording.count,
         size=wording.size,
+        rules=wording.told_of,
         marked=wording.marked,
         underlined=wording.underlined,
         tree=wording.tree,
@@ -100,8 +103,14 @@ class Pages:
         self._templates.filters["project"] = lambda number: known.get(number, number)
 
     def _page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        told = () if template in OPEN_TO_ALL else standings(self.store, self.store.rules.targets)
         text = self._templates.get_template(template).render(
-            now=time.time(), host=request.host, scheme=request.scheme, locked=self.guard.token is not None, **values
+            now=time.time(),
+            host=request.host,
+            scheme=request.scheme,
+            locked=self.guard.token is not None,
+            unreached=[one for one in told if one.error],
+            **values,
         )
         return Response(body=text.encode("utf-8", "replace"), content_type="text/html", charset="utf-8", status=status)
 
@@ -251,6 +260,9 @@ class Pages:
             path=self.store.path,
             said=said[:200],
             refused=list_refused(self.store),
+            rules=self.store.rules,
+            targets=standings(self.store, self.store.rules.targets),
+            alerts=list_alerts(self.store),
         )
 
     def import_envelopes(self, request: Request) -> Response:

@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from heka_raven.inbox.event.model import Error, Frame, Pairs
+from heka_raven.inbox.store.rules import AGAIN, NEW, Rules
 
 FILTERED = "[Filtered]"
 AROUND = 4  # related events shown to each side of the one that is looked at
@@ -53,6 +54,21 @@ def size(value: int) -> str:
         if value >= step:
             return f"{value / step:.1f} {unit}"
     return f"{value} B"
+
+
+def told_of(rules: Rules) -> str:
+    """``Told of new issues, those that come back; from level warning on; quiet 22:00-07:00.``"""
+    names = {NEW: "new issues", AGAIN: "those that come back"}
+    parts = [names[reason] for reason in rules.reasons]
+    if rules.often:
+        parts.append(often(rules))
+    quiet = f"; quiet {rules.quiet}" if rules.quiet else ""
+    return f"Told of {', '.join(parts)}; from level {rules.level} on{quiet}."
+
+
+def often(rules: Rules) -> str:
+    """``10 events in 5 min``."""
+    return f"{rules.often[0]} events in {rules.often[1] // 60} min" if rules.often else ""
 
 
 _NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,10})?", re.ASCII)

@@ -1,0 +1,1 @@
+"""Who is told of an issue when nobody looks: webhooks, mails, commands."""
