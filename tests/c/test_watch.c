@@ -535,17 +535,18 @@ static void write_file(const char *folder, const char *path, const char *text)
 static void oom_counts(void)
 {
     const char *folder = check_make_directory();
+    uint64_t kills = 9;
 
-    CHECK(hk_kernel_oom_kills(folder, 7) == 0);
+    CHECK(hk_kernel_oom_kills(folder, 7, &kills) == 0 && kills == 0);
     write_file(folder, "/proc/7/cgroup", "4:memory:/app\n0::/\n");
     write_file(folder, "/sys/fs/cgroup/memory/app/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
-    CHECK(hk_kernel_oom_kills(folder, 7) == 3);
+    CHECK(hk_kernel_oom_kills(folder, 7, &kills) == 1 && kills == 3);
     write_file(folder, "/proc/8/cgroup", "0::/system.slice/app.service\n");
     write_file(folder, "/sys/fs/cgroup/system.slice/app.service/memory.events", "low 0\noom 1\noom_kill 4\n");
-    CHECK(hk_kernel_oom_kills(folder, 8) == 4);
+    CHECK(hk_kernel_oom_kills(folder, 8, &kills) == 1 && kills == 4);
     write_file(folder, "/proc/9/cgroup", "0::/not/mounted/here\n"); /* a container */
     write_file(folder, "/sys/fs/cgroup/memory.events", "oom_kill 5\n");
-    CHECK(hk_kernel_oom_kills(folder, 9) == 5);
+    CHECK(hk_kernel_oom_kills(folder, 9, &kills) == 1 && kills == 5);
     check_remove_directory(folder);
 }
 

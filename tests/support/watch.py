@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import socket
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -171,7 +176,7 @@ def one_event(receiver: Receiver, server: Server, kind: str) -> dict:
     """The one event of this kind; no other event beside it."""
     found = wait_for(
         lambda: [e for e in receiver.events if e.get("tags", {}).get("uwsgi.event") == kind],
-        f"{kind}, got {receiver.texts()}\n{server.text()}",
+        lambda: f"{kind}, got {receiver.texts()}\n{server.text()}",
     )
     wait_for(lambda: server.waiting() == 0, "an empty spool")
     assert len(receiver.events) == 1, receiver.texts()
@@ -188,3 +193,57 @@ def suspect(event: dict) -> dict:
 
 def bystanders(event: dict) -> list[str]:
     return [request["url"] for request in event["contexts"]["uwsgi"].get("bystanders", [])]
+
+
+def written(path: Path) -> str:
+    """What a file holds; empty where it is not there yet."""
+    return path.read_text() if path.exists() else ""
+
+
+@contextlib.contextmanager
+def cgroup_with_limit(limit: int) -> Iterator[Path]:
+    """A cgroup of its own whose processes may take *limit* bytes together; skips where this machine allows none."""
+    folder = _made_cgroup(limit)
+    if folder is None:
+        pytest.skip("this machine lets us make no memory cgroup")
+    try:
+        yield folder
+    finally:
+        for pid in written(folder / "cgroup.procs").split():  # a test that failed left its server
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        wait_for(lambda: not written(folder / "cgroup.procs").strip(), "an empty cgroup")
+        folder.rmdir()
+
+
+def _made_cgroup(limit: int) -> Path | None:
+    for parent, setting, swap in (
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
+        ("/sys/fs/cgroup", "memory.max", "memory.swap.max"),
+    ):
+        folder = Path(parent) / f"hk-watch-{os.getpid()}"
+        try:
+            folder.mkdir()
+        except OSError:
+            continue
+        try:
+            (folder / setting).write_text(str(limit))
+            if (folder / swap).exists():
+                (folder / swap).write_text(str(limit) if "memsw" in swap else "0")
+            return folder
+        except OSError:
+            folder.rmdir()
+    return None
+
+
+@contextlib.contextmanager
+def filled(address: str | tuple[str, int], count: int) -> Iterator[None]:
+    """So many connections that nobody accepts."""
+    with contextlib.ExitStack() as clients:
+        for _ in range(count):
+            client = clients.enter_context(
+                socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+            )
+            client.setblocking(False)
+            client.connect_ex(address)
+        yield

@@ -2,6 +2,7 @@
 
 #include "../core/watch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -26,6 +27,7 @@ static hk_slice read_small(const char *path, char *buffer, size_t size)
 
     if (fd < 0)
         return hk_slice_make("", 0);
+    errno = 0;
     while (at < size && (n = read(fd, buffer + at, size - at)) > 0)
         at += (size_t)n;
     close(fd);
@@ -63,6 +65,7 @@ static hk_slice group_of(hk_slice line, int version)
     return hk_slice_from(line, (size_t)(second + 1 - line.p));
 }
 
+/* 1: read; 0: no such file; -1: it is there, and not for this user. */
 static int count_in(const char *root, const char *mount, hk_slice group, const char *file, uint64_t *kills)
 {
     char path[4200], text[4096];
@@ -73,6 +76,8 @@ static int count_in(const char *root, const char *mount, hk_slice group, const c
     /* Inside a container its own cgroup is mounted at the top, whatever /proc says. */
     snprintf(path, sizeof path, "%s%s%.*s/%s", root, mount, (int)group.n, group.p, file);
     s = read_small(path, text, sizeof text);
+    if (s.n == 0 && errno == EACCES)
+        return -1; /* the count at the top is everybody's */
     if (s.n == 0) {
         snprintf(path, sizeof path, "%s%s/%s", root, mount, file);
         s = read_small(path, text, sizeof text);
@@ -81,13 +86,13 @@ static int count_in(const char *root, const char *mount, hk_slice group, const c
     return s.n > 0;
 }
 
-uint64_t hk_kernel_oom_kills(const char *root, pid_t pid)
+int hk_kernel_oom_kills(const char *root, pid_t pid, uint64_t *kills)
 {
     char path[4200], text[8192];
     hk_slice all, rest;
-    uint64_t kills = 0;
-    int version;
+    int version, found;
 
+    *kills = 0;
     snprintf(path, sizeof path, "%s/proc/%d/cgroup", root, (int)pid);
     all = read_small(path, text, sizeof text);
     for (version = 2; version > 0; version--)
@@ -96,9 +101,10 @@ uint64_t hk_kernel_oom_kills(const char *root, pid_t pid)
             size_t n = end == NULL ? rest.n : (size_t)(end - rest.p);
             hk_slice group = group_of(hk_slice_make(rest.p, n), version);
             rest = hk_slice_from(rest, n + 1);
-            if (version == 2 ? count_in(root, "/sys/fs/cgroup", group, "memory.events", &kills)
-                             : count_in(root, "/sys/fs/cgroup/memory", group, "memory.oom_control", &kills))
-                return kills;
+            found = version == 2 ? count_in(root, "/sys/fs/cgroup", group, "memory.events", kills)
+                                 : count_in(root, "/sys/fs/cgroup/memory", group, "memory.oom_control", kills);
+            if (found != 0)
+                return found;
         }
     return 0;
 }

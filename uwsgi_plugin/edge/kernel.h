@@ -10,8 +10,9 @@
 uint64_t hk_kernel_rss(pid_t pid);
 
 /* How many processes of this process's cgroup the kernel killed for memory: memory.events of version 2, else
- * memory.oom_control of version 1; 0 where neither can be read. root: where proc and sys are, "" but in tests. */
-uint64_t hk_kernel_oom_kills(const char *root, pid_t pid);
+ * memory.oom_control of version 1. 1; 0 where there is neither, -1 where this user may not read it, with *kills 0. root:
+ * where proc and sys are, "" but in tests. */
+int hk_kernel_oom_kills(const char *root, pid_t pid, uint64_t *kills);
 
 /* A child that is dead and not yet reaped: 1 and what waitid says, with the most memory it ever had; 0: none. pid -1:
  * any child. */

@@ -81,6 +81,20 @@ static void find_suspect(const hk_life *life, hk_watch_event *e, hk_pool *pool)
     e->at_us = from == 0 || from > now ? now : from + (now - from) / 2;
 }
 
+/* The count so far. uWSGI makes the directory of its cgroup = for root alone, so a server with a uid may not look. */
+static uint64_t oom_kills(void)
+{
+    static int told;
+    uint64_t kills;
+
+    if (hk_kernel_oom_kills("", getpid(), &kills) < 0 && !told && hk_shared_watches(HK_WATCH_OOM)) {
+        told = 1;
+        hk_sys_log("[sentry] this user may not read how often the cgroup was out of memory: what the kernel kills for that "
+                   "is told as killed, not as oom (with uWSGI's cgroup, set cgroup-dir-mode = 0755)");
+    }
+    return kills;
+}
+
 /* found is NULL when uWSGI reaped it before anybody could look: what it left in shared memory must do. */
 static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_kernel_death *found)
 {
@@ -107,7 +121,7 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
     d.over_evil = life->over && (uwsgi.evil_reload_on_rss > 0 || uwsgi.evil_reload_on_as > 0);
     d.over_reload = life->over && (uwsgi.reload_on_rss > 0 || uwsgi.reload_on_as > 0);
     if (!d.exited && (d.unknown || d.status == SIGKILL))
-        d.oom_killed = hk_watch_oom_take(&oom, hk_kernel_oom_kills("", getpid()));
+        d.oom_killed = hk_watch_oom_take(&oom, oom_kills());
     memset(&e, 0, sizeof e);
     e.kind = hk_watch_classify(&d);
     e.worker = worker;
@@ -169,7 +183,7 @@ void hk_deaths_look(void)
 
 void hk_deaths_sample(uint64_t now_ms)
 {
-    hk_watch_oom_sample(&oom, hk_kernel_oom_kills("", getpid()), now_ms);
+    hk_watch_oom_sample(&oom, oom_kills(), now_ms);
 }
 
 int hk_deaths_is_dead(int worker)

@@ -124,6 +124,61 @@ def test_what_else_happens_to_such_a_worker(serve_as_nobody, receiver, uwsgi):
         assert "GET /" + event["tags"]["uwsgi.event"] == event["transaction"]
 
 
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+def test_the_end_of_such_a_worker_without_its_doing(serve_as_nobody, receiver, uwsgi):
+    """As another user: memory, a kill from outside, and a storm of deaths are told as they are elsewhere."""
+    limits = "reload-on-rss = 100\nmin-worker-lifetime = 0\nsentry-watch-storm = 3\nforkbomb-delay = 0\n"
+    server = serve_as_nobody(f"{WATCH}{limits}processes = 2", uwsgi=uwsgi, app=watch.APP)
+    assert 200 == server.get("/grow?100")[0]
+    memory = watch.one_event(receiver, server, "memory")
+    assert "GET /grow" == memory["transaction"] and memory["contexts"]["uwsgi"]["rss_bytes"] >= 100 << 20
+    watch.in_background(server, "/victim?30")
+    pid = int(wait_for(lambda: watch.written(server.tmp_path / "victim.pid"), "a busy worker"))
+    os.kill(pid, signal.SIGKILL)
+    for _ in range(2):
+        server.crash("/exit?7,0")
+    expected = ["exit", "exit", "killed", "memory", "respawn-storm"]
+    wait_for(lambda: expected == sorted(watch.kinds(receiver)), lambda: f"{receiver.texts()}\n{server.text()}")
+    killed = next(event for event in receiver.events if "killed" == event["tags"]["uwsgi.event"])
+    assert ("GET /victim", 9) == (killed["transaction"], killed["contexts"]["uwsgi"]["signal"])
+
+
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+def test_an_oom_kill_of_such_a_worker(serve_as_nobody, receiver, uwsgi):
+    """As another user: what the kernel kills for its cgroup's memory is told as oom."""
+    with watch.cgroup_with_limit(200 << 20) as folder:
+        lines = f"{WATCH}cgroup = {folder}\ncgroup-dir-mode = 0755\nprocesses = 2"
+        server = serve_as_nobody(lines, uwsgi=uwsgi, app=watch.APP)
+        server.crash("/grow?400")
+        assert "GET /grow" == watch.one_event(receiver, server, "oom")["transaction"]
+        assert "may not read how often" not in server.text()
+        server.stop()
+
+
+def test_an_oom_count_that_only_root_may_read(serve_as_nobody, receiver):
+    """uWSGI's cgroup is root's alone unless the ini says otherwise: said once, and the death is told as killed."""
+    with watch.cgroup_with_limit(200 << 20) as folder:
+        server = serve_as_nobody(f"{WATCH}cgroup = {folder}\nprocesses = 2", app=watch.APP)
+        server.crash("/grow?400")
+        assert "GET /grow" == watch.one_event(receiver, server, "killed")["transaction"]
+        said = [line for line in server.text().splitlines() if "may not read how often the cgroup" in line]
+        assert 1 == len(said) and "cgroup-dir-mode = 0755" in said[0]
+        server.stop()
+
+
+@pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
+def test_a_full_queue_before_such_a_worker(serve_as_nobody, receiver, uwsgi):
+    """As another user: a full listen queue is told, with the request that keeps the worker and its stack."""
+    lines = "sentry-watch = listen-queue\nsentry-watch-patience = 5000\nlisten = 2\nprocesses = 1"
+    server = serve_as_nobody(lines, uwsgi=uwsgi, app=watch.APP)
+    watch.in_background(server, "/victim?60")
+    wait_for(lambda: watch.written(server.tmp_path / "victim.pid"), "a busy worker")
+    with watch.filled(("127.0.0.1", server.port), 6):
+        event = watch.one_event(receiver, server, "listen-queue")
+    assert "GET /victim" == event["transaction"] and "hold" == functions(event)[-1]
+    (server.tmp_path / "let-go").touch()
+
+
 DROPS = [
     pytest.param("master-as-root = true", id="master-as-root"),
     pytest.param("drop-after-apps = true", id="drop-after-apps"),

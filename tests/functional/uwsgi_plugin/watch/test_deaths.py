@@ -19,6 +19,7 @@ from support.watch import (
     THREADS,
     WATCH,
     bystanders,
+    cgroup_with_limit,
     functions,
     hold_three,
     in_background,
@@ -238,33 +239,9 @@ def waits_for_a_writer(pid):
     return where in ("", "0", "wait_for_partner")
 
 
-def cgroup_with_limit(limit):
-    """A cgroup of its own whose processes may take *limit* bytes together; None where this machine allows none."""
-    for parent, setting, swap in (
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
-        ("/sys/fs/cgroup", "memory.max", "memory.swap.max"),
-    ):
-        folder = Path(parent) / f"hk-watch-{os.getpid()}"
-        try:
-            folder.mkdir()
-        except OSError:
-            continue
-        try:
-            (folder / setting).write_text(str(limit))
-            if (folder / swap).exists():
-                (folder / swap).write_text(str(limit) if "memsw" in swap else "0")
-            return folder
-        except OSError:
-            folder.rmdir()
-    return None
-
-
 def test_oom_kill(serve, receiver):
     """A worker that the kernel kills for its cgroup's memory is told as oom, the next SIGKILL as killed."""
-    folder = cgroup_with_limit(200 << 20)
-    if folder is None:
-        pytest.skip("this machine lets us make no memory cgroup")
-    try:
+    with cgroup_with_limit(200 << 20) as folder:
         server = serve(f"sentry-watch = true\ncgroup = {folder}\n" + PREFORK)
         hold_three(server, 20)
         server.crash("/grow?400")
@@ -275,9 +252,6 @@ def test_oom_kill(serve, receiver):
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: "killed" in kinds(receiver), "the kill")
         server.stop()
-    finally:
-        wait_for(lambda: not (folder / "cgroup.procs").read_text().strip(), "an empty cgroup")
-        folder.rmdir()
 
 
 def test_a_stack_overflow_has_its_stack(serve, receiver):

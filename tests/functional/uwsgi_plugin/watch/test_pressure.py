@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import threading
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from support.watch import (
     MODES,
     PREFORK,
     THREADS,
+    filled,
     functions,
     get_until_told,
     hold_three,
@@ -69,17 +69,6 @@ def test_slow_is_off_unless_set(serve, receiver):
     assert [] == receiver.texts() and 0 == server.waiting()
 
 
-def fill(address, count):
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    clients = []
-    for _ in range(count):
-        s = socket.socket(family)
-        s.setblocking(False)
-        s.connect_ex(address)
-        clients.append(s)
-    return clients
-
-
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_listen_queue(serve, receiver, kind):
     """A full queue is one event, not one a second, with the request that keeps the worker; again after it fell."""
@@ -90,13 +79,12 @@ def test_listen_queue(serve, receiver, kind):
     for number in (1, 2):
         in_background(server, "/victim?60")
         wait_for((server.tmp_path / "victim.pid").exists, "the request to run")
-        clients = fill(address, 6)
-        wait_for(
-            lambda n=number: len(receiver.events) == n, lambda: f"event {number} {receiver.texts()}\n{server.text()}"
-        )
-        time.sleep(2.2)  # two more looks
-        for s in clients:
-            s.close()
+        with filled(address, 6):
+            wait_for(
+                lambda n=number: len(receiver.events) == n,
+                lambda: f"event {number} {receiver.texts()}\n{server.text()}",
+            )
+            time.sleep(2.2)  # two more looks
         let_go.touch()
         wait_for(lambda: server._answers(), "the queue to be taken off")
         time.sleep(4)  # a look at least, which finds it empty
@@ -114,12 +102,10 @@ def test_listen_queue_percent(serve, receiver):
     server = serve("processes = 1\nsentry-watch = listen-queue\nlisten = 10\nsentry-watch-backlog = 50")
     in_background(server, "/victim?60")
     wait_for((server.tmp_path / "victim.pid").exists, "the request to run")
-    clients = fill(("127.0.0.1", server.port), 6)
-    event = one_event(receiver, server, "listen-queue")
+    with filled(("127.0.0.1", server.port), 6):
+        event = one_event(receiver, server, "listen-queue")
     assert 10 > event["contexts"]["uwsgi"]["queue"] >= 5 and 10 == event["contexts"]["uwsgi"]["queue_max"]
     (server.tmp_path / "let-go").touch()
-    for s in clients:
-        s.close()
 
 
 @pytest.mark.parametrize("mode", [PREFORK, pytest.param(THREADS, marks=pytest.mark.full)])
