@@ -17,6 +17,7 @@
 
 #define LOOK_EVERY_MS 10 /* whether a name was found */
 #define MAX_LOOKUPS 4 /* of one transfer: a proxy, a server, and each of the two may be in numbers */
+#define USED_PROXY ((CURLINFO)(CURLINFO_LONG + 66)) /* CURLINFO_USED_PROXY of libcurl 8.7, also if built with an older */
 
 static int add(hk_http *h, hk_http_slot *s)
 {
@@ -108,14 +109,26 @@ out:
     return rc;
 }
 
+/* Whether the lookup that was refused is the proxy's. An older libcurl says so by its code, a newer one by whether the
+ * transfer has a proxy: then the first name is the proxy's, and any further one (SOCKS) is the server's. */
+static int wants_proxy(const hk_http_slot *s, CURLcode result)
+{
+    long used = 0;
+
+    if (result == CURLE_COULDNT_RESOLVE_PROXY)
+        return 1;
+    return s->lookups == 1 && curl_easy_getinfo(s->easy, USED_PROXY, &used) == CURLE_OK && used > 0;
+}
+
 /* A lookup was refused: which name is it? 0: begun anew, or it waits for the name; -1: the transfer failed. */
 static int look_up(hk_http *h, hk_http_slot *s, CURLcode result)
 {
-    int is_proxy = result == CURLE_COULDNT_RESOLVE_PROXY;
     const char *proxy = hk_http_proxy_of(h, &s->request);
+    int is_proxy;
 
     if (++s->lookups > MAX_LOOKUPS)
         return -1;
+    is_proxy = wants_proxy(s, result);
     if (proxy == NULL || proxy[0] == '\0')
         proxy = proxy_of_environment(s->request.url);
     if (read_host(s, is_proxy ? proxy : s->request.url, is_proxy) < 0)
