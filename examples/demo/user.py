@@ -1,14 +1,15 @@
-"""A command with which a server that root starts and another user runs can read this Python.
+"""A command with which a server that root starts and another user runs can read this Python and this project.
 
-Where Python is in a home directory that lets nobody through, as root's, the server gets a view of its own of the files.
+Where one of them is in a home directory that lets nobody through, as root's, the server gets a view of its own of the
+files.
 """
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
-# Mounts a directory of mode 755 over the one that lets nobody through, with only Python's own below it.
-THROUGH = 'mkdir -p "$2/$3" && mount --bind "$4" "$2/$3" && mount --rbind "$2" "$1" && shift 4 && exec "$@"'
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def closed_above(path):
@@ -20,16 +21,25 @@ def closed_above(path):
 
 
 def launch_readable(where):
-    """What is to stand before the server's own command; nothing where anybody can read this Python.
+    """What is to stand before the server's own command; nothing where anybody can read both.
 
     Args:
-        where: a directory of ours, in which the view is made; it goes with the server.
+        where: a directory of ours, in which the views are made; they go with the server.
     """
-    base = os.path.realpath(sys.base_prefix)
-    closed = closed_above(base + "/x")
-    if closed is None:
+    closed = {}
+    for path in (Path(os.path.realpath(sys.base_prefix)), PROJECT):
+        if closed_above(path / "x") is not None:
+            closed.setdefault(closed_above(path / "x"), []).append(path)
+    if not closed:
         return []
-    view = Path(where) / "view"
-    view.mkdir(mode=0o755, exist_ok=True)
+    steps = ["set -e"]
+    for number, (directory, paths) in enumerate(closed.items()):
+        view = Path(where) / f"view{number}"
+        view.mkdir(mode=0o755, exist_ok=True)
+        # A directory of mode 755, with these paths only below it, is mounted over the one that lets nobody through.
+        for path in paths:
+            there = view / path.relative_to(directory)
+            steps += [shlex.join(["mkdir", "-p", str(there)]), shlex.join(["mount", "--bind", str(path), str(there)])]
+        steps.append(shlex.join(["mount", "--rbind", str(view), str(directory)]))
     alone = ["unshare", "--mount", "--propagation", "private"]
-    return [*alone, "sh", "-c", THROUGH, "sh", str(closed), str(view), str(Path(base).relative_to(closed)), base]
+    return [*alone, "sh", "-c", "\n".join([*steps, 'exec "$@"']), "sh"]

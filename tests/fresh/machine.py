@@ -33,7 +33,10 @@ for path in $shown; do
     if [ -d "$path" ]; then mkdir -p "$there"; else touch "$there"; fi
     mount --bind "$path" "$there"
 done
-exec chroot "$@"
+# This shell is process 1 in there and buries who has lost their parent; a program that is told to run would not.
+ended=0
+chroot "$@" || ended=$?
+exit "$ended"
 """
 
 

@@ -15,6 +15,7 @@ import pytest
 from support.ports import free_port
 from support.sentry_server import Server
 from support.spools import spooled
+from support.users import NOBODY, ROOT_ONLY, launch_readable
 from support.waiting import wait_for
 
 pytest.importorskip("gunicorn")
@@ -31,6 +32,7 @@ def stuck(password, environ):
 def view(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/stuck":
+        os.close(os.open(f"stuck-{time.monotonic_ns()}", os.O_CREAT))
         environ["heka_raven.user"] = {"id": "7"}
         stuck(password="planted-password", environ=environ)
     if path == "/regex":
@@ -70,7 +72,7 @@ heka_raven.gunicorn.watch(globals(), dsn="{dsn}", slow={slow}, stream_path="SPOO
 class Gunicorn:
     """A gunicorn with the watch on."""
 
-    def __init__(self, folder, *options, slow=0, app=APP, before="", wait=True, dsn=DSN, sender="off"):
+    def __init__(self, folder, *options, slow=0, app=APP, before="", wait=True, dsn=DSN, sender="off", launch=()):
         self.folder = folder
         self.port = free_port()
         (folder / "app.py").write_text(app.replace("SPOOL", str(folder / "spool")))
@@ -79,6 +81,7 @@ class Gunicorn:
         self.log = (folder / "log").open("wb")
         # Not `python -m gunicorn`: after SIGUSR2 that has gunicorn's own folder on its path, in which http is another.
         command = [
+            *launch,
             str(Path(sys.executable).with_name("gunicorn")),
             "-b",
             f"127.0.0.1:{self.port}",
@@ -112,6 +115,10 @@ class Gunicorn:
             os.killpg(self.process.pid, signal.SIGKILL)  # its session: workers that nobody ended
         self.process.wait()
         self.log.close()
+
+    def stuck(self):
+        """How many requests are in there for good."""
+        return len(list(self.folder.glob("stuck-*")))
 
     def said(self):
         return (self.folder / "log").read_text()
@@ -236,7 +243,7 @@ def test_which_of_four_requests(tmp_path):
     with Gunicorn(tmp_path, "-k", "gthread", "--threads", "5") as server:
         for _ in range(3):
             server.get_later("/stuck")
-        time.sleep(1)
+        wait_for(lambda: 3 == server.stuck())
         server.get("/segfault")
         event = server.event("segfault")
     assert "GET /segfault" == event["transaction"]
@@ -251,7 +258,7 @@ def test_a_full_listen_queue(tmp_path, unix):
     with Gunicorn(tmp_path, "--backlog", "3", "--timeout", "0", *more) as server:
         server.get_later("/stuck")
         wait_for(lambda: len(children_of(server.process.pid)) > 1)
-        time.sleep(1)
+        wait_for(server.stuck)
         waiting = []
         for _ in range(4):
             one = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
@@ -400,20 +407,15 @@ def test_the_port_is_free_after_the_end(tmp_path):
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
 
 
-def others_may_run():
-    """Whether another user can run this Python: it lies in no folder that is root's own."""
-    real = Path(sys.executable).resolve()
-    return all(folder.stat().st_mode & 0o005 == 0o005 for folder in real.parents)
-
-
-@pytest.mark.skipif(os.geteuid() != 0 or not others_may_run(), reason="needs root, and a Python that others may run")
-def test_as_root_for_another_user(tmp_path):
+@ROOT_ONLY
+def test_as_root_for_another_user(tmp_path, passable):
     """Started as root for a user, the watcher is that user, as the workers are."""
     for folder in (tmp_path, *tmp_path.parents[:3]):
         os.chmod(folder, 0o755)
     (tmp_path / "spool").mkdir(mode=0o700)
-    os.chown(tmp_path / "spool", 65534, 65534)
-    with Gunicorn(tmp_path, "--user", "65534", "--group", "65534", slow=1) as server:
+    os.chown(tmp_path / "spool", NOBODY, NOBODY)
+    user = ("--user", str(NOBODY), "--group", str(NOBODY))
+    with Gunicorn(tmp_path, *user, slow=1, launch=launch_readable(passable)) as server:
         server.get("/slow")
         event = server.event("slow")
         assert "view" == functions(event)[-1]

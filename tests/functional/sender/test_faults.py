@@ -212,7 +212,8 @@ def test_two_apps_of_one_user_in_one_spool(spool, mine):
         options = (
             {"ca_file": str(DATA / "tls" / "wrong.pem"), "proxy": "http://127.0.0.1:1"} if mine == "nothing" else {}
         )
-        run_app(spool, plain.dsn, f"SpoolStream(path=path, **{options!r})._start_sender()\ntime.sleep(3)")
+        code = f"SpoolStream(path=path, exit_wait_s=20, **{options!r})._start_sender()\n"
+        run_app(spool, plain.dsn, code + "while os.listdir(path + '/new'): time.sleep(0.05)")
         assert (1, 1, 1) == (len(plain.events), len(proxy.events), len(private.events))
         assert_exact(spool, captured=3, delivered=3)
 

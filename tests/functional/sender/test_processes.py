@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -208,6 +209,12 @@ def test_two_senders(spool):
         assert_exact(spool, captured=65, delivered=65)
 
 
+def pending(pid, number):
+    """Whether a signal has been sent to that process and not yet taken."""
+    lines = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    return (int(lines["SigPnd"], 16) | int(lines["ShdPnd"], 16)) >> (number - 1) & 1
+
+
 def test_sigterm_finishes_what_is_in_flight(spool):
     """SIGTERM in the middle of a request: its answer is still taken, nothing new is begun, exit code 0."""
     may_answer = threading.Event()
@@ -216,7 +223,7 @@ def test_sigterm_finishes_what_is_in_flight(spool):
         sender = command("send", "--spool", spool, "--connections", "1", "--timeout", "60")
         wait_for(lambda: server.requests)
         sender.send_signal(signal.SIGTERM)
-        time.sleep(2)  # it has the signal before it has the answer
+        wait_for(lambda: not pending(sender.pid, signal.SIGTERM))  # it has the signal before it has the answer
         may_answer.set()
         assert 0 == end(sender)
         assert 1 == len(server.events)

@@ -166,7 +166,9 @@ def test_a_spool_whose_file_system_is_unmounted_lazily(serve_app, receiver, tmp_
     server.get("/", "PUT")
     wait_for(lambda: len(receiver.events) == 2, server.text)
     assert not (spool / "new").exists()  # it is on the file system that only the server sees
-    subprocess.run(["nsenter", "--mount", "--target", str(server.process.pid), "umount", "-l", disk], check=True)
+    subprocess.run(
+        ["nsenter", "--mount", "--root", "--target", str(server.process.pid), "umount", "-l", disk], check=True
+    )
     time.sleep(1.1)  # the Python half looks once a second
     errors(server, 1)
     server.get("/", "PUT")
