@@ -20,17 +20,17 @@ LIBS = ["-lcurl"]
 # fmt: off
 ROOMS = {  # each may call those above it only
     "core": [
-        "buf", "dsn", "duration", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy",
-        "masking", "note", "options", "ownlines", "packet", "pathname", "policy", "pool", "pystack",
+        "buf", "dsn", "duration", "elf", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy",
+        "masking", "native", "note", "options", "ownlines", "packet", "pathname", "policy", "pool", "pystack",
         "request", "ring", "roots", "scrub", "scrub_kept", "scrub_messages", "scrub_names", "scrub_shapes",
         "scrub_source", "scrub_text", "scrub_values", "template", "trace", "watch", "wire",
     ],
-    "edge": ["capture", "kernel", "ledger", "ledgers", "source", "spool", "sys"],
+    "edge": ["capture", "kernel", "ledger", "ledgers", "source", "spool", "symbols", "sys"],
     "sender": ["datagram", "housekeeping", "http", "http_request", "names", "queue", "reply", "sender", "targets"],
     "server": ["handler", "server_spool", "settings"],
     "watch": [
         "answer", "crash", "deaths", "helpers", "live", "master", "report", "running", "shared", "snapshot", "stack",
-        "storm", "worker",
+        "storm", "unwind", "worker",
     ],
     "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "start"],
 }

@@ -183,8 +183,20 @@ def one_event(receiver: Receiver, server: Server, kind: str) -> dict:
     return found[0]
 
 
+def frames(event: dict, *, native: bool) -> list[dict]:
+    """Outermost first: of machine code, or of Python."""
+    every = event["exception"]["values"][0].get("stacktrace", {"frames": []})["frames"]
+    return [frame for frame in every if (frame.get("platform") == "native") is native]
+
+
 def functions(event: dict) -> list[str]:
-    return [frame["function"] for frame in event["exception"]["values"][0]["stacktrace"]["frames"]]
+    """Those of Python, outermost first."""
+    return [frame["function"] for frame in frames(event, native=False)]
+
+
+def native(event: dict) -> list[tuple[str, str]]:
+    """Function and library of each native frame, outermost first."""
+    return [(f.get("function", ""), os.path.basename(f.get("package", ""))) for f in frames(event, native=True)]
 
 
 def suspect(event: dict) -> dict:

@@ -61,10 +61,16 @@ static int ends_with(hk_slice s, const char *end)
 
 static hk_slice platform_of(const hk_event *e)
 {
+    size_t n = e->frame_count;
+
     if (e->platform.n > 0)
         return e->platform;
-    if (e->frame_count > 0 && ends_with(e->frames[e->frame_count - 1].file, ".py"))
+    while (n > 0 && e->frames[n - 1].is_native)
+        n--;
+    if (n > 0 && ends_with(e->frames[n - 1].file, ".py"))
         return hk_slice_of("python");
+    if (n == 0 && e->frame_count > 0)
+        return hk_slice_of("native");
     return hk_slice_of("other");
 }
 
@@ -250,6 +256,13 @@ static void put_v7(hk_json *j, const hk_event *e, const limits *l)
     put_request(j, "request", e->request);
     put_user(j, "user", e);
     put_contexts(j, e);
+    if (e->images.n > 0) {
+        key(j, "debug_meta");
+        hk_json_open(j, '{');
+        key(j, "images");
+        hk_json_raw(j, e->images);
+        hk_json_close(j, '}');
+    }
     put_pairs(j, "extra", e->extra, e->extra_count, HK_EVENT_MAX_TAG, l->extra);
     if (e->fingerprint_count > 0) {
         key(j, "fingerprint");

@@ -39,6 +39,7 @@ typedef struct hk_event {
     hk_slice user;         /* a JSON object; empty: nobody is known */
     const hk_pair *contexts; /* version 7 only: name and JSON object */
     size_t context_count;
+    hk_slice images; /* version 7 only: debug_meta.images, a JSON array; empty: none */
     const hk_request *request; /* NULL or without a method: none */
 } hk_event;
 

@@ -96,6 +96,42 @@ static void put_lines(hk_json *j, const char *name, hk_slice lines)
     hk_json_close(j, ']');
 }
 
+static void put_hex(hk_json *j, const char *name, uint64_t value)
+{
+    key(j, name);
+    hk_json_hex(j, value);
+}
+
+/* As Sentry has it, so that it can symbolise. */
+static void put_native(hk_json *j, const hk_frame *f)
+{
+    hk_json_open(j, '{');
+    hk_json_pair(j, "platform", hk_slice_of("native"), 16);
+    hk_json_pair(j, "function", f->function, 256);
+    hk_json_pair(j, "package", f->file, 1024);
+    put_hex(j, "instruction_addr", f->address);
+    if (f->image_start > 0)
+        put_hex(j, "image_addr", f->image_start);
+    if (f->function_start > 0)
+        put_hex(j, "symbol_addr", f->function_start);
+    key(j, "in_app");
+    hk_json_bool(j, f->in_app);
+    hk_json_close(j, '}');
+}
+
+/* Version 3 knows files and functions only. */
+static void put_native_v3(hk_json *j, const hk_frame *f, hk_slice base)
+{
+    hk_json_open(j, '{');
+    hk_json_pair(j, "filename", base.n > 0 ? base : hk_slice_of("?"), 256);
+    hk_json_pair(j, "abs_path", f->file, 1024);
+    if (f->function.n > 0)
+        hk_json_pair(j, "function", f->function, 256);
+    else
+        put_hex(j, "function", f->address);
+    hk_json_close(j, '}');
+}
+
 void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, int lines)
 {
     size_t i, skip_from = count, skip_to = count;
@@ -115,6 +151,13 @@ void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, int
         for (k = f->file.n; k > 0 && f->file.p[k - 1] != '/'; k--)
             ;
         base = hk_slice_from(f->file, k);
+        if (f->is_native) {
+            if (v7)
+                put_native(j, f);
+            else
+                put_native_v3(j, f, base);
+            continue;
+        }
         hk_json_open(j, '{');
         hk_json_pair(j, "filename", base.n > 0 ? base : hk_slice_of("?"), 256);
         hk_json_pair(j, "abs_path", f->file, 1024);

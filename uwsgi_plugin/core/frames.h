@@ -9,13 +9,17 @@
 #define HK_FRAMES_OUTER 50U /* kept of a longer stack, beside the innermost 200 */
 
 typedef struct hk_frame {
-    hk_slice file;
+    hk_slice file; /* of a native frame: the library or program */
     hk_slice function;
     hk_slice line_text;
     hk_slice before; /* source lines around it, joined by newlines, each ending in one */
     hk_slice after;
     uint64_t line;
     int in_app; /* set by hk_frames_mark */
+    int is_native; /* machine code: what follows is of that */
+    int is_guessed; /* see hk_native */
+    uint64_t address;
+    uint64_t image_start, function_start; /* 0: not known */
 } hk_frame;
 
 /* Frames of uWSGI's backtrace array, in pool, marked by their paths alone: it tells of an exception only what no

@@ -148,6 +148,20 @@ void hk_json_u64(hk_json *j, uint64_t v)
     hk_buf_put_u64(j->out, v);
 }
 
+void hk_json_hex(hk_json *j, uint64_t v)
+{
+    static const char digits[] = "0123456789abcdef";
+    int shift = 60;
+
+    before_value(j);
+    hk_buf_puts(j->out, "\"0x");
+    while (shift > 0 && (v >> shift & 15) == 0)
+        shift -= 4;
+    for (; shift >= 0; shift -= 4)
+        hk_buf_putc(j->out, digits[v >> shift & 15]);
+    hk_buf_putc(j->out, '"');
+}
+
 void hk_json_bool(hk_json *j, int v)
 {
     before_value(j);

@@ -28,6 +28,7 @@ void hk_json_close(hk_json *j, char bracket); /* '}' or ']' */
 void hk_json_key(hk_json *j, hk_slice key, size_t max_chars);
 void hk_json_value(hk_json *j, hk_slice text, size_t max_chars);
 void hk_json_u64(hk_json *j, uint64_t v);
+void hk_json_hex(hk_json *j, uint64_t v); /* "0x1f" */
 void hk_json_bool(hk_json *j, int v);
 void hk_json_raw(hk_json *j, hk_slice json); /* already JSON: the caller's promise */
 

@@ -100,6 +100,7 @@ static void fill(building *b, const hk_options *o, const hk_capture_defaults *d,
     e->mechanism = f->mechanism;
     e->signal = f->signal;
     e->user = f->user;
+    e->images = f->images;
     e->contexts = f->contexts;
     e->context_count = f->context_count;
     e->level = option(b, o, HK_OPT_LEVEL, f->level.n > 0 ? f->level : hk_slice_of(HK_CAPTURE_DEFAULT_LEVEL));

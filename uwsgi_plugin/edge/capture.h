@@ -41,6 +41,7 @@ typedef struct hk_capture_facts {
     hk_slice user;        /* a JSON object */
     const hk_pair *contexts; /* name and JSON object, made private already */
     size_t context_count;
+    hk_slice images; /* a JSON array */
     int signal; /* that ended a process */
     /* Expands one value of an option; NULL: values stand as they are. */
     hk_slice (*expand)(void *ctx, hk_slice value, hk_pool *pool);

@@ -18,7 +18,7 @@ static int is_source(hk_slice file)
         && memchr(file.p, 0, file.n) == NULL;
 }
 
-static int open_as(const char *path, uid_t uid, gid_t gid)
+int hk_source_open(const char *path, uid_t uid, gid_t gid)
 {
     int root = geteuid() == 0 && uid != 0, fd;
 
@@ -43,7 +43,7 @@ static void read_file(hk_slice file, uid_t uid, gid_t gid, hk_buf *out)
 
     memcpy(path, file.p, file.n);
     path[file.n] = '\0';
-    fd = open_as(path, uid, gid);
+    fd = hk_source_open(path, uid, gid);
     if (fd < 0)
         return;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= (off_t)MAX_FILE)

@@ -6,6 +6,9 @@
 
 #include <sys/types.h>
 
+/* A file that a process of this user could read, for reading; -1: there is none. It never waits, whatever the name leads to. */
+int hk_source_open(const char *path, uid_t uid, gid_t gid);
+
 /* Fill line_text, before and after of frames whose file can be read, the innermost first; at most budget_ms
  * milliseconds, looked at between two frames. A relative name (wsgi-file = app.py) is that of a file below the current
  * directory, which uWSGI's workers have from its master. Only regular files called *.py are opened, as this user where

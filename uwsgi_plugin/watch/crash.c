@@ -2,6 +2,11 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define STACK (256U * 1024U) /* bytes; address space alone until a crash: uWSGI's handler leaves by way of exit() on it */
+#define ENOUGH (64U * 1024U)
 
 static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
 
@@ -48,4 +53,30 @@ void hk_crash_unblock(void)
 
     fill(&set);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void hk_crash_block(void)
+{
+    sigset_t set;
+
+    fill(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void hk_crash_stack(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    stack_t old, own;
+    char *memory;
+
+    if (sigaltstack(NULL, &old) != 0 || (!(old.ss_flags & SS_DISABLE) && old.ss_size >= ENOUGH))
+        return;
+    memory = mmap(NULL, page + STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (memory == MAP_FAILED)
+        return;
+    memset(&own, 0, sizeof own);
+    own.ss_sp = memory + page;
+    own.ss_size = STACK;
+    if (mprotect(memory, page, PROT_NONE) != 0 || sigaltstack(&own, NULL) != 0)
+        munmap(memory, page + STACK);
 }

@@ -15,5 +15,10 @@ void hk_crash_pass_on(const struct sigaction *before, int signum, siginfo_t *inf
 
 /* uWSGI blocks all signals in the threads of a worker: a crash there would run no handler, and leave no stack. */
 void hk_crash_unblock(void);
+void hk_crash_block(void);
+
+/* A stack for the handlers of this thread, if it has none that is large enough: after an overflow the thread's own has no room,
+ * and faulthandler's is made for its own handler alone. */
+void hk_crash_stack(void);
 
 #endif

@@ -143,6 +143,7 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
         if (life->signal != 0 || life->exits) {
             e.suspect.thread_id = life->thread;
             e.stack = hk_stack_read(worker, &pool);
+            e.native = hk_native_copy(hk_shared_native(life), &pool);
         }
         hk_report_event(&e, &pool);
     }

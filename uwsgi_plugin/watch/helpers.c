@@ -9,6 +9,7 @@
 #include "crash.h"
 #include "report.h"
 #include "stack.h"
+#include "unwind.h"
 
 #include <dirent.h>
 
@@ -45,13 +46,14 @@ static struct sigaction before[64];
 static void note_crash(int signum, siginfo_t *info, void *context)
 {
     if (uwsgi.mywid == 0) {
+        hk_unwind_go_on();
         crash *c = &crashes[__atomic_fetch_add(crashed, 1, __ATOMIC_RELAXED) % CRASHES];
         unsigned nobody = 0;
         c->signal = signum;
         c->thread = (uint64_t)pthread_self();
         __atomic_store_n(&c->pid, getpid(), __ATOMIC_RELEASE);
         if (__atomic_compare_exchange_n(writing, &nobody, (unsigned)getpid(), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-            hk_stack_dump_own();
+            hk_stack_dump_own(), hk_unwind_take(hk_shared_native(hk_shared_life(0, 0)), context);
     }
     hk_crash_pass_on(before, signum, info, context);
 }
@@ -227,6 +229,7 @@ static void look_at_death(const process *p, pid_t pid, const hk_kernel_death *fo
     if (stack_is_its) {
         e.suspect.thread_id = crashed_here == NULL ? 0 : crashed_here->thread;
         e.stack = hk_stack_read_helper(&pool);
+        e.native = hk_native_copy(hk_shared_native(hk_shared_life(0, 0)), &pool);
     }
     hk_report_event(&e, &pool);
 out:

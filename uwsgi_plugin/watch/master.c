@@ -8,6 +8,7 @@
 #include "live.h"
 #include "report.h"
 #include "stack.h"
+#include "unwind.h"
 #include "worker.h"
 
 #define LOOK_MS 250U /* how often requests and queues are looked at; deaths in every cycle */
@@ -63,6 +64,7 @@ void hk_master_share(void)
     hk_shared_make(mask);
     hk_worker_prepare();
     hk_helpers_share();
+    hk_unwind_start();
 }
 
 void hk_master_harakiri(int worker)

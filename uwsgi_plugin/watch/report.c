@@ -4,10 +4,12 @@
 #include "../core/pystack.h"
 #include "../edge/kernel.h"
 #include "../edge/source.h"
+#include "../edge/symbols.h"
 #include "../edge/sys.h"
 #include "../server/handler.h"
 #include "../server/server_spool.h"
 
+#define SYMBOLS_MS 100 /* nobody waits for a worker that is dead */
 #define SOURCE_MS 30 /* of the 150 that a harakiri may hold the master; the stack takes 100 */
 
 static hk_handler handler;
@@ -160,13 +162,15 @@ static hk_slice message(const hk_watch_event *e, hk_slice transaction, hk_pool *
     return keep(&b, pool);
 }
 
-/* "function in file" of the innermost frame of the application, else of the innermost: it groups, so no line. */
+/* "function in file" of the innermost frame of the application, else of the innermost of Python: it groups, so no line. */
 static hk_slice place(const hk_frame *frames, size_t count, hk_pool *pool)
 {
     const hk_frame *f;
     size_t i, at;
     hk_buf b;
 
+    while (count > 0 && frames[count - 1].is_native)
+        count--;
     if (count == 0)
         return hk_slice_of("-");
     for (i = count; i > 0 && !frames[i - 1].in_app; i--)
@@ -181,13 +185,6 @@ static hk_slice place(const hk_frame *frames, size_t count, hk_pool *pool)
     return keep(&b, pool);
 }
 
-/* By what the application told of itself, else by their paths. */
-static void mark(hk_frame *frames, size_t count)
-{
-    hk_roots copy;
-
-    hk_frames_mark(frames, count, hk_shared_is_on() ? hk_roots_get(hk_shared_roots(), &copy) : hk_slice_make("", 0));
-}
 
 /* Without our own wrapper of os._exit. */
 static size_t without_bridge(const hk_frame *frames, size_t count)
@@ -201,26 +198,51 @@ static size_t without_bridge(const hk_frame *frames, size_t count)
     return count;
 }
 
-void hk_report_event(const hk_watch_event *e, hk_pool *pool)
+/* Python's, with their source lines, and inside them those of the C stack. The application's are those that it told, else
+ * Python's by their paths. */
+static hk_frame *find_frames(hk_watch_event *e, hk_pool *pool, size_t *count, hk_slice *images)
+{
+    uint64_t guessed = 0;
+    size_t python, i;
+    hk_frame *frames = hk_pystack_read(e->stack, e->suspect.thread_id, pool, &python);
+    hk_elf_symbol *symbols = NULL;
+    hk_slice roots = { "", 0 };
+    hk_roots copy;
+    uid_t uid;
+    gid_t gid;
+
+    if (hk_shared_is_on())
+        roots = hk_roots_get(hk_shared_roots(), &copy);
+    python = without_bridge(frames, python);
+    hk_frames_mark(frames, python, roots);
+    hk_server_spool_user(&uid, &gid);
+    hk_source_fill(frames, python, uid, gid, SOURCE_MS, pool);
+    if (e->native != NULL)
+        symbols = hk_symbols_find(e->native, uid, gid, SYMBOLS_MS, pool);
+    frames = hk_native_join(frames, python, e->native, symbols, roots, pool, count);
+    *images = hk_native_images(e->native, frames, *count, pool);
+    for (i = python; i < *count; i++)
+        guessed += (uint64_t)frames[i].is_guessed;
+    if (guessed > 0)
+        hk_report_figure(e, "native_frames_guessed", guessed);
+    return frames;
+}
+
+void hk_report_event(hk_watch_event *e, hk_pool *pool)
 {
     hk_inflight suspect, *others = hk_pool_alloc(pool, HK_INFLIGHT_MAX * sizeof *others);
     hk_pair tags[2] = { { hk_slice_of("uwsgi.event"), hk_slice_of(hk_watch_name(e->kind)) } }, contexts[2];
     size_t count = others == NULL ? 0 : hk_snapshot_others(&e->suspect, e->at_us, pool, others, HK_INFLIGHT_MAX), frame_count;
-    hk_frame *frames = hk_pystack_read(e->stack, e->suspect.thread_id, pool, &frame_count);
-    hk_slice fingerprint[3];
+    hk_slice fingerprint[4];
     hk_capture_facts facts;
+    hk_frame *frames;
     char span[33];
-    uid_t uid;
-    gid_t gid;
 
     memset(&facts, 0, sizeof facts);
+    frames = find_frames(e, pool, &frame_count, &facts.images);
     hk_snapshot_describe(&e->suspect, e->at_us, pool, &suspect);
     suspect.pid = (uint64_t)e->pid;
     suspect.transaction = facts.transaction = hk_inflight_transaction(&suspect, pool);
-    frame_count = without_bridge(frames, frame_count);
-    mark(frames, frame_count);
-    hk_server_spool_user(&uid, &gid);
-    hk_source_fill(frames, frame_count, uid, gid, SOURCE_MS, pool);
     facts.time_ns = e->at_us * 1000U;
     facts.vars = e->suspect.vars;
     facts.frames = frames;
@@ -254,6 +276,7 @@ void hk_report_event(const hk_watch_event *e, hk_pool *pool)
     fingerprint[1] = facts.transaction.n > 0 ? facts.transaction : hk_slice_of("-");
     fingerprint[2] = place(frames, frame_count, pool);
     facts.fingerprint = fingerprint;
-    facts.fingerprint_count = 3;
+    fingerprint[3] = hk_native_place(frames, frame_count);
+    facts.fingerprint_count = fingerprint[3].n > 0 ? 4 : 3;
     hk_handler_report(&handler, &facts);
 }

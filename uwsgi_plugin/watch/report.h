@@ -19,6 +19,7 @@ typedef struct hk_watch_event {
     int signal;        /* 0: none */
     hk_snapshot suspect;
     hk_slice stack;    /* as faulthandler wrote it */
+    hk_native *native; /* its C stack; NULL: not known */
     hk_slice words;    /* beside the kind, in the message */
     hk_slice deaths;   /* a JSON array: of a storm */
     hk_figure figures[8];
@@ -30,6 +31,6 @@ int hk_report_configure(void);
 
 void hk_report_start(hk_watch_event *e, hk_watch_kind kind, int worker); /* worker: it lives; 0: of none */
 void hk_report_figure(hk_watch_event *e, const char *name, uint64_t value);
-void hk_report_event(const hk_watch_event *e, hk_pool *pool);
+void hk_report_event(hk_watch_event *e, hk_pool *pool);
 
 #endif

@@ -59,6 +59,43 @@ int hk_running_core(const char *sp)
     return -1; /* one of the application's own */
 }
 
+uint64_t hk_running_instruction(const void *context)
+{
+#if defined(__x86_64__)
+    return (uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (uint64_t)((const ucontext_t *)context)->uc_mcontext.pc;
+#else
+    (void)context;
+    return 0;
+#endif
+}
+
+void hk_running_go_to(void *context, uint64_t instruction, uintptr_t sp)
+{
+#if defined(__x86_64__)
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] = (greg_t)instruction;
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RSP] = (greg_t)sp;
+#elif defined(__aarch64__)
+    ((ucontext_t *)context)->uc_mcontext.pc = instruction;
+    ((ucontext_t *)context)->uc_mcontext.sp = sp;
+    /* A saved return address stands behind the frame pointer that was saved with it. */
+    memcpy(&((ucontext_t *)context)->uc_mcontext.regs[29], (const char *)sp - 16, 8);
+#else
+    (void)context;
+    (void)instruction;
+    (void)sp;
+#endif
+}
+
+const char *hk_running_alternate(const void *context)
+{
+    const stack_t *own = &((const ucontext_t *)context)->uc_stack;
+    const char *here = __builtin_frame_address(0), *low = own->ss_sp;
+
+    return (own->ss_flags & SS_DISABLE) == 0 && here >= low && (size_t)(here - low) < own->ss_size ? low : NULL;
+}
+
 const char *hk_running_stack(const void *context)
 {
 #if defined(__x86_64__)

@@ -4,6 +4,7 @@
 
 static unsigned mask;     /* of the kinds that are watched */
 static hk_life *lives;    /* two a worker */
+static hk_native *natives; /* one a life */
 static hk_note *notes;    /* one a core */
 static hk_roots *roots;   /* one for all: each says the same */
 static char *kept_vars;   /* one request a life */
@@ -31,6 +32,7 @@ void hk_shared_make(unsigned watched)
     for (i = 1; i < n; i++)
         stack_fds[i] = make_memfd();
     kept_vars = uwsgi_calloc_shared(n * 2 * uwsgi.buffer_size);
+    natives = uwsgi_calloc_shared(n * 2 * sizeof *natives); /* memory of its own only once there is a crash */
     lives = uwsgi_calloc_shared(n * 2 * sizeof *lives);
 }
 
@@ -57,6 +59,11 @@ hk_life *hk_shared_life(int worker, uint64_t generation)
 char *hk_shared_kept_vars(const hk_life *life)
 {
     return kept_vars + (size_t)(life - lives) * uwsgi.buffer_size;
+}
+
+hk_native *hk_shared_native(const hk_life *life)
+{
+    return &natives[life - lives];
 }
 
 hk_note *hk_shared_note(int worker, int core)

@@ -2,6 +2,7 @@
 #ifndef HK_SHARED_H
 #define HK_SHARED_H
 
+#include "../core/native.h"
 #include "../core/note.h"
 #include "../core/roots.h"
 #include "../core/watch.h"
@@ -38,6 +39,7 @@ int hk_shared_is_worker(void); /* and this process is a worker */
 /* Two lives a worker: what a dead one left outlives the start of the next. */
 hk_life *hk_shared_life(int worker, uint64_t generation);
 char *hk_shared_kept_vars(const hk_life *life);
+hk_native *hk_shared_native(const hk_life *life); /* its C stack when it crashed; of life 0: a mule's or spooler's */
 hk_note *hk_shared_note(int worker, int core);
 hk_roots *hk_shared_roots(void); /* NULL: nobody watches anything */
 int hk_shared_stack_fd(int worker); /* the memory file that its faulthandler writes to, */

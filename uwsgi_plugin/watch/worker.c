@@ -1,4 +1,4 @@
-/* The signal handler writes a few numbers, and lets faulthandler write the Python stack: no lock, no allocation.
+/* The signal handler writes a few numbers and addresses, and lets faulthandler write the Python stack: no lock, no allocation.
  */
 #include "worker.h"
 
@@ -6,6 +6,7 @@
 #include "running.h"
 #include "shared.h"
 #include "stack.h"
+#include "unwind.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -59,11 +60,13 @@ static void dump_stack(void)
 
 static void note_crash(int signum, siginfo_t *info, void *context)
 {
+    hk_unwind_go_on();
     /* Not in a child of the application, and only the first: what follows may crash as well. */
     if (own_life != NULL && own_life->pid == getpid() && own_life->signal == 0) {
         keep_running_request(hk_running_stack(context));
         __atomic_store_n(&own_life->signal, signum, __ATOMIC_RELEASE);
         dump_stack();
+        hk_unwind_take(hk_shared_native(own_life), context);
     }
     hk_crash_pass_on(previous, signum, info, context);
 }
@@ -115,8 +118,11 @@ void hk_worker_start(void)
         return;
     own_life = hk_shared_life(uwsgi.mywid, uwsgi.workers[uwsgi.mywid].respawn_count);
     memset(own_life, 0, sizeof *own_life);
+    if (hk_shared_native(own_life)->count != 0)
+        hk_shared_native(own_life)->count = 0;
     own_life->pid = getpid();
     hk_running_start();
+    hk_crash_stack();
     for (core = 0; core < uwsgi.cores; core++)
         if ((hk_shared_note(uwsgi.mywid, core)->sequence & 1) != 0)
             hk_note_reset(hk_shared_note(uwsgi.mywid, core)); /* it died while it wrote */
@@ -141,6 +147,7 @@ static void init_thread(int core)
 {
     if (python_thread != NULL)
         python_thread(core);
+    hk_crash_stack();
     hk_crash_unblock();
 }
 
@@ -229,7 +236,7 @@ static uint64_t ready(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     if (hk_slice_is(hk_slice_make(argv[0], argvs[0]), "answer"))
         answers_here = 1;
     else
-        stack_here = 1, hk_stack_can_dump();
+        stack_here = 1, hk_stack_can_dump(), hk_crash_stack(); /* faulthandler.enable() may have set a smaller one */
     if (own_life != NULL && own_life->pid == getpid())
         set_ready();
     return 0;

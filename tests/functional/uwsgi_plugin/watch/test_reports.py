@@ -101,7 +101,8 @@ def test_what_the_middleware_knew_outlives_a_crash(serve, receiver):
     assert {"id": "outer", "ip_address": "127.0.0.1"} == event["user"] and "a" * 32 == event["contexts"]["trace"][
         "trace_id"
     ]
-    assert "string_at" == functions(event)[-1] and ["segfault", "GET /crash", "inner in app.py"] == event["fingerprint"]
+    assert "string_at" == functions(event)[-1]
+    assert ["segfault", "GET /crash", "inner in app.py"] == event["fingerprint"][:3]
 
 
 def test_one_event_id_everywhere(serve, receiver):
@@ -165,8 +166,8 @@ def application(env, start):
 
 @pytest.mark.parametrize("importing", ["", "import = heka_raven.uwsgi_bridge\n"])
 def test_without_the_middleware(serve, receiver, importing):
-    """The bridge imported and not asked: never a signal, so the worker lives, and events without a stack; the ini line
-    import brings it."""
+    """The bridge imported and not asked: never a signal, so the worker lives, and events without a Python stack; the
+    ini line import brings it."""
     lines = "sentry-watch = true\nsentry-watch-slow = 1\n" + importing
     server = serve(lines + PREFORK, app=NO_BRIDGE, home=True)
     assert (200, "slept well") == get_until_told(receiver, server, "/slow")
@@ -174,7 +175,7 @@ def test_without_the_middleware(serve, receiver, importing):
     wait_for(lambda: len(receiver.events) == 2 and server.waiting() == 0, lambda: f"two events\n{server.text()}")
     assert ["segfault", "slow"] == sorted(kinds(receiver))
     for event in receiver.events:
-        assert bool(importing) == ("stacktrace" in event["exception"]["values"][0])
+        assert bool(importing) == bool(functions(event))
         assert "GET /" + event["tags"]["uwsgi.event"] == event["transaction"]
 
 

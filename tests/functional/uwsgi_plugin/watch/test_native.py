@@ -1,0 +1,160 @@
+"""Crashes in C: the event's stack goes on below Python, with the library and function that did it."""
+
+import os
+import uuid
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from support.crashes import APP, build_id, build_libraries
+from support.users import NOBODY, ROOT_ONLY, launch_readable
+from support.waiting import wait_for
+from support.watch import GEVENT, MODES, PREFORK, THREADS, frames, full, functions, native, one_event
+
+WATCH = "sentry-watch = true\n"
+CRASHES = {  # the event, the names that it shows, outermost first, and what tells it from others
+    "write": ("segfault", ["shop_write", "inner_write"], "inner_write"),
+    "abort": ("abort", ["shop_abort", "give_up", "abort"], "give_up"),
+    "free": ("abort", ["shop_free", "free", "abort"], "shop_free"),
+    "call_nothing": ("segfault", ["shop_call_nothing"], "shop_call_nothing"),
+    "overflow": ("segfault", ["shop_overflow", "deeper"], "deeper"),
+    "smash": ("segfault", ["smash", "inner_write"], "inner_write"),
+    "smash_and_return": ("segfault", ["smash_and_return"], "smash_and_return"),
+}
+
+
+@pytest.fixture
+def serve(serve, tmp_path):
+    """A server whose application calls a C library that crashes."""
+    build_libraries(tmp_path)
+    return partial(serve, app=APP)
+
+
+def names(event):
+    return [function for function, _ in native(event)]
+
+
+def images(event):
+    return {os.path.basename(image["code_file"]): image for image in event["debug_meta"]["images"]}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", CRASHES)
+def test_the_function_in_the_library(serve, receiver, mode, name):
+    """One event: the request, Python's innermost function, and inside it those of the C library; neither the
+    plugin's own frames nor what lies below Python."""
+    server = serve(WATCH + mode)
+    server.crash("/" + name)
+    kind, expected, place = CRASHES[name]
+    event = one_event(receiver, server, kind)
+    assert "GET /" + name == event["transaction"] and "view" == functions(event)[-1]
+    assert expected == [n for n in dict.fromkeys(names(event)) if n in expected], native(event)
+    assert {n for n, library in native(event) if library == "libshop.so"} <= {*expected}
+    assert [kind, "GET /" + name, "view in app.py", place] == event["fingerprint"]
+    assert 4 >= names(event).count("deeper") and not {"main", "hk_unwind_take", "uwsgi_run"} & {*names(event)}
+    whole = name not in ("smash", "smash_and_return", "call_nothing")
+    assert whole == ("native_frames_guessed" not in event["contexts"]["uwsgi"])
+    assert all(frame["in_app"] is False for frame in frames(event, native=True))
+    assert 1 >= server.text().count("got Segmentation Fault")
+
+
+def test_a_library_is_named_by_its_build_id(serve, receiver, tmp_path):
+    """debug_meta has what a server needs to find symbols: build id, address and size of each file with a frame."""
+    server = serve(WATCH + PREFORK)
+    server.crash("/write")
+    event = one_event(receiver, server, "segfault")
+    shown = images(event)
+    assert {library for _, library in native(event)} == {*shown}
+    shop, code_id = shown["libshop.so"], build_id(tmp_path / "libshop.so")
+    assert ("elf", str(tmp_path / "libshop.so"), code_id) == (shop["type"], shop["code_file"], shop["code_id"])
+    assert str(uuid.UUID(bytes_le=bytes.fromhex(code_id)[:16])) == shop["debug_id"]
+    start = int(shop["image_addr"], 16)
+    (inner,) = [f for f in frames(event, native=True) if f.get("function") == "inner_write"]
+    assert start == int(inner["image_addr"], 16)
+    assert start < int(inner["symbol_addr"], 16) <= int(inner["instruction_addr"], 16) < start + shop["image_size"]
+
+
+def test_memcpy_to_nowhere(serve, receiver):
+    """The C library's own function is shown; in the fingerprint stands who called it."""
+    server = serve(WATCH + PREFORK)
+    server.crash("/memcpy")
+    event = one_event(receiver, server, "segfault")
+    assert "view" == functions(event)[-1]
+    assert "libc.so.6" == native(event)[-1][1] and "libffi.so" in str(native(event))
+    assert "libc" not in event["fingerprint"][3] and "mem" not in event["fingerprint"][3]
+
+
+def test_a_library_without_symbols(serve, receiver, tmp_path):
+    """The library, the address and the functions that it exports: what it hides has no name, and no wrong one."""
+    server = serve(WATCH + PREFORK)
+    server.crash("/bare_write")
+    event = one_event(receiver, server, "segfault")
+    assert [("shop_write", "libbare.so"), ("", "libbare.so")] == native(event)[-2:]
+    assert build_id(tmp_path / "libbare.so") == images(event)["libbare.so"]["code_id"]
+
+
+def test_a_library_that_was_replaced(serve, receiver, tmp_path):
+    """A file that an upgrade put in the place of the loaded one names nothing: its functions lie elsewhere."""
+    server = serve(WATCH + PREFORK)
+    code_id = build_id(tmp_path / "libshop.so")
+    other = (tmp_path / "shop.c").read_text().replace("inner_write", "another")
+    build_libraries(tmp_path, other)
+    server.crash("/write")
+    event = one_event(receiver, server, "segfault")
+    assert [("", "libshop.so")] * 2 == native(event)[-2:] and code_id == images(event)["libshop.so"]["code_id"]
+
+
+@pytest.mark.parametrize("mode", [pytest.param(PREFORK, id="prefork"), pytest.param(THREADS, id="threads")])
+def test_a_stack_overflow_of_python(serve, receiver, mode):
+    """Recursion that Python does not stop: the handler has a stack of its own, in each of uWSGI's threads."""
+    server = serve(WATCH + mode)
+    server.crash("/python_overflow")
+    event = one_event(receiver, server, "segfault")
+    assert "GET /python_overflow" == event["transaction"]
+    assert "__repr__" == functions(event)[-1] and native(event)
+
+
+@pytest.mark.parametrize("name", ["write", "overflow"])
+def test_a_thread_of_the_application(serve, receiver, name):
+    """A thread that uWSGI does not know: its frames, and no stack where it has none left."""
+    server = serve(WATCH + "enable-threads = true\n" + PREFORK)
+    server.crash("/thread_" + name)
+    event = one_event(receiver, server, "segfault")
+    assert "GET /thread_" + name == event["transaction"]
+    if name == "write":
+        assert "inner_write" == names(event)[-1]
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("mode", [PREFORK, THREADS, pytest.param(GEVENT, marks=full)])
+def test_as_another_user(serve, receiver, passable, mode):
+    """Workers that gave up root: the addresses come from the worker itself, and the names are read as its user."""
+    build_libraries(passable)
+    server = serve(f"uid = {NOBODY}\ngid = {NOBODY}\n{WATCH}{mode}", where=passable, launch=launch_readable(passable))
+    server.crash("/abort")
+    event = one_event(receiver, server, "abort")
+    assert ["shop_abort", "give_up", "abort"] == [n for n in names(event) if n in CRASHES["abort"][1]]
+
+
+@full
+def test_a_hundred_crashes_leave_nothing(serve, receiver):
+    """Each is told once; the server has the descriptors, the memory and the processes of before."""
+    server = serve(WATCH + "processes = 1\nsentry-watch-storm = 1000\nforkbomb-delay = 0\n")
+    master = f"/proc/{server.process.pid}"
+
+    def state():
+        return Path(master, "maps").read_text().count("\n"), len(os.listdir(f"{master}/fd")), len(server.pids())
+
+    crash_names = ["write", "abort", "smash", "call_nothing"]
+    for name in crash_names:
+        server.crash("/" + name)
+        server.wait_ready()
+    before = state()
+    for number in range(96):
+        server.crash("/" + crash_names[number % 4])
+        server.wait_ready()
+    wait_for(lambda: len(receiver.events) == 100, lambda: f"100 events, got {len(receiver.events)}")
+    assert all(native(event) for event in receiver.events)
+    maps, descriptors, processes = state()
+    assert (before[1], before[2]) == (descriptors, processes) and maps <= before[0] + 3
