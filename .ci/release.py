@@ -1,7 +1,8 @@
 """Makes what a release is made of, and tries it: `./run release [FOLDER]`, from a clean clone.
 
-A sdist and a pure wheel, each made twice and equal byte for byte; installed into an empty environment away from the
-tree, where one error is reported, delivered, and read back from an inbox; SHA256SUMS; sbom.json (CycloneDX).
+A sdist, a pure wheel, and a wheel with the compiled plugin, each made twice and equal byte for byte; installed into
+empty environments away from the tree, where one error is reported, delivered, and read back from an inbox: by the
+package alone, and by each uWSGI that has a plugin; SHA256SUMS; sbom.json (CycloneDX).
 """
 
 import gzip
@@ -9,39 +10,21 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.request
 from pathlib import Path
 
+from command import run
+from trial import try_package, try_uwsgi
+
 ROOT = Path(__file__).resolve().parent.parent
-TRY = """
-import json, sys
-from heka_raven.raven_plugin import build_client
-client = build_client(sys.argv[1], stream_path=sys.argv[2], stream_sender="off")
-try:
-    1 / 0
-except ZeroDivisionError:
-    print(client.raven())
-"""
-COMPONENTS = """
-import json
-from importlib.metadata import distributions
-found = {d.metadata["Name"]: (d.version, d.metadata) for d in distributions()}
-said = lambda data: data.get("License-Expression") or data.get("License") or ""
-print(json.dumps([[name, version, said(data)] for name, (version, data) in found.items()]))
-"""
+sys.path.insert(0, str(ROOT))  # before any heka_raven that is installed
 
+from plugin_wheel import HEADERS, PYUWSGI, VERSIONS, builds_of, make_plugin_wheel, shown  # noqa: E402
 
-def run(*command, **options):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **options)
-    if done.returncode:
-        sys.exit(f"release: {' '.join(map(str, command))}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-    return done.stdout
+TRIED = "start"  # the headers for uWSGIs that are compiled to be tried out
 
 
 def export(folder):
@@ -53,14 +36,17 @@ def export(folder):
     return folder / "source"
 
 
-def make(folder, epoch):
-    """A sdist and a wheel; everything that could tell one run from the next is taken out of them."""
+def make(folder, epoch, builds):
+    """A sdist and two wheels; everything that could tell one run from the next is taken out of them."""
     source, out = export(folder), folder / "out"
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
     run(sys.executable, "setup.py", "-q", "sdist", "--formats", "tar", "--dist-dir", out, cwd=source, env=env)
     (plain,) = out.glob("*.tar")
     settle(plain, epoch)
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", out, source, env=env)
+    compiled = folder / "compiled"
+    compiled.mkdir()
+    make_plugin_wheel(source, builds, compiled, out, epoch)
     return sorted(out.iterdir())
 
 
@@ -79,33 +65,6 @@ def settle(plain, epoch):
     plain.unlink()
 
 
-def try_out(made, folder):
-    """One error, from an environment that has this file alone; the names of what is installed there."""
-    run(sys.executable, "-m", "venv", folder / "venv")
-    python, command = folder / "venv" / "bin" / "python", folder / "venv" / "bin" / "heka-raven"
-    # Neither a compiler nor anything of the tree: only what is installed is in PATH.
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("HEKA_RAVEN", "PYTHON"))}
-    env = {**env, "CC": "no-such-cc"}
-    run(python, "-m", "pip", "install", "-q", f"{made}[inbox]", cwd=folder, env=env)
-    env["PATH"] = str(folder / "venv" / "bin")
-    inbox = subprocess.Popen(
-        [command, "inbox", "--listen", "127.0.0.1:0", "--db", folder / "inbox.db"],
-        stdout=subprocess.PIPE, text=True, cwd=folder, env={**env, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    try:
-        address = re.search(r"http://(\S+?)/?$", inbox.stdout.readline().strip())[1]
-        event_id = run(python, "-c", TRY, f"http://key@{address}/1", folder / "spool", cwd=folder, env=env).strip()
-        run(command, "send", "--once", "--spool", folder / "spool", cwd=folder, env=env)
-        with urllib.request.urlopen(f"http://{address}/api/events/{event_id}", timeout=30) as reply:
-            event = json.load(reply)["event"]
-        if "ZeroDivisionError" != event["exception"]["values"][-1]["type"]:
-            sys.exit(f"release: the inbox has another event: {event}")
-    finally:
-        inbox.terminate()
-        inbox.wait(30)
-    return json.loads(run(python, "-c", COMPONENTS, cwd=folder, env=env))
-
-
 def sbom(components):
     """What an environment with the wheel holds, as CycloneDX 1.5."""
     listed = [
@@ -116,25 +75,38 @@ def sbom(components):
     return {"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": listed}
 
 
+def try_each_uwsgi(wheels, scratch):
+    """Those that are compiled, with the headers of one kind of machine; and pyuwsgi, which is not."""
+    for version in VERSIONS:
+        folder = scratch / f"try-{version}"
+        folder.mkdir()
+        try_uwsgi(wheels, f"uwsgi=={version}", folder, shown(HEADERS[TRIED], folder))
+    for version in PYUWSGI.values():
+        try_uwsgi(wheels, f"pyuwsgi=={version}", scratch / f"try-{version}")
+
+
 def main(target):
     target = Path(target).resolve()
     if run("git", "-C", ROOT, "status", "--porcelain"):
         sys.exit("release: commit first: a release is made of what is committed")
     epoch = int(run("git", "-C", ROOT, "log", "-1", "--format=%ct"))
     with tempfile.TemporaryDirectory(prefix="heka-raven-release-") as scratch:
-        folders = [Path(scratch) / name for name in ("first", "second", "wheel", "sdist")]
+        scratch = Path(scratch)
+        builds = builds_of(scratch)
+        folders = [scratch / name for name in ("first", "second")]
         for folder in folders:
             folder.mkdir()
-        first, second = make(folders[0], epoch), make(folders[1], epoch)
+        first, second = (make(folder, epoch, builds) for folder in folders)
         for one, other in zip(first, second, strict=True):
             if one.read_bytes() != other.read_bytes():
                 sys.exit(f"release: {one.name} differs from run to run")
         run(sys.executable, "-m", "twine", "check", "--strict", *first)
-        made = {path.name: path for path in first}
-        wheel = next(path for name, path in made.items() if name.endswith(".whl"))
-        sdist = next(path for name, path in made.items() if name.endswith(".tar.gz"))
-        components = try_out(wheel, folders[2])
-        try_out(sdist, folders[3])
+        (sdist,) = (path for path in first if path.name.endswith(".tar.gz"))
+        (package,) = (path for path in first if path.name.startswith("heka_raven-") and path.suffix == ".whl")
+        (plugins,) = (path for path in first if path.name.startswith("heka_raven_plugin-"))
+        components = try_package(package, scratch / "wheel")
+        try_package(sdist, scratch / "sdist")
+        try_each_uwsgi([package, plugins], scratch)
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for path in first:

@@ -5,7 +5,7 @@ _heka_raven() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]-} options
     COMPREPLY=()
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin plugin-path relay tail mcp inbox --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin plugin-path uwsgi relay tail mcp inbox --help --version" -- "$word")
         return
     fi
     case "$command $before" in
@@ -109,6 +109,7 @@ _heka_raven() {
         decode) options="--help --format --unpack" ;;
         build-plugin) options="--help --uwsgi --output --sources" ;;
         plugin-path) options="--help --uwsgi" ;;
+        uwsgi) options="--help" ;;
         relay) options="--help --config --listen --dsn --signer --signer-file --allow-unsigned --no-allow-unsigned --forward --legacy --max-connections --max-record-time --spool --durability --max-bytes --max-count --sender --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --from --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --prefetch" ;;
         tail) options="--help --spool --token --json --level --grep --once" ;;
         mcp) options="--help --db" ;;

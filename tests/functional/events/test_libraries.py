@@ -220,6 +220,8 @@ def django_database():
     if hasattr(connections._connections, "default"):
         del connections["default"]
     yield
+    if connections["default"].connection is not None:
+        connections["default"].connection.close()  # Django's own close() leaves one in memory open
     del connections["default"]
     connections.settings = before
 
