@@ -30,7 +30,7 @@ EXTRAS = {
         "twine",
         "wheel",
     ],
-    "inbox": ["Jinja2>=3.1", "waitress>=3"],
+    "inbox": ["Jinja2>=3.1", "Pygments>=2.15.1", "waitress>=3"],
     "mcp": ["mcp>=2", "Jinja2>=3.1"],  # Python 3.10 and later
     "paste": ["Paste>=3.10", "PasteDeploy>=3.1"],
     # Empty: the install line that heka-py-raven's documentation prints names it.

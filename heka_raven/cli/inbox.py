@@ -48,6 +48,7 @@ def _open(options: argparse.Namespace) -> "Inbox":
         limits=Limits(key=key, max_event=options.max_event, rate=options.rate_limit),
         hosts=options.allow_host,
         names=options.project,
+        links=options.links,
         rules=options.rules,
     )
 
@@ -163,6 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:
         import jinja2  # noqa: F401
+        import pygments  # noqa: F401
         import waitress  # noqa: F401
     except ImportError as error:
         print(f"heka-raven inbox: {error}; install it with: pip install 'heka-raven[inbox]'", file=sys.stderr)

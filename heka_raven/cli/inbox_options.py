@@ -13,6 +13,7 @@ from heka_raven.inbox.intake.auth import MIN_TOKEN
 from heka_raven.inbox.store.keep import DEFAULT, KeepError, parse_keep
 from heka_raven.inbox.store.rules import DEFAULT_LEVEL, DEFAULT_ON, RulesError, parse_quiet, parse_rules
 from heka_raven.inbox.store.search import LEVELS
+from heka_raven.inbox.web.links import LinkError, Links, parse_editor, parse_source
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -66,6 +67,16 @@ def make_parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NUMBER=NAME",
         help="the name of a project on the pages, as 1=shop (repeatable)",
+    )
+    add(
+        "--editor",
+        metavar="NAME",
+        help="link frames to an editor: vscode, pycharm, or a URL with {path}, {line} and {column}",
+    )
+    add(
+        "--source",
+        metavar="URL",
+        help="link frames of the app to their source, as https://git.example/shop/{release}/{path}#L{line}",
     )
     add("--udp", metavar="HOST:PORT", help="also take the UDP packets of protocol 2 and 3 here")
     add("--rate-limit", type=float, metavar="N", help="answer 429 to more than N requests a second, to try a client")
@@ -129,6 +140,7 @@ def _check(options: argparse.Namespace) -> None:
     except KeepError as error:
         raise UsageError(f"--keep: {error}") from None
     options.project = dict(_project(text) for text in options.project)
+    options.links = _links(options)
     _check_alerts(options)
 
 
@@ -148,6 +160,17 @@ def _check_alerts(options: argparse.Namespace) -> None:
         raise UsageError("--notify-test: there is no --notify")
     if options.url and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", options.url):
         raise UsageError("--url: want http://HOST or https://HOST, maybe with a path")
+
+
+def _links(options: argparse.Namespace) -> Links:
+    found = {}
+    for option, parse in (("editor", parse_editor), ("source", parse_source)):
+        given = getattr(options, option)
+        try:
+            found[option] = parse(given) if given is not None else ""
+        except LinkError as error:
+            raise UsageError(f"--{option}: {error}") from None
+    return Links(**found)
 
 
 def _project(text: str) -> tuple[str, str]:

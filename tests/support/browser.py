@@ -63,6 +63,7 @@ def chromium(profile, size=(1280, 900), dark=False, script=True):
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
     try:
         driver.implicitly_wait(20)
+        driver.set_script_timeout(120)  # axe-core on a long page and a busy machine
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}

@@ -6,6 +6,17 @@ Pairs = list[tuple[str, str]]
 
 
 @dataclass(slots=True)
+class Node:
+    """A named value: one line of text, and what is inside of it, if it is a container (kind ``{}`` or ``[]``)."""
+
+    name: str
+    text: str
+    kind: str = ""
+    size: int = 0
+    children: list["Node"] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Frame:
     """One call. ``carets`` are the failing columns of ``context_line``, 0-based, end excluded."""
 
@@ -20,8 +31,7 @@ class Frame:
     context_line: str
     pre_context: list[str]
     post_context: list[str]
-    locals: Pairs
-    more_locals: int = 0
+    locals: list[Node]
     address: str = ""  # of a native frame, and the library it is in
     package: str = ""
     carets: tuple[int, int] | None = None

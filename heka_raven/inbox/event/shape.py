@@ -19,6 +19,7 @@ from heka_raven.inbox.event.bounded import (
 )
 from heka_raven.inbox.event.inflight import in_flight
 from heka_raven.inbox.event.model import Crumb, Error, Event, Frame, Image, Pairs, Request
+from heka_raven.inbox.event.nodes import Room, nodes
 from heka_raven.inbox.event.older_protocols import level_name, modernise
 
 MAX_ERRORS = 50  # exceptions of one event; a group can hold thousands
@@ -49,7 +50,7 @@ def _lines(value: Any) -> list[str]:
     return [text(line, MAX_LINE) for line in sequence(value)[:20]]
 
 
-def _frame(index: int, raw: Any, brief: bool) -> Frame:
+def _frame(index: int, raw: Any, brief: bool, room: Room) -> Frame:
     raw = mapping(raw)
     return Frame(
         index=index,
@@ -63,13 +64,13 @@ def _frame(index: int, raw: Any, brief: bool) -> Frame:
         context_line="" if brief else text(raw.get("context_line"), MAX_LINE),
         pre_context=[] if brief else _lines(raw.get("pre_context")),
         post_context=[] if brief else _lines(raw.get("post_context")),
-        locals=[] if brief else pairs(raw.get("vars"), MAX_LOCALS),
+        locals=[] if brief else nodes(raw.get("vars"), MAX_LOCALS, room),
         address=text(raw.get("instruction_addr"), 40),
         package=text(raw.get("package"), 300),
     )
 
 
-def _frames(stacktrace: Any, brief: bool) -> tuple[list[Frame], str]:
+def _frames(stacktrace: Any, brief: bool, room: Room) -> tuple[list[Frame], str]:
     """The frames, outermost first, and a note on those left out."""
     stacktrace = mapping(stacktrace)
     raw = sequence(stacktrace.get("frames"))
@@ -77,7 +78,7 @@ def _frames(stacktrace: Any, brief: bool) -> tuple[list[Frame], str]:
     if brief:  # an index needs the innermost frame of the app, and where there is none the innermost at all
         ours = (at for at in range(total - 1, -1, -1) if mapping(raw[at]).get("in_app") is not False)
         raw = raw[next(ours, total - 1) :] if raw else raw
-        return [_frame(index, item, brief) for index, item in enumerate(raw[:MAX_FRAMES])], ""
+        return [_frame(index, item, brief, room) for index, item in enumerate(raw[:MAX_FRAMES])], ""
     kept = list(enumerate(raw))
     notes = []
     if total > MAX_FRAMES:
@@ -86,7 +87,9 @@ def _frames(stacktrace: Any, brief: bool) -> tuple[list[Frame], str]:
     omitted = sequence(stacktrace.get("frames_omitted"))
     if len(omitted) == 2:
         notes.append(f"the client left out frames {text(omitted[0], 10)} to {text(omitted[1], 10)}")
-    return [_frame(index, item, brief) for index, item in kept], "; ".join(notes)
+    # The newest first: room for what is inside of locals may run out.
+    frames = [_frame(index, item, brief, room) for index, item in reversed(kept)]
+    return frames[::-1], "; ".join(notes)
 
 
 def _underline(frames: list[Frame], data: dict[str, Any]) -> None:
@@ -109,11 +112,11 @@ def _underline(frames: list[Frame], data: dict[str, Any]) -> None:
             frame.carets = (frame.colno - 1, frame.colno)
 
 
-def _error(index: int, raw: Any, brief: bool) -> Error:
+def _error(index: int, raw: Any, brief: bool, room: Room) -> Error:
     raw = mapping(raw)
     mechanism = mapping(raw.get("mechanism"))
     data = mapping(mechanism.get("data"))
-    frames, omitted = _frames(raw.get("stacktrace"), brief)
+    frames, omitted = _frames(raw.get("stacktrace"), brief, room)
     if not brief:
         _underline(frames, data)
     handled = mechanism.get("handled")
@@ -139,6 +142,12 @@ def _error(index: int, raw: Any, brief: bool) -> Error:
         notes=notes,
         facts=facts,
     )
+
+
+def _errors(event: dict[str, Any], brief: bool, room: Room) -> list[Error]:
+    """Oldest first; read newest first, for what has only so much room."""
+    raws = list(enumerate(values(event.get("exception"))[-MAX_ERRORS:]))
+    return [_error(index, raw, brief, room) for index, raw in reversed(raws)][::-1]
 
 
 def _query(value: Any) -> Pairs:
@@ -223,18 +232,18 @@ def _message(event: dict[str, Any]) -> tuple[str, str]:
     return formatted or template or text(top), template
 
 
-def _threads(event: dict[str, Any], brief: bool) -> list[tuple[str, list[Frame]]]:
+def _threads(event: dict[str, Any], brief: bool, room: Room) -> list[tuple[str, list[Frame]]]:
     """Stacks beside the exceptions: the event's own, and those of threads."""
     found = []
     template = mapping(event.get("template"))  # raven's: where a template failed
     if template:
-        found.append(("Template", [_frame(0, {**template, "in_app": True}, brief)]))
-    alone, _ = _frames(event.get("stacktrace"), brief)
+        found.append(("Template", [_frame(0, {**template, "in_app": True}, brief, room)]))
+    alone, _ = _frames(event.get("stacktrace"), brief, room)
     if alone:
         found.append(("Stack", alone))
     for raw in values(event.get("threads"))[:20]:
         raw = mapping(raw)
-        frames, _ = _frames(raw.get("stacktrace"), brief)
+        frames, _ = _frames(raw.get("stacktrace"), brief, room)
         if frames:
             name = text(raw.get("name") or raw.get("id"), 100)
             crashed = " (crashed)" if raw.get("crashed") is True else ""
@@ -308,6 +317,7 @@ def read_event(event: dict[str, Any], brief: bool = False) -> Event:
     tags = list({key: value[:200] for key, value in pairs(event.get("tags"), MAX_TAGS) if value}.items())
     message, template = _message(event)
     sdk = mapping(event.get("sdk"))
+    room = Room()
     return Event(
         event_id=event_id_of(event.get("event_id")),
         timestamp=moment(event.get("timestamp")),
@@ -321,8 +331,8 @@ def read_event(event: dict[str, Any], brief: bool = False) -> Event:
         environment=text(event.get("environment"), 100),
         message=message,
         template=template,
-        errors=[_error(index, raw, brief) for index, raw in enumerate(values(event.get("exception"))[-MAX_ERRORS:])],
-        threads=_threads(event, brief),
+        errors=_errors(event, brief, room),
+        threads=_threads(event, brief, room),
         request=request,
         user=pairs(mapping(event.get("user")), 30),
         tags=tags,

@@ -172,6 +172,11 @@ def tag_query(key: str, value: str) -> str:
     return '{}:"{}"'.format(shown, value.replace('"', "*"))
 
 
+def column_query(key: str, value: str) -> str:
+    """The search for one value of a column: ``release:"2.0"``."""
+    return '{}:"{}"'.format(key, value.replace('"', "*"))
+
+
 def _add_column(where: Where, term: re.Match[str]) -> None:
     name, value = term["key"].lower(), _value(term)
     pattern = _like(value)

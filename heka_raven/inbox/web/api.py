@@ -14,6 +14,7 @@ from heka_raven.inbox.store.queries import Row, get_body, get_event, get_tags, l
 from heka_raven.inbox.store.store import Store
 from heka_raven.inbox.web import copies
 from heka_raven.inbox.web.curl import as_curl
+from heka_raven.inbox.web.traceback import as_traceback
 
 MAX_EVENTS = 1_000  # events in one answer
 DEFAULT_EVENTS = 500
@@ -51,7 +52,7 @@ class Api:
         return Response(status=204)
 
     def copy(self, request: Request, event_id: str, form: str) -> Response:
-        """One event as JSON, as Markdown for a ticket, as the request's curl command, or as an envelope."""
+        """One event as JSON, as Markdown, as the request's curl command, as Python's traceback, or as an envelope."""
         row, body = self._find(event_id)
         if form == "json":
             text = copies.as_json(body)
@@ -59,14 +60,19 @@ class Api:
             text = archive.envelope_of(event_id, body, row["project"])
         else:
             document = orjson.loads(body)
-            said = copies.as_markdown(read_event(document), row) if form == "markdown" else as_curl(document)
-            text = said.encode("utf-8", "replace")
+            text = self._said(form, document, row).encode("utf-8", "replace")
         # Never text/html, never sniffed: the content is the client's.
         kind = "application/json" if form == "json" else "text/plain"
         response = Response(body=text, content_type=kind, charset="utf-8" if kind == "text/plain" else None)
         if form == "envelope":
             response.content_disposition = f'attachment; filename="{event_id}.env"'
         return response
+
+    def _said(self, form: str, document: Any, row: Row) -> str:
+        if form == "curl":
+            return as_curl(document)
+        event = read_event(document)
+        return copies.as_markdown(event, row) if form == "markdown" else as_traceback(event.errors) + "\n"
 
     def export(self, request: Request) -> Response:
         """Every event as a tar of envelopes, oldest first."""

@@ -26,6 +26,7 @@ from heka_raven.inbox.store.rules import Rules
 from heka_raven.inbox.store.store import Store
 from heka_raven.inbox.web.api import Api
 from heka_raven.inbox.web.guard import Guard
+from heka_raven.inbox.web.links import Links
 from heka_raven.inbox.web.pages import Pages
 from heka_raven.inbox.web.static import Static
 
@@ -70,12 +71,19 @@ def _json(status: int, content: Any, headers: dict[str, str] | None = None) -> R
 class Inbox:
     """The application. ``close()`` closes the database."""
 
-    def __init__(self, store: Store, intake: Intake, guard: Guard, names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        intake: Intake,
+        guard: Guard,
+        names: Mapping[str, str] | None = None,
+        links: Links | None = None,
+    ) -> None:
         self.store = store
         self.intake = intake
         self.guard = guard
         self.static = Static()
-        self.pages = pages = Pages(store, intake, self.static, guard, names)
+        self.pages = pages = Pages(store, intake, self.static, guard, names, links)
         api = Api(store, intake)
         event_id = r"(?P<event_id>[0-9a-f]{32})"
         routes: list[tuple[str, dict[str, View]]] = [
@@ -85,7 +93,7 @@ class Inbox:
             (r"/issues/state", {"POST": pages.set_state}),
             (rf"/event/{event_id}", {"GET": pages.event}),
             (rf"/event/{event_id}/delete", {"POST": pages.delete_event}),
-            (rf"/event/{event_id}/(?P<form>json|markdown|curl|envelope)", {"GET": api.copy}),
+            (rf"/event/{event_id}/(?P<form>json|markdown|curl|envelope|traceback)", {"GET": api.copy}),
             (r"/hosts", {"GET": pages.hosts}),
             (r"/data", {"GET": pages.data}),
             (r"/data/import", {"POST": pages.import_envelopes}),
@@ -229,6 +237,7 @@ def make_app(
     hosts: Iterable[str] = (),
     names: Mapping[str, str] | None = None,
     rules: Rules | None = None,
+    links: Links | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Inbox:
     """The inbox over one database file.
@@ -241,9 +250,10 @@ def make_app(
         hosts: more names by which the inbox may be called without a token.
         names: of projects, by their number.
         rules: what makes an alert; nothing by default.
+        links: of frames, to an editor and to the source.
 
     Raises:
         StoreError: if the database cannot be used.
     """
     store = Store(db_path, keep, rules)
-    return Inbox(store, Intake(store, clock, limits), Guard(token, hosts), names)
+    return Inbox(store, Intake(store, clock, limits), Guard(token, hosts), names, links)

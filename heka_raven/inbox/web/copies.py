@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from heka_raven.inbox.event.model import Error, Event, Frame
+from heka_raven.inbox.event.model import Error, Event
+from heka_raven.inbox.web.traceback import HEAD, last_lines, stack_lines
 from heka_raven.inbox.web.wording import iso
 
 if TYPE_CHECKING:
@@ -45,31 +46,13 @@ def _fenced(text: str, language: str = "") -> list[str]:
     return [f"{fence}{language}", text, fence]
 
 
-def _frame_lines(frame: Frame) -> list[str]:
-    lines = [f'  File "{frame.abs_path or frame.place}", line {frame.lineno or "?"}, in {frame.name}']
-    if frame.context_line:
-        source = frame.context_line.strip()
-        lines.append(f"    {source}")
-        if frame.carets:
-            shift = len(frame.context_line) - len(frame.context_line.lstrip())
-            start, end = max(0, frame.carets[0] - shift), max(0, frame.carets[1] - shift)
-            if end > start and (start, end) != (0, len(source)):
-                lines.append("    " + " " * start + "^" * (end - start))
-    return lines
-
-
-def traceback_text(error: Error) -> str:
-    """One exception the way Python prints it."""
-    lines = ["Traceback (most recent call last):"] if error.frames else []
-    frames = error.frames
-    if len(frames) > MAX_MARKDOWN_FRAMES:
-        lines.append(f"  ... {len(frames) - MAX_MARKDOWN_FRAMES} more")
-        frames = frames[-MAX_MARKDOWN_FRAMES:]
-    for frame in frames:
-        lines += _frame_lines(frame)
-    name = f"{error.module}.{error.type}" if error.module and error.module != "builtins" else error.type
-    lines.append(f"{name}: {error.value}" if error.value else name)
-    return "\n".join([*lines, *error.notes])
+def _shortened(error: Error) -> str:
+    """One exception the way Python prints it, its newest frames only: a ticket is read by people."""
+    lines = [HEAD] if error.frames else []
+    left_out = len(error.frames) - MAX_MARKDOWN_FRAMES
+    if left_out > 0:
+        lines.append(f"  ... {left_out} more")
+    return "\n".join([*lines, *stack_lines(error.frames[-MAX_MARKDOWN_FRAMES:]), *last_lines(error)])
 
 
 def as_markdown(event: Event, row: Row) -> str:
@@ -89,9 +72,9 @@ def as_markdown(event: Event, row: Row) -> str:
     if event.message and (event.errors or event.message != row["title"]):
         lines += ["", *_fenced(event.message)]
     for error in event.errors:
-        lines += ["", *_fenced(traceback_text(error), "pytb")]
+        lines += ["", *_fenced(_shortened(error), "pytb")]
     for name, frames in event.threads:
-        stack = "\n".join(line for frame in frames[-MAX_MARKDOWN_FRAMES:] for line in _frame_lines(frame))
+        stack = "\n".join(stack_lines(frames[-MAX_MARKDOWN_FRAMES:]))
         lines += ["", f"**{name}**" if name == "Stack" else f"**Thread** {_code(name)}", "", *_fenced(stack, "pytb")]
     if event.request is not None and event.request.url:
         lines += ["", f"Request: {_code(f'{event.request.method} {event.request.url}'.strip())}"]

@@ -34,11 +34,16 @@ from heka_raven.inbox.store.queries import (
     shares,
     totals,
 )
-from heka_raven.inbox.store.search import KINDS, LEVELS, MAX_PAGE, SORTS, STATES, parse_search, tag_query
+from heka_raven.inbox.store.search import KINDS, LEVELS, MAX_PAGE, SORTS, STATES, column_query, parse_search, tag_query
 from heka_raven.inbox.store.store import Store
 from heka_raven.inbox.web import charts, hostview, wording
+from heka_raven.inbox.web.frames import StackView, runs
 from heka_raven.inbox.web.guard import Guard
+from heka_raven.inbox.web.highlight import Painter
+from heka_raven.inbox.web.lead import about, lead_of, tags_beside
+from heka_raven.inbox.web.links import Links
 from heka_raven.inbox.web.static import Static
+from heka_raven.inbox.web.traceback import as_traceback
 
 EVENTS_ON_PAGE = 100
 MUTES = {  # seconds, or events, after which the next event opens a muted issue again
@@ -73,12 +78,12 @@ def _environment(static: Static) -> Environment:
         size=wording.size,
         rules=wording.told_of,
         marked=wording.marked,
-        underlined=wording.underlined,
         tree=wording.tree,
-        runs=wording.runs,
+        runs=runs,
         is_id=lambda text: bool(event_id_of(text)),
         spark=charts.sparkline,
         tag_query=tag_query,
+        column_query=column_query,
     )
     environment.globals.update(static=static.url)
     return environment
@@ -93,14 +98,21 @@ class Pages:
     """The HTML views."""
 
     def __init__(
-        self, store: Store, intake: Intake, static: Static, guard: Guard, names: Mapping[str, str] | None = None
+        self,
+        store: Store,
+        intake: Intake,
+        static: Static,
+        guard: Guard,
+        names: Mapping[str, str] | None = None,
+        links: Links | None = None,
     ) -> None:
         self.store = store
         self.intake = intake
         self.guard = guard
         self._templates = _environment(static)
-        known = dict(names or {})
-        self._templates.filters["project"] = lambda number: known.get(number, number)
+        self.links = links or Links()
+        self.names = dict(names or {})
+        self._templates.filters["project"] = lambda number: self.names.get(number, number)
 
     def _page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         told = () if template in OPEN_TO_ALL else standings(self.store, self.store.rules.targets)
@@ -193,16 +205,25 @@ class Pages:
         return Response(status=303, location=_own_page(request.POST.get("next", "")))
 
     def event(self, request: Request, event_id: str) -> Response:
-        """One event, in full."""
+        """One event, in full: ``?raw`` shows its traceback as Python prints it, ``?expand`` everything unfolded."""
         row = get_event(self.store, event_id)
         body = get_body(self.store, row["id"]) if row else None
         if row is None or body is None:
             raise HTTPNotFound("no such event: it was deleted, or it was too old to keep")
+        event = read_event(orjson.loads(body))
+        lead = lead_of(event, row["title"])
+        stacks = [error.frames for error in reversed(event.errors)] + [frames for _, frames in event.threads]
+        painter = Painter(event.platform, stacks, time.thread_time)
         return self._page(
             request,
             "event.html",
             row=row,
-            event=read_event(orjson.loads(body)),
+            event=event,
+            lead=lead,
+            about=about(event, row, self.names.get(row["project"], row["project"])),
+            tags=tags_beside(event, row),
+            raw=as_traceback(event.errors) if "raw" in request.GET else "",
+            view=StackView(painter, self.links, event.release, lead.told, "expand" in request.GET),
             issue=get_issue(self.store, row["issue"], time.time()),
             near=neighbours(self.store, row),
             related=related(self.store, row),

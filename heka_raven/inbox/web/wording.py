@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from heka_raven.inbox.event.model import Error, Frame, Pairs
+from heka_raven.inbox.event.model import Error, Pairs
 from heka_raven.inbox.store.rules import AGAIN, NEW, Rules
 
 FILTERED = "[Filtered]"
@@ -103,17 +103,6 @@ def marked(text: str) -> Markup:
     return Markup('<span class="filtered">[Filtered]</span>').join(escape(part) for part in parts)
 
 
-def underlined(frame: Frame) -> Markup:
-    """The failing line, with the failing columns underlined."""
-    line = frame.context_line
-    if frame.carets is None:
-        return escape(line)
-    start, end = frame.carets
-    if line[start:end].strip() == line.strip():  # the whole line: an underline says nothing
-        return escape(line)
-    return Markup("{}<mark>{}</mark>{}").format(line[:start], line[start:end], line[end:])
-
-
 def tree(errors: list[Error]) -> list[Error]:
     """The newest exceptions, each with what caused it below.
 
@@ -144,17 +133,6 @@ def around(rows: list[Any], row_id: int) -> list[Any]:
     """The rows next to one of them, four to each side: a trace of a hundred events must not hide the stack below it."""
     at = next((place for place, row in enumerate(rows) if row["id"] == row_id), 0)
     return rows[max(0, at - AROUND) : at + AROUND + 1]
-
-
-def runs(frames: list[Frame]) -> list[tuple[bool, list[Frame]]]:
-    """The frames, newest first, in runs of (is of the app, frames)."""
-    out: list[tuple[bool, list[Frame]]] = []
-    for frame in reversed(frames):
-        if out and out[-1][0] == frame.in_app:
-            out[-1][1].append(frame)
-        else:
-            out.append((frame.in_app, [frame]))
-    return out
 
 
 def snippets(dsn: str) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ def test_a_flat_legacy_event_reads_like_a_new_one():
     [error] = event.errors
     assert ("ZeroDivisionError", "integer division or modulo by zero") == (error.type, error.value)
     assert ["basic", "exception_call1", "exception_call2"] == [frame.function for frame in error.frames]
-    assert [("y", "5"), ("x", "5")] == error.frames[1].locals
+    assert [("y", "5"), ("x", "5")] == [(node.name, node.text) for node in error.frames[1].locals]
     assert "error" == event.level
     assert 1385683200.0 == event.timestamp
     assert "goldapp in exception_call2" == event.culprit

@@ -173,6 +173,20 @@
     }
   });
 
+  // Everything of a card unfolded, or as it was: without this file the link asks the server for it.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-expand]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const folds = [...link.closest(".card").querySelectorAll("details")];
+    const unfold = link.textContent === "Expand all";
+    for (const fold of folds) {
+      if (unfold) { fold.dataset.was = fold.open ? "open" : ""; fold.open = true; }
+      else fold.open = fold.dataset.was === "open" || (fold.dataset.was === undefined && fold.matches(".frame.app"));
+    }
+    link.textContent = unfold ? "Fold" : "Expand all";
+  });
+
   // Keys.
   const step = (by) => {
     const rows = [...document.querySelectorAll(".issue")];
