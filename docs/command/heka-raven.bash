@@ -89,6 +89,8 @@ _heka_raven() {
         "inbox --key") return ;;
         "inbox --allow-host") return ;;
         "inbox --project") return ;;
+        "inbox --editor") return ;;
+        "inbox --source") return ;;
         "inbox --udp") return ;;
         "inbox --rate-limit") return ;;
         "inbox --max-event") return ;;
@@ -113,7 +115,7 @@ _heka_raven() {
         relay) options="--help --config --listen --dsn --signer --signer-file --allow-unsigned --no-allow-unsigned --forward --legacy --max-connections --max-record-time --spool --durability --max-bytes --max-count --sender --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --from --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --prefetch" ;;
         tail) options="--help --spool --token --json --level --grep --once" ;;
         mcp) options="--help --db" ;;
-        inbox) options="--help --config --listen --db --keep --token --key --allow-host --project --udp --rate-limit --max-event --notify --notify-on --notify-level --quiet-hours --url --notify-test --import --export" ;;
+        inbox) options="--help --config --listen --db --keep --token --key --allow-host --project --editor --source --udp --rate-limit --max-event --notify --notify-on --notify-level --quiet-hours --url --notify-test --import --export" ;;
         *) return ;;
     esac
     if [[ $word == -* ]]; then

@@ -87,6 +87,14 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="BYTES",
         help="the largest event taken; a larger one is answered 413 (default: %(default)s)",
     )
+    _add_alerts(parser)
+    add("--import", dest="import_from", metavar="FILE", help="store a tar of envelopes or one envelope, and exit")
+    add("--export", dest="export_to", metavar="FILE", help="write every event to a .tar.gz of envelopes, and exit")
+    return parser
+
+
+def _add_alerts(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--notify",
         action="append",
@@ -106,9 +114,6 @@ def make_parser() -> argparse.ArgumentParser:
     add("--quiet-hours", metavar="HH:MM-HH:MM", help="when nobody is told, by this machine's clock; then all at once")
     add("--url", metavar="URL", help="the inbox's address for links in alerts (default: the one that it listens on)")
     add("--notify-test", action="store_true", help="tell each target once, say what became of it, and exit")
-    add("--import", dest="import_from", metavar="FILE", help="store a tar of envelopes or one envelope, and exit")
-    add("--export", dest="export_to", metavar="FILE", help="write every event to a .tar.gz of envelopes, and exit")
-    return parser
 
 
 def parse_options(argv: list[str]) -> argparse.Namespace:
