@@ -26,7 +26,9 @@ ROOMS = {  # each may call those above it only
         "scrub_source", "scrub_text", "scrub_values", "template", "trace", "watch", "wire",
     ],
     "edge": ["capture", "kernel", "ledger", "ledgers", "source", "spool", "symbols", "sys"],
-    "sender": ["datagram", "housekeeping", "http", "http_request", "names", "queue", "reply", "sender", "targets"],
+    "sender": [
+        "datagram", "housekeeping", "http", "http_request", "names", "queue", "reply", "sender", "servers", "targets",
+    ],
     "server": ["handler", "server_spool", "settings"],
     "watch": [
         "answer", "crash", "deaths", "helpers", "live", "master", "report", "running", "shared", "snapshot", "stack",

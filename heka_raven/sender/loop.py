@@ -21,7 +21,7 @@ from heka_raven.sender.http import HttpTransport
 from heka_raven.sender.limits import Limits, load_limits, save_limits
 from heka_raven.sender.listing import TICK_S, Listing
 from heka_raven.sender.options import SenderOptions
-from heka_raven.sender.policy import MAX_HOPS, Reply, decide, parse_pauses
+from heka_raven.sender.policy import MAX_HOPS, Reply, decide, parse_pauses, words
 from heka_raven.sender.request import Request, Way, build_report, build_request, try_request
 from heka_raven.sender.schedule import Schedule
 from heka_raven.sender.servers import Servers
@@ -279,8 +279,7 @@ class Sender:
             logger.info(
                 "heka-raven: %s to %s: %s", name, request.dsn, reply.status if reply.status is not None else reply.error
             )
-        said = f"status {reply.status} {reply.headers.get('x-sentry-error') or reply.error}".strip()
-        said = reply.error if reply.status is None else said
+        said = words(reply)
         with self._condition:
             self._heed_limits(request, reply, now)
             self._servers.answered(request.key, now, "" if verdict.action == "delivered" else said)

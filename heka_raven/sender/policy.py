@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from heka_raven.formats.text import printable
+
 MAX_PAUSE_S = 86400.0  # however long a server asks for
 DEFAULT_PAUSE_S = 60.0  # a 429 that names no time
 MIN_PAUSE_S = 1.0  # a 429 that says "now": one try a second is enough
 MIN_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
+MAX_WORDS = 300  # characters of what is told of a reply
 MAX_HOPS = 3  # redirects followed for one try
 ALL = ""  # the category of a pause that stands for every category
 ERROR = "error"  # the category of every event that is sent here
@@ -148,3 +151,11 @@ def backoff_s(failures: int, dice: float) -> float:
     """Seconds until the next probe after *failures* rounds (1 or more) that failed; *dice* is 0 to 1."""
     step = min(MAX_BACKOFF_S, MIN_BACKOFF_S * 2.0 ** min(failures - 1, 16))
     return float(min(MAX_BACKOFF_S, max(MIN_BACKOFF_S, step * (0.75 + 0.5 * dice))))
+
+
+def words(reply: Reply) -> str:
+    """What came back, for people: ``status 403 invalid api key``, or why nothing did; one line."""
+    if reply.status is None:
+        return printable(reply.error)[:MAX_WORDS]
+    detail = reply.headers.get("x-sentry-error") or reply.error
+    return printable(f"status {reply.status} {detail.strip()}".rstrip())[:MAX_WORDS]

@@ -1,4 +1,7 @@
-"""How each server has been answering, for `heka-raven status`: ``state/servers.json``, written every few seconds."""
+"""How each server has been answering, for `heka-raven status`: ``state/servers.json``, written every few seconds.
+
+The C sender writes it, too (sender/servers.h): tests/data/servers.json is one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ class Servers:
 
     def __init__(self, spool_path: str) -> None:
         self._path = _path(spool_path)
-        self._found = {key: value for key, value in read_servers(spool_path).items() if "next_try" not in value}
+        self._found = read_servers(spool_path)
+        for mine in self._found.values():
+            mine.pop("next_try", None)  # a restart probes at once
         self._changed = False
         self._due_at = float("-inf")
 

@@ -149,6 +149,39 @@ static void limit_row(hk_slice *f, int count)
         fprintf(stderr, "  case: %s: %g %g\n", text(f[0]), p.all_s, p.error_s);
 }
 
+/* The bytes that pictures of control characters stand for. */
+static hk_slice without_pictures(hk_slice f, char *out)
+{
+    size_t n = 0, i;
+
+    for (i = 0; i < f.n; i++)
+        if (f.n - i >= 3 && memcmp(f.p + i, "\xe2\x90", 2) == 0) {
+            out[n++] = (char)(f.p[i + 2] & 0x3f);
+            i += 2;
+        } else {
+            out[n++] = f.p[i];
+        }
+    return hk_slice_make(out, n);
+}
+
+static void reason_row(hk_slice *f, int count)
+{
+    char header[1024], body[1024];
+    int status = hk_slice_is(f[1], "error") ? 0 : atoi(text(f[1]));
+    hk_slice from = hk_slice_is(f[2], "-") ? without_pictures(f[3], body) : without_pictures(f[2], header);
+    hk_buf said;
+
+    CHECK(count == 6);
+    if (hk_slice_is(from, "-"))
+        from = hk_slice_make(NULL, 0);
+    hk_buf_init(&said, 4096);
+    hk_policy_words(status, from, hk_slice_is(f[4], "-") ? NULL : text(f[4]), &said);
+    CHECK(hk_buf_text(&said) != NULL && hk_slice_is(f[5], hk_buf_text(&said)));
+    if (!hk_slice_is(f[5], hk_buf_text(&said)))
+        fprintf(stderr, "  case: %s: %s\n", text(f[0]), hk_buf_text(&said));
+    hk_buf_free(&said);
+}
+
 #define NOW_NS 1700000000250000000ULL
 
 static void replace(const char *in, hk_buf *out)
@@ -369,6 +402,7 @@ int main(void)
     check_each_row("replies.tsv", reply_row);
     check_each_row("ratelimits.tsv", limit_row);
     check_each_row("backoff.tsv", backoff_row);
+    check_each_row("reasons.tsv", reason_row);
     check_each_row("requests.tsv", request_row);
     check_each_row("ledger.tsv", ledger_row);
     sample_files();

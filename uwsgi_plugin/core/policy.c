@@ -1,5 +1,7 @@
 #include "policy.h"
 
+#include "json.h"
+
 static int is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -273,4 +275,54 @@ double hk_policy_backoff(unsigned step, double dice)
         s = HK_POLICY_MAX_BACKOFF_S;
     s *= 0.75 + dice / 2;
     return s < HK_POLICY_MIN_BACKOFF_S ? HK_POLICY_MIN_BACKOFF_S : s > HK_POLICY_MAX_BACKOFF_S ? HK_POLICY_MAX_BACKOFF_S : s;
+}
+
+static int is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* One line that a terminal shows and does not obey: control characters as their pictures. */
+static void put_line(hk_buf *out, hk_slice text, size_t max_chars)
+{
+    size_t i = 0, step;
+
+    for (; i < text.n && max_chars > 0; i += step, max_chars--) {
+        unsigned char c = (unsigned char)text.p[i];
+        step = hk_json_utf8((const unsigned char *)text.p + i, text.n - i);
+        if (c < 0x20) {
+            hk_buf_puts(out, "\xe2\x90");
+            hk_buf_putc(out, (char)(0x80 + c));
+        } else if (c == 0x7f || step == 0) {
+            hk_buf_puts(out, "\xef\xbf\xbd");
+            step = 1;
+        } else {
+            hk_buf_put(out, text.p + i, step);
+        }
+    }
+}
+
+void hk_policy_words(int status, hk_slice detail, const char *error, hk_buf *out)
+{
+    hk_buf text;
+
+    hk_buf_init(&text, 16384);
+    if (status == HK_POLICY_TOO_LARGE) {
+        hk_buf_puts(&text, "it does not fit into a datagram");
+    } else if (status == HK_POLICY_NO_REPLY) {
+        hk_buf_puts(&text, error == NULL ? "no answer" : error);
+    } else {
+        hk_buf_puts(&text, "status ");
+        hk_buf_put_u64(&text, (uint64_t)status);
+        while (detail.n > 0 && is_space(detail.p[0]))
+            detail = hk_slice_from(detail, 1);
+        while (detail.n > 0 && is_space(detail.p[detail.n - 1]))
+            detail.n--;
+        if (detail.n > 0)
+            hk_buf_putc(&text, ' ');
+        hk_buf_slice_put(&text, detail);
+    }
+    if (hk_buf_ok(&text))
+        put_line(out, hk_buf_slice(&text), HK_POLICY_MAX_WORDS);
+    hk_buf_free(&text);
 }

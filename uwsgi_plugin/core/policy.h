@@ -45,6 +45,11 @@ hk_policy_pause hk_policy_limits(int status, hk_slice rate_limits, hk_slice retr
 /* Seconds until the next probe after step rounds (1 or more) that failed; dice is 0 to 1 (tests/data/backoff.tsv). */
 double hk_policy_backoff(unsigned step, double dice);
 
+/* What came back, for people: "status 403 invalid api key", or the words of why nothing did; one line, at most
+ * HK_POLICY_MAX_WORDS characters. detail is X-Sentry-Error or, without it, how the body begins; it may be empty. */
+#define HK_POLICY_MAX_WORDS 300
+void hk_policy_words(int status, hk_slice detail, const char *error, hk_buf *out);
+
 /* Unix time of an IMF-fixdate (Tue, 14 Nov 2023 22:15:20 GMT), or -1. */
 double hk_policy_date(hk_slice text);
 

@@ -37,6 +37,7 @@ int hk_housekeeping_lock(hk_sender *s, uint64_t now)
     if (s->lock_fd < 0)
         return 0;
     hk_targets_load(&s->targets, s->spool->state_fd, hk_reply_now_s());
+    hk_servers_load(&s->targets, s->spool->state_fd);
     s->next_house_ms = now;
     s->next_report_ms = now;
     return 1;

@@ -21,7 +21,8 @@
 
 static int add(hk_http *h, hk_http_slot *s)
 {
-    s->has_location = s->has_rate_limits = s->has_retry_after = s->headers_done = 0;
+    s->has_location = s->has_rate_limits = s->has_retry_after = s->has_sentry_error = s->headers_done = 0;
+    hk_buf_clear(&s->body);
     s->head_size = s->body_size = 0;
     s->error[0] = '\0';
     s->refused = s->resolved = 0;
@@ -198,6 +199,7 @@ static void finish(hk_http_slot *s, int status, done_fn done, void *done_ctx)
     reply.location = header(&s->location, s->has_location);
     reply.rate_limits = header(&s->rate_limits, s->has_rate_limits);
     reply.retry_after = header(&s->retry_after, s->has_retry_after);
+    reply.detail = s->has_sentry_error ? hk_buf_slice(&s->sentry_error) : hk_buf_slice(&s->body);
     reply.tag = s->request.tag;
     done(done_ctx, &reply);
 }
@@ -222,7 +224,8 @@ static void look_at_name(hk_http *h, hk_http_slot *s, done_fn done, void *done_c
     } else if (answer == HK_NAMES_FAILED) {
         snprintf(s->error, sizeof s->error, "the name %.120s could not be looked up", host);
     } else if (s->request.udp_port > 0) {
-        s->has_location = s->has_rate_limits = s->has_retry_after = 0;
+        s->has_location = s->has_rate_limits = s->has_retry_after = s->has_sentry_error = 0;
+        hk_buf_clear(&s->body);
         status = hk_datagram_send(found, s->request.udp_port, s->request.body);
         snprintf(s->error, sizeof s->error, "the datagram could not be sent");
     } else if (go_on(h, s, found) == 0) {
@@ -298,6 +301,8 @@ hk_http *hk_http_new(const hk_http_options *options)
         hk_buf_init(&h->slots[i].location, MAX_HEADER);
         hk_buf_init(&h->slots[i].rate_limits, MAX_HEADER);
         hk_buf_init(&h->slots[i].retry_after, MAX_HEADER);
+        hk_buf_init(&h->slots[i].sentry_error, MAX_HEADER);
+        hk_buf_init(&h->slots[i].body, MAX_DETAIL);
         hk_buf_init(&h->slots[i].set_for, 32768);
         hk_buf_init(&h->slots[i].host, 1024);
     }
@@ -325,6 +330,8 @@ void hk_http_free(hk_http *h)
         hk_buf_free(&s->location);
         hk_buf_free(&s->rate_limits);
         hk_buf_free(&s->retry_after);
+        hk_buf_free(&s->sentry_error);
+        hk_buf_free(&s->body);
         if (s->set_for.data != NULL)
             hk_buf_wipe(s->set_for.data, s->set_for.len); /* keys */
         hk_buf_free(&s->set_for);

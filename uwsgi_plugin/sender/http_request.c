@@ -6,11 +6,12 @@
 #define MAX_REPLY_HEAD 262144U /* bytes of all headers of a reply and of those before it */
 
 /* Anything but size * n ends the transfer and closes the connection. */
-static size_t drop_body(char *p, size_t size, size_t n, void *ctx)
+static size_t on_body(char *p, size_t size, size_t n, void *ctx)
 {
     hk_http_slot *s = ctx;
+    size_t room = MAX_DETAIL - s->body.len;
 
-    (void)p;
+    hk_buf_put(&s->body, p, size * n < room ? size * n : room);
     s->body_size += size * n;
     return s->body_size > MAX_REPLY_BODY ? 0 : size * n;
 }
@@ -51,7 +52,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
     if (s->head_size > MAX_REPLY_HEAD)
         return 0;
     if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) { /* a new reply, after 100 Continue or a proxy's */
-        s->has_location = s->has_rate_limits = s->has_retry_after = s->headers_done = 0;
+        s->has_location = s->has_rate_limits = s->has_retry_after = s->has_sentry_error = s->headers_done = 0;
     } else if (n <= 2 && (p[0] == '\r' || p[0] == '\n')) {
         s->headers_done = 1;
     } else if (is_header(p, n, "location")) {
@@ -60,6 +61,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
         keep(&s->rate_limits, &s->has_rate_limits, p, n, 21);
     } else if (is_header(p, n, "retry-after")) {
         keep(&s->retry_after, &s->has_retry_after, p, n, 12);
+    } else if (is_header(p, n, "x-sentry-error")) {
+        keep(&s->sentry_error, &s->has_sentry_error, p, n, 15);
     }
     return n;
 }
@@ -181,7 +184,7 @@ static int set_up(hk_http *h, hk_http_slot *s, const hk_request_out *r)
     bad |= curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, r->timeout_s > 0 ? (long)r->timeout_s * 1000L : TIMEOUT_MS) != CURLE_OK;
-    bad |= curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, drop_body) != CURLE_OK;
+    bad |= curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_WRITEDATA, s) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header) != CURLE_OK;
     bad |= curl_easy_setopt(c, CURLOPT_HEADERDATA, s) != CURLE_OK;

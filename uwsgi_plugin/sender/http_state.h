@@ -15,6 +15,7 @@
 #endif
 
 #define CONNECT_TIMEOUT_MS 5000L
+#define MAX_DETAIL 300U /* bytes kept of a body */
 #define MAX_HEADER 8192U /* bytes kept of each header that is looked at */
 
 typedef struct hk_http_slot {
@@ -23,7 +24,9 @@ typedef struct hk_http_slot {
     hk_buf location;
     hk_buf rate_limits;
     hk_buf retry_after;
-    int has_location, has_rate_limits, has_retry_after;
+    hk_buf sentry_error; /* X-Sentry-Error */
+    hk_buf body;         /* its beginning, for people */
+    int has_location, has_rate_limits, has_retry_after, has_sentry_error;
     size_t head_size, body_size; /* bytes of this reply so far */
     int headers_done; /* the end of the headers of the final reply was seen */
     hk_buf set_for; /* url, auth, type and flags of the last request: the next one like it needs its body only */

@@ -2,6 +2,7 @@
 
 #include "../core/envelope.h"
 #include "../edge/sys.h"
+#include "targets.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -222,12 +223,31 @@ out:
     return rc;
 }
 
-int hk_queue_remove(hk_spool *s, const char *name, hk_count counter, uint64_t size, int dead)
+/* The reason beside a copy in dead/, as the Python sender keeps it. A full disk: uWSGI's log has it, too. */
+static void keep_why(hk_spool *s, const char *name, const char *why)
+{
+    char path[HK_QUEUE_NAME + 8], temporary[HK_QUEUE_NAME + 8];
+    int stem = (int)strlen(name) - 4;
+    hk_buf line;
+
+    snprintf(path, sizeof path, "%.*s.why", stem, name);
+    snprintf(temporary, sizeof temporary, "%.*s.why.new", stem, name);
+    hk_buf_init(&line, 4096);
+    hk_buf_puts(&line, why);
+    hk_buf_putc(&line, '\n');
+    if (hk_buf_ok(&line))
+        (void)hk_targets_replace(s->dead_fd, path, temporary, hk_buf_slice(&line));
+    hk_buf_free(&line);
+}
+
+int hk_queue_remove(hk_spool *s, const char *name, hk_count counter, uint64_t size, const char *why)
 {
     static uint64_t logged_ms;
 
-    if (dead && linkat(s->new_fd, name, s->dead_fd, name, 0) < 0 && errno != EEXIST)
+    if (why != NULL && linkat(s->new_fd, name, s->dead_fd, name, 0) < 0 && errno != EEXIST)
         hk_sys_log_sparingly(&logged_ms, "[sentry] spool %s: no copy in dead/: %s", s->path, strerror(errno));
+    else if (why != NULL && why[0] != '\0')
+        keep_why(s, name, why);
     /* The file goes first: a kill in between leaves the ledger one short and sends nothing twice. */
     if (unlinkat(s->new_fd, name, 0) < 0) {
         if (errno == ENOENT)
@@ -257,6 +277,28 @@ static void sweep_tmp(hk_spool *s, uint64_t now_ns)
     closedir(dir);
 }
 
+/* Reasons whose event is there no more: it was put back, or was the oldest. */
+static void sweep_whys(hk_spool *s)
+{
+    DIR *dir = open_list(s->dead_fd);
+    char event[HK_QUEUE_NAME + 8];
+    struct dirent *found;
+    struct stat st;
+
+    if (dir == NULL)
+        return;
+    while ((found = readdir(dir)) != NULL) {
+        const char *end = strstr(found->d_name, ".why");
+        if (end == NULL || end == found->d_name || end - found->d_name > HK_QUEUE_NAME)
+            continue;
+        snprintf(event, sizeof event, "%.*s.env", (int)(end - found->d_name), found->d_name);
+        if (strcmp(end, ".why") != 0 /* of a sender that was killed */
+            || (fstatat(s->dead_fd, event, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT))
+            unlinkat(s->dead_fd, found->d_name, 0);
+    }
+    closedir(dir);
+}
+
 static void sweep_dead(hk_spool *s)
 {
     size_t count = 0, kept = 0, i;
@@ -281,4 +323,5 @@ void hk_queue_sweep(hk_spool *s, uint64_t now_ns)
 {
     sweep_tmp(s, now_ns);
     sweep_dead(s);
+    sweep_whys(s);
 }

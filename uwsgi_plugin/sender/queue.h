@@ -42,11 +42,11 @@ void hk_queue_name(const hk_queue_entry *e, char out[HK_QUEUE_NAME]);
  * HK_ERR_LIMIT: over HK_ENVELOPE_MAX_BYTES. */
 hk_status hk_queue_read(int dir_fd, const char *name, hk_buf *out);
 
-/* Take a file out of new/ (dead: with a copy in dead/) and count its end.
- * Only who really unlinked it counts: 1; 0: it was gone; -1: it stays. */
-int hk_queue_remove(hk_spool *s, const char *name, hk_count counter, uint64_t size, int dead);
+/* Take a file out of new/ and count its end. why, unless it is NULL: with a copy in dead/, and this line beside it in a
+ * file .why (an empty one: none). Only who really unlinked it counts: 1; 0: it was gone; -1: it stays. */
+int hk_queue_remove(hk_spool *s, const char *name, hk_count counter, uint64_t size, const char *why);
 
-/* Orphans in tmp/ that are an hour old, and the oldest of dead/ over its caps. */
+/* Orphans in tmp/ that are an hour old, the oldest of dead/ over its caps, and reasons without their event. */
 void hk_queue_sweep(hk_spool *s, uint64_t now_ns);
 
 #endif

@@ -51,15 +51,15 @@ void hk_reply_hold(hk_sender *s, const hk_queue_entry *e)
 }
 
 void hk_reply_finish(hk_sender *s, const char *name, const hk_queue_entry *entry, uint64_t size, hk_count counter,
-                      int dead)
+                      const char *why)
 {
-    int removed = hk_queue_remove(s->spool, name, counter, size, dead);
+    int removed = hk_queue_remove(s->spool, name, counter, size, why);
     hk_queue_entry *e = find(s, entry);
 
     if (e == NULL)
         return;
     /* One that could not be removed is removed later, and not sent again. */
-    e->gone = (uint8_t)(removed >= 0 ? HK_QUEUE_GONE : (unsigned)counter | (dead ? HK_QUEUE_DEAD : 0));
+    e->gone = (uint8_t)(removed >= 0 ? HK_QUEUE_GONE : (unsigned)counter | (why != NULL ? HK_QUEUE_DEAD : 0));
     if (removed < 0)
         s->again = 1;
 }
@@ -167,15 +167,23 @@ static int follow(hk_sender *s, hk_flight *f, hk_buf *target)
     return hk_reply_fill_request(f) < 0 ? -1 : s->transport.start(s->transport.ctx, &f->request);
 }
 
-static void settle(hk_sender *s, hk_flight *f, const hk_policy_verdict *v, const hk_reply_in *r)
+static void settle(hk_sender *s, hk_flight *f, const hk_policy_verdict *v, const hk_reply_in *r, hk_slice said)
 {
     const hk_target *t = &s->targets.list[f->target];
     hk_queue_entry *e;
+    hk_buf why;
 
     if (v->action == HK_DELIVERED) {
-        hk_reply_finish(s, f->name, &f->entry, f->size, HK_COUNT_DELIVERED, 0);
+        hk_reply_finish(s, f->name, &f->entry, f->size, HK_COUNT_DELIVERED, NULL);
     } else if (v->action == HK_DISCARD) {
-        hk_reply_finish(s, f->name, &f->entry, f->size, hk_reply_counter(v->reason), v->dead);
+        hk_buf_init(&why, 4096);
+        hk_buf_put(&why, t->key, (size_t)name_start(t));
+        hk_buf_puts(&why, name_rest(t));
+        hk_buf_puts(&why, ": ");
+        hk_buf_slice_put(&why, said);
+        hk_reply_finish(s, f->name, &f->entry, f->size, hk_reply_counter(v->reason),
+                        !v->dead ? NULL : hk_buf_text(&why) == NULL ? "" : hk_buf_text(&why));
+        hk_buf_free(&why);
         hk_reply_discard(s, f->target, v->reason);
         if (v->reason == HK_REASON_SEND)
             hk_sys_log_sparingly(&s->logged_refusal_ms,
@@ -194,10 +202,11 @@ void hk_reply_handle(void *ctx, const hk_reply_in *r)
     hk_sender *s = f->sender;
     hk_target *t = &s->targets.list[f->target];
     hk_policy_verdict v;
-    hk_buf target;
+    hk_buf target, said;
 
     (void)ctx;
     hk_buf_init(&target, 16384);
+    hk_buf_init(&said, 4096);
     v = hk_policy_reply(r->status, r->location, hk_buf_slice(&f->wire.url), f->hops,
                         f->report ? 0 : hk_reply_age_s(&f->entry), s->discard_limited, &target);
     if (f->debug)
@@ -217,9 +226,14 @@ void hk_reply_handle(void *ctx, const hk_reply_in *r)
     }
     t->under_way--;
     s->under_way--;
-    if (!f->report)
-        settle(s, f, &v, r);
+    if (!f->report) {
+        if (v.action != HK_DELIVERED)
+            hk_policy_words(r->status, r->detail, r->error, &said);
+        hk_servers_answered(&s->targets, f->target, hk_reply_now_s(), hk_buf_slice(&said));
+        settle(s, f, &v, r, hk_buf_slice(&said));
+    }
     hk_reply_free_flight(f);
 out:
+    hk_buf_free(&said);
     hk_buf_free(&target);
 }

@@ -12,6 +12,7 @@
 #define AGAIN_EVERY_MS 1000U
 #define HOUSE_EVERY_MS 60000U
 #define REPORT_EVERY_MS 60000U
+#define SERVERS_EVERY_MS 2000U
 
 hk_sender *hk_sender_new(hk_spool *spool, const hk_transport *transport, const hk_sender_options *options)
 {
@@ -40,6 +41,8 @@ void hk_sender_free(hk_sender *s)
         return;
     if (s->targets.dirty && s->lock_fd >= 0)
         (void)hk_targets_save(&s->targets, s->spool->state_fd, hk_reply_now_s());
+    if (s->lock_fd >= 0)
+        hk_servers_save(&s->targets, s->spool->state_fd, hk_reply_now_s(), hk_sys_monotonic_ms());
     hk_queue_free(&s->queue);
     hk_targets_free(&s->targets);
     if (s->lock_fd >= 0)
@@ -149,7 +152,7 @@ static int begin(hk_sender *s, hk_queue_entry *e)
     if (rc == HK_ERR_SYNTAX || rc == HK_ERR_LIMIT) {
         hk_sys_log_sparingly(&s->logged_refusal_ms, "[sentry] spool %s: %s cannot be read (%s); it is in dead/",
                              s->spool->path, f->name, why);
-        hk_reply_finish(s, f->name, &f->entry, f->size, HK_COUNT_INTERNAL_SDK_ERROR, 1);
+        hk_reply_finish(s, f->name, &f->entry, f->size, HK_COUNT_INTERNAL_SDK_ERROR, why);
         goto out;
     }
     if (rc == HK_OK && e->target == 0 && (e->target = (uint16_t)hk_targets_find(&s->targets, &envelope.dsn)) != 0)
@@ -195,7 +198,7 @@ static int expire(hk_sender *s, hk_queue_entry *e)
         return 0;
     hk_queue_name(e, name);
     if (fstatat(s->spool->new_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        hk_reply_finish(s, name, &copy, (uint64_t)st.st_size, hk_reply_counter(reason), 0);
+        hk_reply_finish(s, name, &copy, (uint64_t)st.st_size, hk_reply_counter(reason), NULL);
         hk_reply_discard(s, copy.target, reason);
     } else {
         e->gone = HK_QUEUE_GONE;
@@ -240,6 +243,10 @@ void hk_sender_drain(hk_sender *s, int wait_ms)
     s->transport.run(s->transport.ctx, wait_ms, hk_reply_handle, s);
     if (s->targets.dirty && s->lock_fd >= 0)
         (void)hk_targets_save(&s->targets, s->spool->state_fd, hk_reply_now_s());
+    if (s->lock_fd >= 0 && hk_sys_monotonic_ms() >= s->next_servers_ms) {
+        s->next_servers_ms = hk_sys_monotonic_ms() + SERVERS_EVERY_MS;
+        hk_servers_save(&s->targets, s->spool->state_fd, hk_reply_now_s(), hk_sys_monotonic_ms());
+    }
 }
 
 /* Of an event that ended, and whose file could not be removed then. 0: nor now. */
@@ -253,7 +260,7 @@ static int remove_again(hk_sender *s, const hk_queue_entry *e)
     if (fstatat(s->spool->new_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
     hk_reply_finish(s, name, &copy, (uint64_t)st.st_size, (hk_count)(copy.gone & ~HK_QUEUE_DEAD),
-                     (copy.gone & HK_QUEUE_DEAD) != 0);
+                     (copy.gone & HK_QUEUE_DEAD) != 0 ? "" : NULL);
     return e->gone == HK_QUEUE_GONE;
 }
 

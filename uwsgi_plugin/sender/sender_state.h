@@ -8,6 +8,7 @@
 #include "../core/wire.h"
 #include "../edge/sys.h"
 #include "queue.h"
+#include "servers.h"
 #include "targets.h"
 #include "transport.h"
 
@@ -39,6 +40,7 @@ struct hk_sender {
     uint64_t next_lock_ms;
     uint64_t next_house_ms;
     uint64_t next_report_ms;
+    uint64_t next_servers_ms; /* servers.json is not written again before */
     uint64_t logged_failure_ms;
     uint64_t logged_refusal_ms;
     uint64_t told[HK_LEDGER_SLOTS]; /* discards by others that were reported */
@@ -58,8 +60,9 @@ struct hk_sender {
 double hk_reply_now_s(void);
 double hk_reply_age_s(const hk_queue_entry *e);
 void hk_reply_hold(hk_sender *s, const hk_queue_entry *e); /* its target is known, and it may go when that allows */
+/* why: as hk_queue_remove has it. */
 void hk_reply_finish(hk_sender *s, const char *name, const hk_queue_entry *entry, uint64_t size, hk_count counter,
-                      int dead);
+                      const char *why);
 void hk_reply_discard(hk_sender *s, unsigned target, hk_policy_reason reason);
 hk_count hk_reply_counter(hk_policy_reason reason);
 void hk_reply_handle(void *ctx, const hk_reply_in *r);

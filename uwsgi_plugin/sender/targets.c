@@ -36,6 +36,7 @@ void hk_targets_free(hk_targets *t)
             hk_buf_wipe(t->list[i].dsn, strlen(t->list[i].dsn));
         hk_buf_release(t->list[i].dsn);
         hk_buf_release(t->list[i].key);
+        hk_buf_release(t->list[i].error);
         hk_buf_release(t->list[i].ca);
         if (t->list[i].proxy != NULL)
             hk_buf_wipe(t->list[i].proxy, strlen(t->list[i].proxy));
@@ -74,7 +75,7 @@ static unsigned find_key(const hk_targets *t, hk_slice key)
     return 0;
 }
 
-static unsigned find_or_add(hk_targets *t, hk_slice key)
+unsigned hk_targets_find_key(hk_targets *t, hk_slice key)
 {
     unsigned found = find_key(t, key);
     hk_target *fresh;
@@ -114,7 +115,7 @@ unsigned hk_targets_find(hk_targets *t, const hk_dsn *dsn)
     hk_buf_init(&text, HK_DSN_MAX + 16);
     hk_dsn_put(dsn, 0, &text);
     if (hk_buf_ok(&text))
-        number = find_or_add(t, hk_buf_slice(&text));
+        number = hk_targets_find_key(t, hk_buf_slice(&text));
     if (number != 0) {
         hk_buf_clear(&text);
         hk_dsn_put(dsn, 1, &text);
@@ -164,7 +165,7 @@ static int load_dsn(void *ctx, hk_slice key, hk_slice value)
 
     if (hk_dsn_parse(key, &dsn, NULL) != HK_OK)
         return 0;
-    l->number = find_or_add(l->targets, key);
+    l->number = hk_targets_find_key(l->targets, key);
     return l->number == 0 ? 0 : hk_jsonread_object(value, load_category, l) == HK_OK ? 0 : -1;
 }
 
@@ -208,11 +209,9 @@ hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s)
 {
     static const char temporary[] = ".limits"; /* one name: what a killed sender left is overwritten */
     hk_status rc = HK_ERR_SYSTEM;
-    hk_slice rest;
     hk_buf text;
     hk_json j;
     size_t i;
-    int fd;
 
     hk_buf_init(&text, LIMITS_MAX);
     hk_json_init(&j, &text);
@@ -235,28 +234,35 @@ hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s)
     }
     hk_json_close(&j, '}');
     hk_json_close(&j, '}');
-    unlinkat(state_fd, temporary, 0); /* what lies there may be a link to another file, or a pipe */
-    fd = hk_buf_ok(&text) ? openat(state_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    if (hk_buf_ok(&text))
+        rc = hk_targets_replace(state_fd, limits_name, temporary, hk_buf_slice(&text));
+    if (rc == HK_OK)
+        t->dirty = 0;
+    hk_buf_free(&text);
+    return rc;
+}
+
+hk_status hk_targets_replace(int dir_fd, const char *name, const char *temporary, hk_slice text)
+{
+    int fd;
+
+    unlinkat(dir_fd, temporary, 0);
+    fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        goto out;
-    for (rest = hk_buf_slice(&text); rest.n > 0;) {
-        ssize_t done = write(fd, rest.p, rest.n);
+        return HK_ERR_SYSTEM;
+    while (text.n > 0) {
+        ssize_t done = write(fd, text.p, text.n);
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
             break;
-        rest = hk_slice_from(rest, (size_t)done);
+        text = hk_slice_from(text, (size_t)done);
     }
     close(fd);
-    if (rest.n == 0 && renameat(state_fd, temporary, state_fd, limits_name) == 0) {
-        t->dirty = 0;
-        rc = HK_OK;
-    } else {
-        unlinkat(state_fd, temporary, 0);
-    }
-out:
-    hk_buf_free(&text);
-    return rc;
+    if (text.n == 0 && renameat(dir_fd, temporary, dir_fd, name) == 0)
+        return HK_OK;
+    unlinkat(dir_fd, temporary, 0);
+    return HK_ERR_SYSTEM;
 }
 
 int hk_targets_lock(int state_fd)

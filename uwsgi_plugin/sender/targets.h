@@ -23,6 +23,8 @@ typedef struct hk_target {
     int reportable;       /* an event went to its envelope endpoint, in this way: */
     int no_verify;
     char *ca, *proxy;     /* owned; NULL: not said */
+    double success_at_s, error_at_s; /* Unix time of the last of each, for servers.json; 0: none */
+    char *error;          /* what the last error was; owned */
 } hk_target;
 
 typedef struct hk_targets {
@@ -30,6 +32,7 @@ typedef struct hk_targets {
     size_t count;
     size_t cap;
     int dirty; /* limits.json is to be written */
+    int answered; /* and servers.json */
 } hk_targets;
 
 hk_status hk_targets_init(hk_targets *t);
@@ -38,6 +41,9 @@ void hk_targets_free(hk_targets *t);
 /* The number of a DSN, made when it is new; 0: memory is short or there are too many. */
 unsigned hk_targets_find(hk_targets *t, const hk_dsn *dsn);
 
+/* The same of a DSN's text without its secret. */
+unsigned hk_targets_find_key(hk_targets *t, hk_slice key);
+
 /* An event goes to the target's envelope endpoint: reports may follow it, in the same way. */
 void hk_targets_reach(hk_target *t, const hk_envelope_hk *way);
 
@@ -45,6 +51,10 @@ void hk_targets_reach(hk_target *t, const hk_envelope_hk *way);
  * Limits that are over are left out. A damaged file counts as none. */
 void hk_targets_load(hk_targets *t, int state_fd, double now_s);
 hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s);
+
+/* Put a whole file, 0600, at name by rename; what lies at temporary, a link or a pipe, goes away. HK_ERR_SYSTEM: what was
+ * at name is as it was. */
+hk_status hk_targets_replace(int dir_fd, const char *name, const char *temporary, hk_slice text);
 
 /* Hold state/sender.lock: the descriptor, or -1. The pid is written into it. */
 int hk_targets_lock(int state_fd);

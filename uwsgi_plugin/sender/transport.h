@@ -24,6 +24,7 @@ typedef struct hk_reply_in {
     hk_slice retry_after;
     const char *error;     /* words, when status is 0 */
     void *tag;
+    hk_slice detail;       /* X-Sentry-Error, or how the body begins: for people */
 } hk_reply_in;
 
 typedef struct hk_transport {

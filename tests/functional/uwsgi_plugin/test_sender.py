@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -217,6 +219,37 @@ def test_timeout_travels_with_the_event(serve, receiver):
     server.get("/", "PUT")
     wait_for(lambda: "timed out after 1" in server.text().lower(), lambda: f"the end of the try\n{server.text()}")
     assert server.waiting() == 1
+
+
+def test_status_knows_each_server(serve, receiver):
+    """`heka-raven status` has a line a server where the plugin delivers: last success, last error, next try;
+    retry-dead --list says why each event was refused, in the words of the server."""
+    server = serve(PUT)
+    receiver.reply_headers = {"X-Sentry-Error": "invalid api key\x7f"}
+    receiver.status = 403
+    server.get("/", "PUT")
+    wait_for(lambda: list((server.spool / "dead").glob("*.why")), lambda: f"the reason\n{server.text()}")
+    where = f"http://127.0.0.1:{receiver.port}/1"
+    listed = told("retry-dead", "--list", server)
+    assert f"{where}: status 403 invalid api key\N{REPLACEMENT CHARACTER}" in listed
+    receiver.status = 200
+    server.get("/", "PUT")
+    found = wait_for(lambda: "; delivered" in (text := told("status", server)) and text)
+    line = next(line for line in found.splitlines() if line.startswith(f"server {where}"))
+    assert "nothing waits; delivered" in line
+    assert "s ago: status 403 invalid api key" in line
+    assert "publickey" not in found
+    receiver.status, receiver.reply_headers = 503, {}
+    server.get("/", "PUT")
+    line = wait_for(lambda: "next try in" in (text := told("status", server)) and text)
+    assert "1 waiting; delivered" in line
+    assert "s ago: status 503 {}; next try in" in line
+
+
+def told(*words):
+    """What `heka-raven` says of the spool of the server, the last argument."""
+    command = [sys.executable, "-m", "heka_raven.cli.main", *words[:-1], "--spool", str(words[-1].spool)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.mark.full

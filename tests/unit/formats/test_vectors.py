@@ -7,7 +7,7 @@ import pytest
 from heka_raven import CLIENT_NAME
 from heka_raven.formats.dsn import DsnError, parse_dsn
 from heka_raven.formats.envelope import encode_spool_envelope, parse_envelope
-from heka_raven.sender.policy import Reply, backoff_s, decide, parse_pauses
+from heka_raven.sender.policy import Reply, backoff_s, decide, parse_pauses, words
 from heka_raven.sender.request import Way, build_request
 from heka_raven.spool.ledger import MAGIC, OFFSETS, SIZE
 from heka_raven.spool.spool import parse_name
@@ -85,6 +85,18 @@ def test_replies(row):
         verdict.dead,
         verdict.target,
     )
+
+
+@pytest.mark.parametrize("row", read_vectors("reasons.tsv"), ids=lambda row: row[0])
+def test_reasons(row):
+    """What came back, in words: the same of both senders."""
+    _, status, header, body, error, said = [
+        cell if n == 5 else cell.translate({0x2400 + code: code for code in range(32)}) for n, cell in enumerate(row)
+    ]
+    headers = {} if header == "-" else {"x-sentry-error": header}
+    detail = "" if body == "-" else body
+    reply = Reply(None, {}, error) if status == "error" else Reply(int(status), headers, detail)
+    assert said == words(reply)
 
 
 @pytest.mark.parametrize("row", read_vectors("ratelimits.tsv"), ids=lambda row: row[0])
