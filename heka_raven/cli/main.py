@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _load(COMMANDS[argv[0]][0])(argv[1:])
     except ConfigError as error:
-        print(f"heka-raven {argv[0]}: {error}", file=sys.stderr)
+        _tell(f"heka-raven {argv[0]}: {error}")
         return EXIT_USAGE
     except BrokenPipeError:
         _tell_last("")  # the reader of our output went away (head, less): not our failure
@@ -67,11 +68,17 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):  # what stderr is may be a file on a full disk: the exit code says it too
+        print(line, file=sys.stderr, flush=True)
+
+
 def _tell_last(line: str) -> None:
     """One line for people, if any. What standard output holds can go nowhere: keep Python from saying so at exit."""
     if line:
-        print(line, file=sys.stderr)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _tell(line)
+    with contextlib.suppress(OSError):  # the trouble may be that no descriptor is free
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _load(target: str) -> Callable[[list[str]], int]:

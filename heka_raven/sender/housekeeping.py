@@ -26,6 +26,7 @@ class House:
         return True
 
     def keep(self, now: float) -> None:
+        self._spool.ledger.write_missing()
         with contextlib.suppress(OSError):  # a spool that went away: the loop finds its lock gone and ends
             self._spool.sweep(now)
             ledger.fold(self._spool.path)

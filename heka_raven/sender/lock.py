@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 
-from heka_raven.spool.directory import SpoolError, is_at, make_spool
+from heka_raven.spool.directory import SpoolError, close_read, is_at, make_spool
 
 SOON_TRIES = 5
 SOON_PAUSE_S = 0.02
@@ -116,7 +116,7 @@ def holder_pid(spool_path: str) -> int | None:
     except OSError:
         return None
     finally:
-        os.close(fd)
+        close_read(fd)
 
 
 def _close_in_child() -> None:

@@ -133,12 +133,14 @@ class Sender:
                 self._tell_servers()
         finally:
             self._end_workers()
+            self._remove_stuck()
             if self._once:
                 self._keep_house()
             self._tell_progress()
             self._send_reports(final=True)
             save_limits(self._spool, self._limits, time.time())
             self._tell_servers(now=True)
+            self._spool.ledger.write_missing()
             self._http.close()
             self._udp.close()
 
@@ -341,6 +343,11 @@ class Sender:
                 self._reports.delivered(request.dsn, request.key, request.takes_reports, request.way)
         else:
             self._reports.discarded(None if request is None else request.dsn, counter)
+
+    def _remove_stuck(self) -> None:
+        """A last try for files that ended: the next sender does not know, and would send them again."""
+        for name in list(self._stuck):
+            self._finish(name, *self._stuck.pop(name))
 
     def _keep_house(self) -> None:
         tick, now = time.monotonic(), time.time()

@@ -8,6 +8,7 @@ ours with mode 0700: the files hold keys and what users typed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 
@@ -122,18 +123,23 @@ def make_spool(path: str) -> None:
 
 def _make_parents(directory: str) -> None:
     """For others to pass through and not to write to, whatever the umask is."""
-    if not os.path.isdir(directory):
-        _make_parents(os.path.dirname(directory))
+    parent = os.path.dirname(directory)
+    if parent != directory and not os.path.isdir(directory):  # a disk may deny that even / is there
+        _make_parents(parent)
         with contextlib.suppress(FileExistsError):
             os.mkdir(directory, 0o755)
 
 
 def is_at(fd: int, path: str) -> bool:
-    """Whether the open file *fd* is still what lies at *path*."""
+    """Whether the open file *fd* is still what lies at *path*.
+
+    Where that cannot be told now (an I/O error, no rights) it is: only what is seen to be gone is gone.
+    """
     try:
-        mine, there = os.fstat(fd), os.stat(path, follow_symlinks=False)
-    except OSError:
-        return False
+        mine = os.fstat(fd)
+        there = os.stat(path, follow_symlinks=False)
+    except OSError as error:
+        return error.errno not in (errno.EBADF, errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
     return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 
@@ -155,6 +161,12 @@ def read_file(path: str, limit: int | None = None) -> bytes | None:
     except OSError:
         return None
     finally:
+        close_read(fd)
+
+
+def close_read(fd: int) -> None:
+    """Close what was only read: what was read is good, whatever a disk says by now."""
+    with contextlib.suppress(OSError):
         os.close(fd)
 
 

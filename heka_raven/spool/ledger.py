@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from heka_raven.spool.directory import SpoolError, is_at, replace_file
+from heka_raven.spool.directory import SpoolError, close_read, is_at, replace_file
 
 MAGIC = b"HKLEDG01"
 SIZE = 512  # bytes; the rest after the last counter is zero and reserved
@@ -146,6 +146,11 @@ class Ledger:
             except (OSError, SpoolError):
                 self._dirty = True
 
+    def write_missing(self) -> None:
+        """Write what could not be written: there may be no next count for long, or none at all. Never raises."""
+        if self._dirty and self._pid == os.getpid():
+            self.add_many(())
+
     def is_gone(self) -> bool:
         """Whether our file was deleted, for the price of one system call; once a second also whether it was moved."""
         if self._fd < 0 or self._pid != os.getpid():
@@ -198,11 +203,13 @@ class Ledger:
     def close(self) -> None:
         """Leave the file to whoever folds it; a later count begins a new one."""
         with self._lock:
+            self.write_missing()
             self._close()
             self._values = [0] * _COUNT
 
     def __del__(self) -> None:
         try:
+            self.write_missing()
             self._close()
         except Exception:
             pass  # half-built, or the interpreter is going down
@@ -219,11 +226,11 @@ class Ledger:
         try:
             if os.write(fd, self._image()) != SIZE:
                 raise OSError("short write")
+            info = os.fstat(fd)
         except OSError:
+            os.unlink(path)  # or the next count, in a file of its own, would count what stands in this one again
             os.close(fd)
-            os.unlink(path)
             raise
-        info = os.fstat(fd)
         self._fd, self._inode, self._path = fd, (info.st_dev, info.st_ino), path
 
     def _close(self) -> None:
@@ -307,7 +314,7 @@ def fold(spool_path: str) -> int:
             # One that is no ledger (a kill within its creation) counts nothing; it is taken away all the same.
             counts = _read_values(os.path.join(directory, name), strict=True) or [0] * _COUNT
         except OSError:
-            continue  # no descriptor is free, as a rule: the next time
+            continue  # no descriptor is free, as a rule; or a disk that cannot find what it has listed: the next time
         values = [(a + b) & MASK for a, b in zip(values, counts, strict=True)]
         added.append(name)
     if added:
@@ -330,7 +337,7 @@ def _remove(path: str) -> bool:
     try:
         os.unlink(path)
     except FileNotFoundError:
-        return False
+        return os.path.lexists(path)  # a disk in trouble: a name that total forgets would be counted a second time
     except OSError:
         return True
     return False
@@ -349,7 +356,7 @@ def _read(path: str, limit: int, strict: bool = False) -> bytes | None:
     try:
         fd = os.open(path, _OPEN_READ)
     except OSError as error:
-        if strict and error.errno not in (errno.ENOENT, errno.ELOOP):
+        if strict and error.errno != errno.ELOOP:
             raise
         return None
     try:
@@ -359,7 +366,7 @@ def _read(path: str, limit: int, strict: bool = False) -> bytes | None:
             raise
         return None
     finally:
-        os.close(fd)
+        close_read(fd)
 
 
 def _read_values(path: str, strict: bool = False) -> list[int] | None:
@@ -371,7 +378,13 @@ def _read_values(path: str, strict: bool = False) -> list[int] | None:
 
 def _read_total(directory: str, strict: bool = False) -> tuple[bytes | None, list[int], set[str]]:
     """Its bytes, which tell one version from the next (an inode and its mtime may come round), counters and names."""
-    found = _read(os.path.join(directory, TOTAL), MAX_TOTAL, strict)
+    path = os.path.join(directory, TOTAL)
+    try:
+        found = _read(path, MAX_TOTAL, strict)
+    except FileNotFoundError:
+        if os.path.lexists(path):  # a disk in trouble: all counts of the past would be gone
+            raise
+        found = None
     if found is None or found[:8] != MAGIC or len(found) < SIZE:
         return None, [0] * _COUNT, set()
     return found, list(_LAYOUT.unpack(found[:SIZE])[1:]), set(found[SIZE:].decode("ascii", "replace").split())

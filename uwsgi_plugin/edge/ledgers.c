@@ -54,21 +54,42 @@ static int is_alive(long pid, uint64_t start)
     return now == start || now == 0 || start == 0;
 }
 
-/* 1: read; 0: no ledger; -1: gone. */
-static int read_counts(int dir_fd, const char *name, uint64_t counts[HK_LEDGER_SLOTS])
+typedef enum reading { COUNTS_READ, NO_LEDGER, COUNTS_GONE, NOT_NOW } reading;
+
+/* NOT_NOW: no descriptor is free, or a disk in trouble: what it counts is not nothing. */
+static reading read_counts(int dir_fd, const char *name, uint64_t counts[HK_LEDGER_SLOTS])
 {
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), good;
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+    reading got;
+    ssize_t n;
 
     if (fd < 0)
-        return errno == ENOENT ? -1 : 0;
-    good = read(fd, counts, HK_LEDGER_SIZE) == (ssize_t)HK_LEDGER_SIZE && memcmp(counts, "HKLEDG01", 8) == 0;
+        return errno == ENOENT ? COUNTS_GONE : errno == ELOOP ? NO_LEDGER : NOT_NOW;
+    if (fstat(fd, &st) < 0)
+        got = NOT_NOW;
+    else if (!S_ISREG(st.st_mode))
+        got = NO_LEDGER;
+    else if ((n = read(fd, counts, HK_LEDGER_SIZE)) < 0)
+        got = NOT_NOW;
+    else
+        got = n == (ssize_t)HK_LEDGER_SIZE && memcmp(counts, "HKLEDG01", 8) == 0 ? COUNTS_READ : NO_LEDGER;
     close(fd);
-    return good;
+    return got;
 }
 
+/* Whether a name that could not be found is not there: a disk in trouble says so of what it has listed. */
+static int is_gone(int dir_fd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
+/* HK_ERR_SYSTEM: it is there and cannot be read now. It must not be taken for an empty one, and replaced. */
 static hk_status read_total(int dir_fd, total *t)
 {
-    hk_status rc = HK_OK;
+    hk_status rc = HK_ERR_SYSTEM;
     char part[4096];
     struct stat st;
     ssize_t n;
@@ -78,16 +99,22 @@ static hk_status read_total(int dir_fd, total *t)
     hk_buf_clear(&t->names);
     fd = openat(dir_fd, total_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
-        return errno == ENOENT ? HK_OK : HK_ERR_SYSTEM;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && read(fd, t->counts, HK_LEDGER_SIZE) == (ssize_t)HK_LEDGER_SIZE
-        && memcmp(t->counts, "HKLEDG01", 8) == 0) {
+        return errno == ENOENT && is_gone(dir_fd, total_name) ? HK_OK : HK_ERR_SYSTEM;
+    if (fstat(fd, &st) < 0)
+        goto out;
+    n = S_ISREG(st.st_mode) ? read(fd, t->counts, HK_LEDGER_SIZE) : 0;
+    if (n < 0)
+        goto out;
+    if (n == (ssize_t)HK_LEDGER_SIZE && memcmp(t->counts, "HKLEDG01", 8) == 0) {
         while ((n = read(fd, part, sizeof part)) > 0)
             hk_buf_put(&t->names, part, (size_t)n);
-        if (!hk_buf_ok(&t->names))
-            rc = HK_ERR_MEMORY;
+        if (n < 0)
+            goto out;
     } else {
         memset(t->counts, 0, sizeof t->counts);
     }
+    rc = hk_buf_ok(&t->names) ? HK_OK : HK_ERR_MEMORY;
+out:
     close(fd);
     return rc;
 }
@@ -159,8 +186,8 @@ static hk_status sum_once(int dir_fd, total *t, uint64_t out[HK_LEDGER_SLOTS], i
         if (!parse_name(entry->d_name, &pid, &start) || has_name(&t->names, entry->d_name))
             continue;
         switch (read_counts(dir_fd, entry->d_name, counts)) {
-        case 1: add(out, counts); break;
-        case -1: *complete = 0; break;
+        case COUNTS_READ: add(out, counts); break;
+        case COUNTS_GONE: *complete = 0; break;
         default: break;
         }
     }
@@ -233,7 +260,7 @@ static void unlink_names(int dir_fd, const hk_buf *names, hk_buf *left)
             && memchr(rest.p, '/', line) == NULL) {
             memcpy(name, rest.p, line);
             name[line] = '\0';
-            if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT) {
+            if (unlinkat(dir_fd, name, 0) < 0 && (errno != ENOENT || !is_gone(dir_fd, name))) {
                 hk_buf_puts(left, name);
                 hk_buf_putc(left, '\n');
             }
@@ -248,6 +275,7 @@ hk_status hk_ledgers_fold(int dir_fd)
     struct dirent *entry;
     hk_buf left, added;
     hk_status rc;
+    reading got;
     long pid;
     DIR *dir = NULL;
     int fresh = 0;
@@ -269,7 +297,10 @@ hk_status hk_ledgers_fold(int dir_fd)
     while ((entry = readdir(dir)) != NULL) {
         if (!parse_name(entry->d_name, &pid, &start) || has_name(&left, entry->d_name) || is_alive(pid, start))
             continue;
-        if (read_counts(dir_fd, entry->d_name, counts) == 1)
+        got = read_counts(dir_fd, entry->d_name, counts);
+        if (got == COUNTS_GONE || got == NOT_NOW)
+            continue; /* the next time */
+        if (got == COUNTS_READ)
             add(t.counts, counts);
         hk_buf_puts(&added, entry->d_name);
         hk_buf_putc(&added, '\n');

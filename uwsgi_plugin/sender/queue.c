@@ -80,16 +80,20 @@ static int compare(const void *a, const void *b)
     return memcmp(x->id, y->id, sizeof x->id);
 }
 
-/* Both are sorted: copy what is known of old entries into the fresh list. */
+/* Both are sorted: copy what is known of old entries into the fresh list. One that was said to be gone and is listed again
+ * is there: it is as if it had just come. */
 static void carry_over(hk_queue_entry *fresh, size_t n, const hk_queue_entry *old, size_t old_n)
 {
     size_t i = 0, k = 0;
 
     while (i < n && k < old_n) {
         int order = compare(&fresh[i], &old[k]);
-        if (order == 0)
-            fresh[i++] = old[k++];
-        else if (order < 0)
+        if (order == 0) {
+            if (old[k].gone != HK_QUEUE_GONE)
+                fresh[i] = old[k];
+            i++;
+            k++;
+        } else if (order < 0)
             i++;
         else
             k++;
@@ -106,7 +110,8 @@ static DIR *open_list(int dir_fd)
     return dir;
 }
 
-static hk_queue_entry *list(int new_fd, size_t *count)
+/* NULL: nothing could be listed. *whole (if not NULL) is 0 when something is left out. */
+static hk_queue_entry *list(int new_fd, size_t *count, int *whole)
 {
     size_t cap = 0, n = 0;
     hk_queue_entry *entries = NULL, *grown, e;
@@ -115,14 +120,14 @@ static hk_queue_entry *list(int new_fd, size_t *count)
 
     if (dir == NULL)
         return NULL;
-    while ((found = readdir(dir)) != NULL) {
+    while ((errno = 0, found = readdir(dir)) != NULL) {
         if (parse(found->d_name, &e) < 0)
             continue;
         if (n == cap) {
             cap = cap == 0 ? 256 : cap * 2;
             grown = hk_buf_alloc(cap * sizeof *grown);
             if (grown == NULL)
-                break; /* the rest is seen by the next listing */
+                break;
             if (n > 0)
                 memcpy(grown, entries, n * sizeof *grown);
             hk_buf_release(entries);
@@ -130,6 +135,8 @@ static hk_queue_entry *list(int new_fd, size_t *count)
         }
         entries[n++] = e;
     }
+    if (whole != NULL)
+        *whole = found == NULL && errno == 0;
     closedir(dir);
     if (entries == NULL)
         entries = hk_buf_alloc(sizeof *entries);
@@ -144,24 +151,27 @@ int hk_queue_measure(int new_fd, uint64_t *files, uint64_t *bytes)
     DIR *dir = open_list(new_fd);
     struct dirent *found;
     struct stat st;
+    int rc;
 
     *files = *bytes = 0;
     if (dir == NULL)
         return -1;
-    while ((found = readdir(dir)) != NULL)
+    while ((errno = 0, found = readdir(dir)) != NULL)
         if (hk_envelope_is_name(hk_slice_of(found->d_name), NULL)
             && fstatat(new_fd, found->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
             (*files)++;
             *bytes += (uint64_t)st.st_size;
         }
+    rc = errno == 0 ? 0 : -1;
     closedir(dir);
-    return 0;
+    return rc;
 }
 
 int hk_queue_refresh(hk_queue *q, int new_fd, uint64_t now_ms, int force)
 {
     struct stat st;
     hk_queue_entry *fresh;
+    int whole = 0;
     size_t n = 0;
     uint64_t took, looked_ms = hk_sys_now_ns() / 1000000U;
 
@@ -171,7 +181,7 @@ int hk_queue_refresh(hk_queue *q, int new_fd, uint64_t now_ms, int force)
         return -1;
     if (!force && q->listed && st.st_mtim.tv_sec == q->mtime.tv_sec && st.st_mtim.tv_nsec == q->mtime.tv_nsec)
         return 0;
-    fresh = list(new_fd, &n);
+    fresh = list(new_fd, &n, &whole);
     if (fresh == NULL)
         return -1;
     carry_over(fresh, n, q->entries, q->count);
@@ -182,7 +192,7 @@ int hk_queue_refresh(hk_queue *q, int new_fd, uint64_t now_ms, int force)
     q->next_list_ms = now_ms + took * 20;
     /* A file that came within the same tick of the clock would not change the mtime: look once more. By the time before
      * the listing, which may take longer than that. */
-    q->listed = (uint64_t)st.st_mtim.tv_sec * 1000U + (uint64_t)st.st_mtim.tv_nsec / 1000000U + 50U < looked_ms;
+    q->listed = whole && (uint64_t)st.st_mtim.tv_sec * 1000U + (uint64_t)st.st_mtim.tv_nsec / 1000000U + 50U < looked_ms;
     q->mtime = st.st_mtim;
     return 1;
 }
@@ -243,6 +253,7 @@ static void keep_why(hk_spool *s, const char *name, const char *why)
 int hk_queue_remove(hk_spool *s, const char *name, hk_count counter, uint64_t size, const char *why)
 {
     static uint64_t logged_ms;
+    struct stat st;
 
     if (why != NULL && linkat(s->new_fd, name, s->dead_fd, name, 0) < 0 && errno != EEXIST)
         hk_sys_log_sparingly(&logged_ms, "[sentry] spool %s: no copy in dead/: %s", s->path, strerror(errno));
@@ -250,7 +261,7 @@ int hk_queue_remove(hk_spool *s, const char *name, hk_count counter, uint64_t si
         keep_why(s, name, why);
     /* The file goes first: a kill in between leaves the ledger one short and sends nothing twice. */
     if (unlinkat(s->new_fd, name, 0) < 0) {
-        if (errno == ENOENT)
+        if (errno == ENOENT && fstatat(s->new_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             return 0;
         hk_sys_log_sparingly(&logged_ms, "[sentry] spool %s: a finished event cannot be removed: %s", s->path,
                              strerror(errno));
@@ -302,7 +313,7 @@ static void sweep_whys(hk_spool *s)
 static void sweep_dead(hk_spool *s)
 {
     size_t count = 0, kept = 0, i;
-    hk_queue_entry *entries = list(s->dead_fd, &count);
+    hk_queue_entry *entries = list(s->dead_fd, &count, NULL);
     char name[HK_QUEUE_NAME];
     uint64_t bytes = 0;
     struct stat st;

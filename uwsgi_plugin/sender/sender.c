@@ -116,6 +116,13 @@ static int closed(const hk_sender *s, const hk_target *t)
         || (t->step > 0 && (t->under_way > 0 || hk_sys_monotonic_ms() < t->wait_until_ms));
 }
 
+/* The disk says that it is gone; the next listing tells whether it is. */
+static void let_go(hk_sender *s, hk_queue_entry *e)
+{
+    e->gone = HK_QUEUE_GONE;
+    s->queue.listed = 0;
+}
+
 /* Read the file of e and begin its delivery if its target allows. 0: it cannot be read, or memory is short: try later. */
 static int begin(hk_sender *s, hk_queue_entry *e)
 {
@@ -138,7 +145,7 @@ static int begin(hk_sender *s, hk_queue_entry *e)
     if (rc == HK_ERR_SYSTEM) {
         done = errno == ENOENT;
         if (done) {
-            e->gone = HK_QUEUE_GONE; /* somebody else delivered it */
+            let_go(s, e); /* somebody else delivered it */
         } else {
             hk_sys_log_sparingly(&s->logged_unread_ms, "[sentry] spool %s: %s cannot be read, and waits: %s",
                                  s->spool->path, f->name, strerror(errno));
@@ -201,7 +208,7 @@ static int expire(hk_sender *s, hk_queue_entry *e)
         hk_reply_finish(s, name, &copy, (uint64_t)st.st_size, hk_reply_counter(reason), NULL);
         hk_reply_discard(s, copy.target, reason);
     } else {
-        e->gone = HK_QUEUE_GONE;
+        let_go(s, e);
     }
     return 1;
 }
