@@ -84,14 +84,14 @@ class CSender(PythonSender):
         self.token = f"{os.getpid()}cs{number}"
         place = self.fresh(number)
         self.path = os.path.join(place, "spool")
-        self.ids = fill(self.path, self.server.dsn(self.mode, self.token, self.tls), EVENTS)
-        ca = [str(DATA / "tls" / "ca.pem")] if self.tls else []
-        return Started(place, self.path, "send", str(SEND_S if self.mode in ("ok", "400") else FIRST_S), *ca)
+        hk = {"ca": str(DATA / "tls" / "ca.pem")} if self.tls else None
+        self.ids = fill(self.path, self.server.dsn(self.mode, self.token, self.tls), EVENTS, hk)
+        return Started(place, self.path, "send", str(SEND_S if self.mode in ("ok", "400") else FIRST_S))
 
     def after(self, process, fault):
         left = []
         disturbed = fault is not None and (fault.kills or fault.on or fault.network)
-        if self.mode in ("ok", "400") and not disturbed:
+        if self.mode in ("ok", "400") and not self.tls and not disturbed:
             spool = Spool(self.path)
             left = [f"lies in new/ after {SEND_S} s: {name}" for name in spool.names()]
             spool.ledger.close()

@@ -1,6 +1,6 @@
 /* driver.c: the C half's writer, sender and fold as one small process, for the harness that lets its system calls fail.
  *
- *   driver NOTES SPOOL write DSN COUNT | send SECONDS [CA] | fold
+ *   driver NOTES SPOOL write DSN COUNT | send SECONDS | fold
  *
  * It maps the file NOTES, says there that it is ready, waits for SIGUSR1, works once and ends. What it has to tell goes
  * into that memory: a system call might be the one that fails. tests/faults/watched.py knows the layout.
@@ -85,9 +85,9 @@ static void write_events(hk_spool *s, const char *dsn, int count)
 }
 
 /* Until new/ is empty and nothing is under way, or the time is over. */
-static void send_events(hk_spool *s, unsigned seconds, const char *ca)
+static void send_events(hk_spool *s, unsigned seconds)
 {
-    hk_http_options http_options = { ca, "", HK_SENDER_CONNECTIONS };
+    hk_http_options http_options = { NULL, "", HK_SENDER_CONNECTIONS };
     hk_sender_options options = { HK_SENDER_CONNECTIONS, 0, 1 };
     uint64_t until = hk_sys_monotonic_ms() + seconds * 1000U, counts[HK_LEDGER_SLOTS];
     hk_http *http = hk_http_new(&http_options);
@@ -124,8 +124,8 @@ int main(int argc, char **argv)
     if (s.root_fd >= 0) {
         if (strcmp(argv[3], "write") == 0 && argc == 6)
             write_events(&s, argv[4], atoi(argv[5]));
-        else if (strcmp(argv[3], "send") == 0 && argc >= 5)
-            send_events(&s, (unsigned)atoi(argv[4]), argc > 5 ? argv[5] : NULL);
+        else if (strcmp(argv[3], "send") == 0 && argc == 5)
+            send_events(&s, (unsigned)atoi(argv[4]));
         else if (strcmp(argv[3], "fold") == 0)
             (void)hk_ledgers_fold(s.ledger_fd);
     }
