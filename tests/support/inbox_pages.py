@@ -46,3 +46,7 @@ def all_of(driver, css):
 def titles(driver):
     """Read in one go: the live page may replace the rows at any moment."""
     return driver.execute_script("return [...document.querySelectorAll('.issue .title')].map(e => e.textContent)")
+
+
+def press(driver, *keys):
+    driver.switch_to.active_element.send_keys(*keys)

@@ -29,6 +29,8 @@ SHARED = {
     "user": "user",
     "url": "url",
 }
+MAX_MERGED = 50  # newest events of an issue that are compared, and bytes of them
+MAX_MERGED_BYTES = 4_000_000
 MAX_MARKS = 5_000  # events on one host view
 
 Row = sqlite3.Row
@@ -246,6 +248,22 @@ def get_body(store: Store, row_id: int) -> bytes | None:
     """The event's JSON as it was stored."""
     row = store.reader.execute("SELECT json FROM body WHERE event = ?", (row_id,)).fetchone()
     return zlib.decompressobj().decompress(row[0], MAX_BODY) if row else None
+
+
+def newest_bodies(store: Store, issue: int) -> list[bytes]:
+    """The JSON of an issue's newest events, as many as can be read in a moment."""
+    found: list[bytes] = []
+    size = 0
+    for (packed,) in store.reader.execute(
+        "SELECT body.json FROM event JOIN body ON body.event = event.id WHERE issue = ?"
+        " ORDER BY happened DESC, id DESC LIMIT ?",
+        (issue, MAX_MERGED),
+    ):
+        found.append(zlib.decompressobj().decompress(packed, MAX_BODY))
+        size += len(found[-1])
+        if size > MAX_MERGED_BYTES:
+            break
+    return found
 
 
 def get_tags(store: Store, row_ids: list[int]) -> dict[int, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What stands on top of an event's page, and what need not be said again below. Pure."""
+"""What stands on top of an event's page, what need not be said again, and what tells an issue's events apart. Pure."""
 
 from __future__ import annotations
 
@@ -67,3 +67,26 @@ def tags_beside(event: Event, row: Row) -> Pairs:
     columns = ("release", "environment", "server_name", "logger", "level", "transaction", "platform", "url")
     said = {"uwsgi.event": row["server_event"]} | {key: row[key] for key in columns}
     return [(key, value) for key, value in event.tags if said.get(key) != value]
+
+
+# Of the table of an issue's events: what a column is called, and the columns of the row that it shows
+COLUMNS = (
+    ("Message", ("message",)),
+    ("Request", ("method", "url")),
+    ("Server", ("server_name",)),
+    ("User", ("user",)),
+    ("Release", ("release",)),
+)
+
+
+def columns_of(rows: list[Row]) -> list[tuple[str, list[str]]]:
+    """The columns in which the events differ, each with its cells; of a single event, what it has."""
+    found = []
+    for name, keys in COLUMNS:
+        if name == "Message":
+            cells = [(row["message"] or row["title"]).partition("\n")[0] for row in rows]
+        else:
+            cells = [" ".join(row[key] for key in keys if row[key]) for row in rows]
+        if len(set(cells)) > 1 or (len(rows) == 1 and cells[0]):
+            found.append((name, cells))
+    return found

@@ -11,6 +11,7 @@ from webob import Request, Response
 from webob.exc import HTTPBadRequest, HTTPNotFound
 
 from heka_raven.inbox.event.bounded import moment, whole
+from heka_raven.inbox.event.merged import facts_of, merge
 from heka_raven.inbox.event.shape import event_id_of, read_event
 from heka_raven.inbox.intake.archive import ArchiveError, import_file
 from heka_raven.inbox.intake.intake import Intake
@@ -28,6 +29,7 @@ from heka_raven.inbox.store.queries import (
     list_issues,
     list_refused,
     neighbours,
+    newest_bodies,
     newest_of,
     projects,
     related,
@@ -40,7 +42,7 @@ from heka_raven.inbox.web import charts, hostview, wording
 from heka_raven.inbox.web.frames import StackView, runs
 from heka_raven.inbox.web.guard import Guard
 from heka_raven.inbox.web.highlight import Painter
-from heka_raven.inbox.web.lead import about, lead_of, tags_beside
+from heka_raven.inbox.web.lead import about, columns_of, lead_of, tags_beside
 from heka_raven.inbox.web.links import Links
 from heka_raven.inbox.web.static import Static
 from heka_raven.inbox.web.traceback import as_traceback
@@ -182,6 +184,7 @@ class Pages:
             raise HTTPNotFound("no such issue: it was deleted, or its events were too old to keep")
         page = min(whole(request.GET.get("page")) or 0, MAX_PAGE)
         rows = issue_events(self.store, number, page, EVENTS_ON_PAGE + 1)
+        bodies = newest_bodies(self.store, number) if issue.count > 1 and not page else []
         return self._page(
             request,
             "events.html",
@@ -190,6 +193,9 @@ class Pages:
             page=page,
             bars=[] if page else histogram(self.store, issue),
             shares=[] if page else shares(self.store, number),
+            merged=merge(facts_of(orjson.loads(body)) for body in bodies),
+            compared=len(bodies),
+            columns=columns_of(rows),
             more=len(rows) > EVENTS_ON_PAGE,
             mutes=MUTES,
         )

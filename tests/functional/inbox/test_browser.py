@@ -7,7 +7,7 @@ import pytest
 
 from support.browser import chromium, shoot, violations
 from support.inbox import running_inbox
-from support.inbox_pages import ENTER, ESCAPE, all_of, frame, one, send, titles, wait
+from support.inbox_pages import ENTER, ESCAPE, all_of, frame, one, press, send, titles, wait
 
 pytestmark = pytest.mark.full
 
@@ -64,10 +64,6 @@ def browser(tmp_path_factory):
 
 def chosen(driver):
     return driver.execute_script("return document.querySelector('.issue.chosen .title').textContent")
-
-
-def press(driver, *keys):
-    driver.switch_to.active_element.send_keys(*keys)
 
 
 PAGES = {
