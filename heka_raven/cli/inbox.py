@@ -81,6 +81,8 @@ def try_targets(options: argparse.Namespace) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until a signal comes. The addresses are bound first: a port in use must not leave a database behind."""
+    from heka_raven.cli.inbox_terminal import Lines
+    from heka_raven.inbox.alerts.notifier import Notifier
     from heka_raven.inbox.intake.udp import UdpListener
     from heka_raven.inbox.web.server import UDP, address_text, bind, is_loopback, make_server, parse_address
 
@@ -105,19 +107,23 @@ def serve(options: argparse.Namespace) -> int:
         threading.Thread(target=_trim_until, args=(stopping, app), name="inbox-keep", daemon=True).start()
         where = address_text(host, listener.getsockname()[1])
         print(f"inbox: http://{where}/", flush=True)
-        notifier = _notifier(options, app, f"http://{where}")
-        notifier.start()
+        helpers: list[Notifier | Lines] = [_notifier(options, app, f"http://{where}")]
+        if sys.stdout.isatty():
+            helpers.append(Lines(app.store, (options.url or f"http://{where}").rstrip("/"), sys.stdout.fileno()))
         if host in EVERYWHERE:  # no address that a client could call
             where = address_text(socket.gethostname(), listener.getsockname()[1])
         print(f"dsn:   http://{app.intake.limits.key or 'inbox'}@{where}/1", flush=True)
         if packets is not None and udp is not None:
             print(f"udp:   {address_text(udp[0], packets.getsockname()[1])}", flush=True)
         try:
+            for helper in helpers:
+                helper.start()
             server.run()
         finally:
             stopping.set()
             server.close()
-            notifier.stop()
+            for helper in helpers:
+                helper.stop()
             if receiver is not None:
                 receiver.stop()
     finally:

@@ -73,7 +73,7 @@ def line_of(row: dict[str, Any], *, colour: bool = False) -> str:
     return " ".join(parts)
 
 
-def _row(found: dict[str, Any], link: str) -> dict[str, Any]:
+def row_of(found: dict[str, Any], link: str) -> dict[str, Any]:
     level = found.get("level")
     happened = found.get("happened")
     names = ("event_id", "title", "culprit", "project", "server_name", "release", "environment", "server_event")
@@ -109,7 +109,7 @@ def _of_inbox(url: str, token: str | None, once: bool) -> Iterator[dict[str, Any
             raise ConfigError(f"{url}: no inbox of heka-raven: status {answer.status}{hint}")
         for event in reversed(events):
             since = int(event["id"])
-            yield _row(event, f"{url}/event/{event['event_id']}")
+            yield row_of(event, f"{url}/event/{event['event_id']}")
         since = since or 0
         if once:
             return
@@ -128,7 +128,7 @@ def _of_spool(path: str, once: bool) -> Iterator[dict[str, Any]]:
             if name not in seen:
                 found = _event_of(read_file(os.path.join(new, name), MAX_ENVELOPE))
                 if found is not None:
-                    yield _row(found, "")
+                    yield row_of(found, "")
         seen = set(names)
         if once:
             return
