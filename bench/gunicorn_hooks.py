@@ -18,7 +18,8 @@ ROUNDS, REQUESTS = 15, 100_000
 class Request:
     """As gunicorn's, as far as the hooks look at it."""
 
-    method, uri, peer_addr = "GET", "/orders/12345?page=3", ("127.0.0.1", 48711)
+    method, uri, peer_addr, scheme = "GET", "/orders/12345?page=3", ("127.0.0.1", 48711), "http"
+    headers = [("HOST", "shop.example"), ("USER-AGENT", "bench"), ("ACCEPT", "*/*")]
 
 
 def main():

@@ -1,4 +1,4 @@
-"""The demo's app: one button for each thing that can go wrong. See uwsgi.ini for the server's half.
+"""The demo's app: one button for each thing that can go wrong. The server's half: uwsgi.ini and gunicorn.conf.py.
 
 Everything is reported by the same two lines that any app would have: `get_client(...)` and `RavenMiddleware(...)`.
 """
@@ -17,6 +17,9 @@ from heka_raven.middleware import RavenMiddleware
 from heka_raven.raven_plugin import capture_stack
 
 HERE = Path(__file__).parent
+SERVER = "gunicorn" if "gunicorn" in sys.modules else "uwsgi"
+# What the server's configuration calls slow, and how long a slow request takes: gunicorn ends each after 6 seconds.
+SLOW_S, TAKES_S = (3, 4.5) if SERVER == "gunicorn" else (7, 11)
 
 client = get_client(
     "demo",
@@ -30,10 +33,10 @@ client = get_client(
 
 
 class Button:
-    """One thing that can go wrong: what a person presses, and how the inbox shows it."""
+    """One thing that can go wrong: what a person presses, how the inbox shows it, and the only server that has it."""
 
-    def __init__(self, path, label, what, method="GET"):
-        self.path, self.label, self.what, self.method = path, label, what, method
+    def __init__(self, path, label, what, method="GET", server=None):
+        self.path, self.label, self.what, self.method, self.server = path, label, what, method, server
 
 
 BUTTONS = [
@@ -41,21 +44,34 @@ BUTTONS = [
     Button("/stream", "… in a streamed response", "A generator fails after its second chunk has been sent."),
     Button("/close", "… in close()", "The whole response went out well; its close() then fails."),
     Button("/capture-stack", "… under capture_stack", "The view reports by itself; the middleware does not repeat it."),
-    Button("/bare", "… outside the middleware", "An app that is not wrapped: uWSGI's exception handler reports it."),
-    Button("/log-line", "A log line", "A line that starts with demo-alarm raises an alarm of uWSGI."),
+    Button(
+        "/bare",
+        "… outside the middleware",
+        "An app that is not wrapped: uWSGI's exception handler reports it.",
+        server="uwsgi",
+    ),
+    Button("/log-line", "A log line", "A line that starts with demo-alarm raises an alarm of uWSGI.", server="uwsgi"),
     Button(
         "/full-queue",
         "A full listen queue",
-        "More visitors than the workers can take. uWSGI repeats this one every second.",
+        "More visitors than the workers can take. An alarm of uWSGI repeats this one every second.",
     ),
-    Button("/segfault", "A segfault", "The worker reads address 0 and dies. uWSGI starts another."),
+    Button("/segfault", "A segfault", "The worker reads address 0 and dies. The server starts another."),
     Button(
-        "/harakiri", "A request that never ends", "After four seconds uWSGI kills the worker; first, it is reported."
+        "/harakiri",
+        "A request that never ends",
+        "After four seconds (gunicorn: six) the server kills the worker; first, it is reported.",
     ),
     Button("/hang", "… in C code", "The same, while C code holds Python's lock: the stack is there all the same."),
     Button("/kill", "kill -9", "The worker is killed from outside. Which request was it?"),
-    Button("/slow", "A slow request", "Over seven seconds: reported once, and it lives on."),
-    Button("/upload", "A PUT", "An internal route of uWSGI reports every PUT, before the app sees it.", method="PUT"),
+    Button("/slow", "A slow request", f"Over {SLOW_S} seconds: reported once, and it lives on."),
+    Button(
+        "/upload",
+        "A PUT",
+        "An internal route of uWSGI reports every PUT, before the app sees it.",
+        method="PUT",
+        server="uwsgi",
+    ),
 ]
 
 
@@ -139,7 +155,7 @@ def kill(environ, start_response):
 
 
 def slow(environ, start_response):
-    time.sleep(11)
+    time.sleep(TAKES_S)
     return text(start_response, "at last")
 
 
@@ -161,6 +177,7 @@ def page(environ, start_response):
         f'<li><button data-method="{b.method}" data-path="{b.path}">{html.escape(b.label)}</button>'
         f"<span>{html.escape(b.what)}</span></li>"
         for b in BUTTONS
+        if b.server in (None, SERVER)
     )
     body = (HERE / "page.html").read_text(encoding="utf-8")
     body = body.replace("BUTTONS", rows).replace("INBOX", html.escape(os.environ.get("DEMO_INBOX", "#")))

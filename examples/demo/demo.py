@@ -1,6 +1,6 @@
-"""Starts the inbox and uWSGI with the example app, and stops both on Ctrl-C.
+"""Starts the inbox and the example app under uWSGI or gunicorn, and stops both on Ctrl-C.
 
-    python demo.py [--check] [--port N] [--inbox-port N] [--keep DIR] [--user NAME]
+    python demo.py [--server uwsgi|gunicorn] [--check] [--port N] [--inbox-port N] [--keep DIR] [--user NAME]
 
 `./run demo` sets everything up first. With --check, nobody needs to press the buttons: see check.py.
 """
@@ -32,6 +32,17 @@ class DemoError(Exception):
     """Something that the person who started the demo can put right."""
 
 
+def beside(name):
+    """The program *name* of this Python's environment."""
+    return str(Path(sys.executable).parent / name)
+
+
+COMMANDS = {
+    "uwsgi": [beside("uwsgi"), "--ini", str(HERE / "uwsgi.ini")],
+    "gunicorn": [beside("gunicorn"), "--config", str(HERE / "gunicorn.conf.py")],
+}
+
+
 def main(argv=None):
     args = parse_args(argv)
     for signum in STOPPING:
@@ -44,7 +55,7 @@ def main(argv=None):
         if args.check:
             import check
 
-            return check.run(app_url, inbox_url)
+            return check.run(app_url, inbox_url, args.server)
         print(
             f"\n  the app:    {app_url}\n  the inbox:  {inbox_url}\n\n"
             "Press the app's buttons and watch the inbox. Ctrl-C stops both.",
@@ -68,11 +79,14 @@ def main(argv=None):
 
 
 def parse_args(argv):
-    parser = argparse.ArgumentParser(prog="./run demo", description="The example app under uWSGI, and the inbox.")
+    parser = argparse.ArgumentParser(prog="./run demo", description="The example app, and the inbox.")
+    parser.add_argument(
+        "--server", choices=sorted(COMMANDS), default="uwsgi", help="what runs the app (default: uwsgi)"
+    )
     parser.add_argument("--check", action="store_true", help="press every button, read every event back, print a table")
     parser.add_argument("--port", type=port, default=0, help="the app's port (default: a free one)")
     parser.add_argument("--inbox-port", type=port, default=0, help="the inbox's port (default: a free one)")
-    parser.add_argument("--user", metavar="NAME", help="root only: uWSGI drops to this user, as on most servers")
+    parser.add_argument("--user", metavar="NAME", help="root only: the server drops to this user, as on most machines")
     parser.add_argument("--keep", metavar="DIR", help="put spool, database and log here, and keep them")
     return parser.parse_args(argv)
 
@@ -85,7 +99,7 @@ def port(text):
 
 def start(args, folder, servers):
     """Start both servers; returns their addresses once both have answered."""
-    if not (BUILD / "sentry_plugin.so").exists():
+    if args.server == "uwsgi" and not (BUILD / "sentry_plugin.so").exists():
         raise DemoError(f"{BUILD / 'sentry_plugin.so'} is not there: start the demo with ./run demo, which builds it")
     app_port = free_port(args.port, "--port")
     inbox_port = free_port(args.inbox_port, "--inbox-port")
@@ -103,15 +117,15 @@ def start(args, folder, servers):
         "DEMO_INBOX": inbox_url,
         "HEKA_RAVEN_SPOOL": str(folder / "spool"),
     }
-    as_user = user_options(args.user, folder)
-    command = [*as_user[0], beside("uwsgi"), "--ini", str(HERE / "uwsgi.ini"), *as_user[1]]
-    servers.append(spawn(command, folder / "uwsgi.log", environ))
-    wait_for(app_url, servers[-1], folder / "uwsgi.log")
+    in_front, options = user_options(args.user, folder, args.server)
+    log = folder / f"{args.server}.log"
+    servers.append(spawn([*in_front, *COMMANDS[args.server], *options], log, environ, HERE))
+    wait_for(app_url, servers[-1], log)
     return inbox_url, app_url
 
 
-def user_options(name, folder):
-    """What stands before uWSGI's command and behind it, for it to become the user *name*."""
+def user_options(name, folder, server):
+    """What stands before the server's command and behind it, for it to become the user *name*."""
     if name is None:
         return [], []
     if os.geteuid() != 0:
@@ -121,10 +135,11 @@ def user_options(name, folder):
     except KeyError:
         raise DemoError(f"--user {name}: there is no such user") from None
     folder.chmod(0o755)
-    spool = folder / "spool"  # uWSGI is that user before the plugin could make it
+    spool = folder / "spool"  # the server is that user before it could be made
     spool.mkdir(mode=0o700, exist_ok=True)
     os.chown(spool, user.pw_uid, user.pw_gid)
-    return launch_readable(folder), ["--uid", str(user.pw_uid), "--gid", str(user.pw_gid)]
+    names = {"uwsgi": ("--uid", "--gid"), "gunicorn": ("--user", "--group")}[server]
+    return launch_readable(folder), [names[0], str(user.pw_uid), names[1], str(user.pw_gid)]
 
 
 def make_folder(folder):
@@ -134,11 +149,6 @@ def make_folder(folder):
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise DemoError(f"--keep {folder}: {error.strerror}: name a directory that can be written to") from None
-
-
-def beside(name):
-    """The program *name* of this Python's environment."""
-    return str(Path(sys.executable).parent / name)
 
 
 def free_port(wanted, option):
@@ -153,7 +163,7 @@ def free_port(wanted, option):
         return sock.getsockname()[1]
 
 
-def spawn(command, log, environ=None):
+def spawn(command, log, environ=None, cwd=None):
     # A session of its own: Ctrl-C reaches this process alone, which then stops the servers in order.
     with open(log, "wb") as out:
         return subprocess.Popen(
@@ -162,6 +172,7 @@ def spawn(command, log, environ=None):
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             env={**os.environ, **(environ or {})},
+            cwd=cwd,
             start_new_session=True,
         )
 

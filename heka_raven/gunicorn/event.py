@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from heka_raven.events.encode import encode_event
 from heka_raven.events.event import timestamp_text
 from heka_raven.formats.text import clean, cut
 from heka_raven.gunicorn.kinds import LEVELS, TIMEOUT, Frame
@@ -17,6 +16,7 @@ from heka_raven.reporting.clients import reporter_of
 from heka_raven.reporting.report import Report
 from heka_raven.reporting.source import SourceReader
 
+LOGGER = "gunicorn.watch"
 MAX_BYSTANDERS = 32
 CONTEXT_LINES = 5
 MAX_TEXT = 200
@@ -77,7 +77,7 @@ class EventMaker:
             "event_id": os.urandom(16).hex(),
             "timestamp": timestamp_text(time.time()),
             "level": LEVELS[kind],
-            "logger": "gunicorn.watch",
+            "logger": LOGGER,
             **self._reporter.static,
             "exception": {"values": [value]},
             "contexts": {**self._reporter.static["contexts"], "gunicorn": context},
@@ -94,8 +94,8 @@ class EventMaker:
             event["user"] = user
         if isinstance(known.get("trace"), dict):
             event["contexts"]["trace"] = known["trace"]
-        payload = encode_event(self._reporter.scrubbed(event))
-        self._reporter.send_payload(self._client, payload, Report())
+        report = Report(logger=LOGGER, level=LEVELS[kind], msg=" ".join(event["fingerprint"]))
+        self._reporter.report_made(self._client, event, report)
 
     def _frame(self, frame: Frame) -> dict[str, Any]:
         shown: dict[str, Any] = {
@@ -142,19 +142,21 @@ def how_of(kind: str, number: int | None = None, status: int | None = None, ende
 
 def request_of(request: InFlight, now_ns: int) -> dict[str, Any]:
     """One request as the context shows it."""
-    method, uri, address = request.fields()
+    method, uri, address, host = request.fields()
     path, _, query = clean(uri).partition("?")
     return {
         "method": method,
         "path": path,
         "query": query,
+        "host": clean(host),
         "remote_addr": address,
         "age_ms": max(0, (now_ns - request.began_ns) // 1_000_000),
     }
 
 
 def _request(shown: Mapping[str, Any]) -> dict[str, Any]:
-    request = {"method": shown["method"], "url": shown["path"], "query_string": shown["query"]}
+    url = f"{shown['host']}{shown['path']}"  # http://shop.example/orders; of an HTTP/1.0 without a host, the path
+    request = {"method": shown["method"], "url": url, "query_string": shown["query"]}
     if shown["remote_addr"]:
         request["env"] = {"REMOTE_ADDR": shown["remote_addr"]}
     return request

@@ -39,10 +39,10 @@ class InFlight(NamedTuple):
     thread: int
     text: str
 
-    def fields(self) -> tuple[str, str, str]:
-        """Method, path with query, address of the visitor."""
-        method, uri, address, *_ = [*self.text.split("\n"), "", "", ""]
-        return method, uri, address
+    def fields(self) -> tuple[str, str, str, str]:
+        """Method, path with query, address of the visitor, scheme and host."""
+        method, address, uri, host, *_ = [*self.text.split("\n"), "", "", "", ""]
+        return method, uri, address, "" if host.endswith("://") or len(self.text) >= MAX_TEXT else host
 
 
 class Row(NamedTuple):
@@ -129,7 +129,15 @@ def make_request_hooks(
             at = take()
             req._heka_raven = at
             peer = req.peer_addr
-            text = f"{req.method}\n{req.uri}\n{peer[0] if peer.__class__ is tuple else ''}".encode()
+            host = ""
+            for name, value in req.headers:
+                if name == "HOST":
+                    host = value
+                    break
+            # What is too long is cut: the host is the first that may be missing.
+            text = (
+                f"{req.method}\n{peer[0] if peer.__class__ is tuple else ''}\n{req.uri}\n{req.scheme}://{host}".encode()
+            )
             pack_into(memory, at, get_ident(), text, monotonic_ns())
         except Exception:
             pass

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from heka_raven.capture.classes import is_one_of
+from heka_raven.capture.classes import is_one_of, type_name
 from heka_raven.capture.exceptions import traceback_of
 
 ExcInfo = tuple[type[BaseException], BaseException, "types.TracebackType | None"]
@@ -138,3 +138,19 @@ def caller_frame(stack: Any, filename: str | None = None) -> types.FrameType | N
         while frame is not None and frame.f_code.co_filename != filename:
             frame = frame.f_back
     return frame
+
+
+def fingerprint_of(report: Report) -> tuple[Any, ...]:
+    """What the throttle counts by: class, place and line of the error; of a message, its logger and template."""
+    if report.exc_info is None:
+        return report.logger, report.msg, report.logentry and report.logentry[0]
+    traceback = report.exc_info[2]
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code if traceback is not None else None
+    return (
+        type_name(report.exc_info[0]),
+        code and code.co_filename,
+        code and code.co_name,
+        traceback and traceback.tb_lineno,
+    )

@@ -39,7 +39,15 @@ from heka_raven.reporting.dedupe import NOT_SENT, PASSED, mark_reported, reporte
 from heka_raven.reporting.handover import Handover, tell_bare
 from heka_raven.reporting.held import Held
 from heka_raven.reporting.options import PluginOptions
-from heka_raven.reporting.report import Count, ExcInfo, Report, begin_reporting, has_room, is_reporting
+from heka_raven.reporting.report import (
+    Count,
+    ExcInfo,
+    Report,
+    begin_reporting,
+    fingerprint_of,
+    has_room,
+    is_reporting,
+)
 from heka_raven.reporting.source import SourceReader, installed_modules
 from heka_raven.scope import EVENT_ID_KEY, RequestFacts, breadcrumbs, current_environ, describe_current
 from heka_raven.scrub.scrubber import Scrubber
@@ -122,6 +130,28 @@ class Reporter:
             raise
         finally:
             busy[0] = False
+
+    def report_made(self, client: Any, event: dict[str, Any], report: Report) -> str | None:
+        """Report an *event* that another room made, unscrubbed: sampled, throttled and filtered as every other.
+
+        Args:
+            report: its logger and level; ``msg`` is what the throttle knows it by.
+        """
+
+        def send(client: Any, report: Report, count: Count) -> str | None:
+            reason, _ = self._admit(report)
+            if reason is not None:
+                count(f"discarded.{reason}")
+                return None
+            final, word = self._ask_before_send(self.scrubbed(event), report)
+            if word is None:
+                count("discarded.before_send")
+                return None
+            if word == "skeleton":
+                count("scrub_failed")
+            return final["event_id"] if self._handover.hand_over(client, report, final, None, count) else None
+
+        return self._guarded(client, report, send)
 
     def send_payload(self, client: Any, payload: str | bytes, report: Report) -> str | None:
         """Send *payload* as it is: somebody else made the event."""
@@ -229,7 +259,7 @@ class Reporter:
         # A fork while another thread holds the lock must not stop the child's requests: wait, but not for ever.
         locked = self._throttle_lock.acquire(timeout=LOCK_WAIT_S)
         try:
-            admission = options.max_per_fingerprint.admit(_fingerprint(report), time.monotonic())
+            admission = options.max_per_fingerprint.admit(fingerprint_of(report), time.monotonic())
         finally:
             if locked:
                 self._throttle_lock.release()
@@ -338,6 +368,9 @@ class Reporter:
         except Exception as error:
             tell_bare(self.troubles, "scrubbing failed", error)
             return skeleton(event, "scrubbing failed"), "skeleton"
+        return self._ask_before_send(event, report)
+
+    def _ask_before_send(self, event: dict[str, Any], report: Report) -> tuple[dict[str, Any], str | None]:
         if self.options.before_send is None:
             return event, "whole"
         fallback = skeleton(event, "before_send failed")
@@ -369,22 +402,6 @@ class Reporter:
             return event
         except Exception:
             return skeleton(event, "scrubbing failed")
-
-
-def _fingerprint(report: Report) -> tuple[Any, ...]:
-    """What the throttle counts by: class, place and line of the error; of a message, its logger and template."""
-    if report.exc_info is None:
-        return report.logger, report.msg, report.logentry and report.logentry[0]
-    traceback = report.exc_info[2]
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    code = traceback.tb_frame.f_code if traceback is not None else None
-    return (
-        type_name(report.exc_info[0]),
-        code and code.co_filename,
-        code and code.co_name,
-        traceback and traceback.tb_lineno,
-    )
 
 
 def _mechanism(given: Any) -> dict[str, Any]:

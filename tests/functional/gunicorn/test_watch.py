@@ -1,17 +1,16 @@
 """The watch under real gunicorn: each kind provoked, one event each, with its request, its stack and no secret."""
 
-import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
 
 import pytest
 
+from heka_raven.spool.ledger import read_snapshot
+from support.gunicorn import Gunicorn, functions
 from support.ports import free_port
 from support.sentry_server import Server
 from support.spools import spooled
@@ -19,141 +18,6 @@ from support.users import NOBODY, ROOT_ONLY, launch_readable
 from support.waiting import wait_for
 
 pytest.importorskip("gunicorn")
-
-DSN = "http://key@127.0.0.1:9/1"
-APP = """
-import ctypes, os, re, signal, sys, threading, time
-from heka_raven.middleware import RavenMiddleware
-
-def stuck(password, environ):
-    while True:
-        time.sleep(0.05)
-
-def view(environ, start_response):
-    path = environ["PATH_INFO"]
-    if path == "/stuck":
-        os.close(os.open(f"stuck-{time.monotonic_ns()}", os.O_CREAT))
-        environ["heka_raven.user"] = {"id": "7"}
-        stuck(password="planted-password", environ=environ)
-    if path == "/regex":
-        re.match(r"(a+)+$", "a" * 60 + "b")
-    if path == "/segfault":
-        ctypes.string_at(0)
-    if path == "/abort":
-        os.abort()
-    if path == "/killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if path == "/exit":
-        os._exit(7)
-    if path == "/exit0":
-        os._exit(0)
-    if path == "/sysexit":
-        sys.exit(5)
-    if path == "/slow":
-        time.sleep(2.5)
-    if path == "/error":
-        raise ValueError("an error of the application")
-    if path == "/child":
-        pid = os.fork()
-        if not pid:
-            os._exit(3)
-        os.waitpid(pid, 0)
-    start_response("200 OK", [("Content-Length", "2")])
-    return [b"ok"]
-
-application = RavenMiddleware(view, dsn="http://key@127.0.0.1:9/1", stream_path="SPOOL", stream_sender="off")
-"""
-CONF = """
-import heka_raven.gunicorn
-heka_raven.gunicorn.watch(globals(), dsn="{dsn}", slow={slow}, stream_path="SPOOL", stream_sender="{sender}")
-"""
-
-
-class Gunicorn:
-    """A gunicorn with the watch on."""
-
-    def __init__(self, folder, *options, slow=0, app=APP, before="", wait=True, dsn=DSN, sender="off", launch=()):
-        self.folder = folder
-        self.port = free_port()
-        (folder / "app.py").write_text(app.replace("SPOOL", str(folder / "spool")))
-        conf = before + CONF.format(slow=slow, dsn=dsn, sender=sender)
-        (folder / "gunicorn.conf.py").write_text(conf.replace("SPOOL", str(folder / "spool")))
-        self.log = (folder / "log").open("wb")
-        # Not `python -m gunicorn`: after SIGUSR2 that has gunicorn's own folder on its path, in which http is another.
-        command = [
-            *launch,
-            str(Path(sys.executable).with_name("gunicorn")),
-            "-b",
-            f"127.0.0.1:{self.port}",
-            *options,
-            "app:application",
-        ]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("HEKA_RAVEN")}
-        self.process = subprocess.Popen(
-            command, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
-        )
-        try:
-            wait_for(lambda: not wait or self.get("/") == b"ok", what=self.said, process=self.process)
-        except BaseException:
-            self.stop()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                pass  # a worker hangs, as it was told to
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # its session: workers that nobody ended
-        self.process.wait()
-        self.log.close()
-
-    def stuck(self):
-        """How many requests are in there for good."""
-        return len(list(self.folder.glob("stuck-*")))
-
-    def said(self):
-        return (self.folder / "log").read_text()
-
-    def get(self, path, timeout=30):
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
-                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
-                data = b""
-                while more := connection.recv(65536):
-                    data += more
-        except OSError:
-            return b""
-        return data.partition(b"\r\n\r\n")[2]
-
-    def get_later(self, path):
-        thread = threading.Thread(target=self.get, args=(path,), daemon=True)
-        thread.start()
-        return thread
-
-    def events(self):
-        return [event for event in spooled(self.folder / "spool") if "gunicorn.event" in event["tags"]]
-
-    def event(self, kind):
-        """The only event of the watch, within its time."""
-        wait_for(self.events, what=self.said)
-        time.sleep(1)
-        [event] = self.events()
-        assert kind == event["tags"]["gunicorn.event"]
-        return event
-
-
-def functions(event):
-    return [frame["function"] for frame in event["exception"]["values"][0].get("stacktrace", {}).get("frames", [])]
-
 
 WORKERS = {"sync": [], "gthread": ["-k", "gthread", "--threads", "4"], "gevent": ["-k", "gevent"]}
 workers = pytest.mark.parametrize("options", WORKERS.values(), ids=WORKERS)
@@ -205,6 +69,37 @@ def test_a_timeout(tmp_path, path):
         assert "7" == event["user"]["id"]
     assert 1 == len(spooled(tmp_path / "spool"))
     assert "planted-password" not in str(event)
+
+
+def test_the_request_has_its_address(tmp_path):
+    """The url has the scheme and the host that the visitor asked for."""
+    with Gunicorn(tmp_path) as server:
+        server.get("/exit?page=2")
+        event = server.event("exit")
+    assert ("http://shop/exit", "page=2") == (event["request"]["url"], event["request"]["query_string"])
+
+
+FILTERS = {
+    "before_send": ("before_send=lambda event, hint: None", "discarded.before_send"),
+    "sample_rate": ("sample_rate=0", "discarded.sample_rate"),
+}
+
+
+@pytest.mark.parametrize(("extra", "counted"), FILTERS.values(), ids=FILTERS)
+def test_what_the_configuration_drops(tmp_path, extra, counted):
+    """before_send and sample_rate hold for what the watch sees as for every event; what they drop is counted."""
+    with Gunicorn(tmp_path, extra=extra) as server:
+        server.get("/exit")
+        wait_for(lambda: read_snapshot(str(tmp_path / "spool"))[counted] == 1, server.said)
+    assert [] == spooled(tmp_path / "spool")
+
+
+def test_what_the_configuration_changes(tmp_path):
+    """before_send sees the finished event, and what it changes goes out."""
+    before = "def name(event, hint):\n    event['tags']['shop'] = event['transaction']\n    return event\n"
+    with Gunicorn(tmp_path, before=before, extra="before_send=name") as server:
+        server.get("/exit")
+        assert "GET /exit" == server.event("exit")["tags"]["shop"]
 
 
 @pytest.mark.parametrize("kind", ["gthread", "gevent"])

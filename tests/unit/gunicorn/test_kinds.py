@@ -83,7 +83,8 @@ def test_stacks():
 
 class Request:
     def __init__(self, uri="/there", peer=("127.0.0.1", 1)):
-        self.method, self.uri, self.peer_addr = "GET", uri, peer
+        self.method, self.uri, self.peer_addr, self.scheme = "GET", uri, peer, "http"
+        self.headers = [("ACCEPT", "*/*"), ("HOST", "shop.example")] if peer else []
 
 
 def test_slots():
@@ -94,7 +95,8 @@ def test_slots():
     begin(None, first)
     begin(None, second)
     found = slots.in_flight(5)
-    assert [("GET", "/a?b=1", "127.0.0.1"), ("GET", "/c", "")] == [request.fields() for request in found]
+    expected = [("GET", "/a?b=1", "127.0.0.1", "http://shop.example"), ("GET", "/c", "", "")]
+    assert expected == [request.fields() for request in found]
     assert {threading.get_ident()} == {request.thread for request in found}
     assert found[0].began_ns <= found[1].began_ns
     end(None, first, None, None)
