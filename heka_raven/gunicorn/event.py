@@ -10,6 +10,7 @@ from typing import Any
 
 from heka_raven.events.event import timestamp_text
 from heka_raven.formats.text import clean, cut
+from heka_raven.gunicorn.c_stack import NativeFrame, place_of
 from heka_raven.gunicorn.kinds import LEVELS, TIMEOUT, Frame
 from heka_raven.gunicorn.slots import InFlight
 from heka_raven.reporting.clients import reporter_of
@@ -43,6 +44,7 @@ class EventMaker:
         suspect: InFlight | None,
         bystanders: Sequence[Mapping[str, Any]],
         frames: Sequence[Frame],
+        native: Sequence[NativeFrame],
         answer: bytes,
         now_ns: int,
     ) -> None:
@@ -54,6 +56,7 @@ class EventMaker:
             suspect: the request that was running.
             bystanders: the others, on all workers.
             frames: the Python stack of the suspect's thread.
+            native: the C stack inside its innermost frame.
             answer: what the worker said of its request when it was asked.
         """
         known = _read_answer(answer)
@@ -68,8 +71,8 @@ class EventMaker:
             "value": title,
             "mechanism": {"type": "gunicorn.watch", "handled": False},
         }
-        if stack:
-            value["stacktrace"] = {"frames": stack}
+        if stack or native:
+            value["stacktrace"] = {"frames": [*stack, *(frame.as_frame() for frame in native)]}
         context = {"version": self._version, **worker, "bystanders": list(bystanders)[:MAX_BYSTANDERS]}
         if shown:
             context["suspect"] = {**shown, "transaction": transaction}
@@ -82,7 +85,7 @@ class EventMaker:
             "exception": {"values": [value]},
             "contexts": {**self._reporter.static["contexts"], "gunicorn": context},
             "tags": {**(self._reporter.static.get("tags") or {}), "gunicorn.event": kind},
-            "fingerprint": ["gunicorn", kind, transaction or "-", place],
+            "fingerprint": ["gunicorn", kind, transaction or "-", place, *filter(None, [place_of(native)])],
             "culprit": cut(transaction or place, MAX_TEXT),
         }
         if transaction:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heka_raven.gunicorn.c_stack import NativeFrame, read_c_stack
 from heka_raven.gunicorn.event import EventMaker, how_of, request_of
 from heka_raven.gunicorn.kinds import (
     BACKLOG,
@@ -61,6 +62,7 @@ class Watched:
     row: Row
     pidfd: int
     frames: dict[int, list[Frame]] = field(default_factory=dict)
+    native: list[NativeFrame] = field(default_factory=list)  # of a crash
     answer: bytes = b""
     read_for: InFlight | None = None  # the request at which stack and answer were read
     last: list[InFlight] = field(default_factory=list)
@@ -267,6 +269,7 @@ class Watcher:
             # Before that mark may stand what was read of a request before.
             _, mark, text = self._stack_text(watched).rpartition(LAST_WORDS.get(kind, "\0"))
             watched.frames, current = read_stacks(text if mark else "")
+            watched.native = read_c_stack(text) if mark else []
             suspect = next((request for request in left if request.thread == current), suspect)
         self._tell(watched, kind, suspect, how_of(kind, death.signal, death.exit_status), fresh=False)
 
@@ -304,6 +307,7 @@ class Watcher:
             suspect=suspect,
             bystanders=bystanders,
             frames=chosen,
+            native=watched.native if watched is not None and kind == SEGFAULT else [],
             answer=watched.answer if watched is not None and is_own else b"",
             now_ns=now_ns,
         )

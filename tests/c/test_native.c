@@ -196,8 +196,10 @@ static void joined(void)
 {
     static const char *const plain[] = { "memmove", "fast_copy", "cfunction_call", "_PyEval_EvalFrameDefault", "main", NULL };
     static const char *const inside[] = { "_PyEval_EvalFrameDefault", "_PyEval_Vector", "main", NULL };
+    static const char *const stripped[] = { "memmove", "ffi_call", "", "", "", "PyEval_EvalCode", "main", NULL };
     static const char *const again[] = { "again", "again", "again", "again", "again", "enter", NULL };
     static const int images[] = { 0, 1, 2, 2, 2, 2 }, same[] = { 1, 1, 1, 1, 1, 1 };
+    static const int library[] = { 0, 1, 1, 2, 2, 2, 2 };
     hk_frame python[2] = { python_frame("application"), python_frame("view") }, *all;
     hk_elf_symbol symbols[HK_NATIVE_FRAMES];
     hk_slice none = { "", 0 }, roots = hk_slice_of("+/srv/shop/\n");
@@ -225,6 +227,9 @@ static void joined(void)
     n = stack_of(inside, images + 2, symbols, &pool);
     all = hk_native_join(python, 2, n, symbols, none, &pool, &count);
     list_is("application+ view+ _PyEval_EvalFrameDefault", all, count);
+    n = stack_of(stripped, library, symbols, &pool);
+    all = hk_native_join(python, 2, n, symbols, none, &pool, &count);
+    list_is("application+ view+  ffi_call memmove", all, count);
     n = stack_of(again, same, symbols, &pool);
     n->guessed = 5;
     all = hk_native_join(python, 2, n, symbols, none, &pool, &count);
@@ -276,9 +281,9 @@ static void event(void)
     snprintf(expected, sizeof expected,
              "{\"event_id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"timestamp\":\"1970-01-01T00:00:00.000000Z\",\"platform\":\"python\","
              "\"exception\":{\"values\":[{\"type\":\"segfault\",\"stacktrace\":{\"frames\":[{\"filename\":\"app.py\","
-             "\"abs_path\":\"/srv/app.py\",\"function\":\"view\",\"in_app\":true},{\"platform\":\"native\",\"function\":\"fast_copy\","
+             "\"abs_path\":\"/srv/app.py\",\"function\":\"view\",\"in_app\":true},{\"filename\":\"_fast.so\",\"platform\":\"native\",\"function\":\"fast_copy\","
              "\"package\":\"/srv/shop/_fast.so\",\"instruction_addr\":\"0x20124\",\"image_addr\":\"0x20000\",\"symbol_addr\":\"0x20100\","
-             "\"in_app\":false},{\"platform\":\"native\",\"package\":\"/lib/libc.so.6\",\"instruction_addr\":\"0x10123\","
+             "\"in_app\":false},{\"filename\":\"libc.so.6\",\"platform\":\"native\",\"package\":\"/lib/libc.so.6\",\"instruction_addr\":\"0x10123\","
              "\"image_addr\":\"0x10000\",\"in_app\":false}]},\"mechanism\":{\"type\":\"generic\",\"handled\":false}}]},"
              "\"debug_meta\":{\"images\":[{\"type\":\"elf\",\"code_file\":\"/lib/libc.so.6\",%s,\"image_addr\":\"0x10000\","
              "\"image_size\":32768},{\"type\":\"elf\",\"code_file\":\"/srv/shop/_fast.so\",%s,\"image_addr\":\"0x20000\","

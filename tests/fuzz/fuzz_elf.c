@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define ADDRESSES 6U
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static unsigned reads;
@@ -14,7 +16,7 @@ static int read_bytes(void *ctx, uint64_t offset, void *out, size_t n)
 {
     const hk_slice *bytes = ctx;
 
-    if (offset > bytes->n || n > bytes->n - offset || ++reads > 200) /* as time ends in earnest */
+    if (offset > bytes->n || n > bytes->n - offset || ++reads > 100) /* as time ends in earnest */
         return 0;
     memcpy(out, bytes->p + offset, n);
     return 1;
@@ -36,10 +38,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     reads = 0;
     if (hk_elf_build_id(&file, id) > HK_ELF_ID || hk_elf_text_id(&file, id) > HK_ELF_ID)
         abort();
-    for (i = 0; i < HK_NATIVE_FRAMES; i++)
-        symbols[i].address = i * 64;
-    hk_elf_find(&file, symbols, HK_NATIVE_FRAMES);
-    for (i = 0; i < HK_NATIVE_FRAMES; i++)
+    for (i = 0; i < ADDRESSES; i++)
+        symbols[i].address = i * 256;
+    hk_elf_find(&file, symbols, ADDRESSES);
+    for (i = 0; i < ADDRESSES; i++)
         if (memchr(symbols[i].name, 0, HK_ELF_NAME) == NULL)
             abort();
     memset(&shared, 0, sizeof shared);

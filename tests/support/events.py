@@ -1,5 +1,6 @@
 """For the tests of events: clients that keep what they send, readers of it, and errors of many kinds."""
 
+import json
 import time
 
 from heka.config import client_from_dict_config
@@ -92,3 +93,22 @@ def report(client, *args, **kwargs):
         exception_call1(5, 5)
     except ZeroDivisionError:
         return client.raven(*args, **kwargs)
+
+
+def remarks(event):
+    """What the normaliser says of *event*: the paths it changed or cut, and its errors."""
+    from sentry_relay.processing import StoreNormalizer
+
+    normalizer = StoreNormalizer(project_id=1, protocol_version="7", remove_other=True, enable_trimming=True)
+    found = normalizer.normalize_event(raw_event=json.dumps(event))
+    if isinstance(found, str):
+        found = json.loads(found)
+    return list(_paths(found.get("_meta") or {})), found.get("errors") or []
+
+
+def _paths(node, path=""):
+    for name, value in node.items():
+        if name == "":
+            yield path
+        elif isinstance(value, dict):
+            yield from _paths(value, f"{path}.{name}")

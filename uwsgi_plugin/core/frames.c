@@ -102,10 +102,11 @@ static void put_hex(hk_json *j, const char *name, uint64_t value)
     hk_json_hex(j, value);
 }
 
-/* As Sentry has it, so that it can symbolise. */
-static void put_native(hk_json *j, const hk_frame *f)
+/* As Sentry has it, so that it can symbolise; with a file's name, as other servers show no package. */
+static void put_native(hk_json *j, const hk_frame *f, hk_slice base)
 {
     hk_json_open(j, '{');
+    hk_json_pair(j, "filename", base, 256);
     hk_json_pair(j, "platform", hk_slice_of("native"), 16);
     hk_json_pair(j, "function", f->function, 256);
     hk_json_pair(j, "package", f->file, 1024);
@@ -153,7 +154,7 @@ void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, int
         base = hk_slice_from(f->file, k);
         if (f->is_native) {
             if (v7)
-                put_native(j, f);
+                put_native(j, f, base);
             else
                 put_native_v3(j, f, base);
             continue;

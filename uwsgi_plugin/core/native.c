@@ -44,15 +44,30 @@ hk_native *hk_native_copy(const hk_native *shared, hk_pool *pool)
     return n->count == 0 ? NULL : n;
 }
 
+/* The interpreter's loop; where that has no name (its rarer half, in a stripped interpreter), uWSGI's way into it. */
 static int evaluates_python(const char *function)
 {
-    static const char *const starts[] = { "_PyEval_", "PyEval_", "_TAIL_CALL_" };
+    static const char *const starts[] = { "_PyEval_", "PyEval_", "_TAIL_CALL_", "python_call", "uwsgi_request_" };
     size_t i;
 
     for (i = 0; i < sizeof starts / sizeof starts[0]; i++)
         if (strncmp(function, starts[i], strlen(starts[i])) == 0)
             return 1;
     return 0;
+}
+
+/* How many are inside Python's innermost function. The innermost always is, also where the interpreter itself crashed. */
+static size_t inside_python(const hk_native *n, const hk_elf_symbol *symbols)
+{
+    int32_t interpreter;
+    size_t end;
+
+    for (end = 1; end < n->count && !evaluates_python(symbols[end].name); end++)
+        ;
+    interpreter = end < n->count ? n->frames[end].image : -1;
+    while (end > 1 && interpreter >= 0 && symbols[end - 1].name[0] == '\0' && n->frames[end - 1].image == interpreter)
+        end--; /* what leads from its loop to a call, and has no name */
+    return end;
 }
 
 static int is_one_more(const hk_frame *end, size_t kept, uint64_t address)
@@ -72,12 +87,10 @@ hk_frame *hk_native_join(const hk_frame *python, size_t count, const hk_native *
     hk_frame *all;
 
     *total = count;
-    /* The innermost stays, also where the interpreter itself crashed. */
-    for (i = 1; i < native && count > 0; i++)
-        if (evaluates_python(symbols[i].name))
-            native = i;
     if (native == 0)
         return (hk_frame *)python;
+    if (count > 0)
+        native = inside_python(n, symbols);
     all = hk_pool_alloc(pool, (count + native) * sizeof *all);
     if (all == NULL)
         return (hk_frame *)python;

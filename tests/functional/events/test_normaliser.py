@@ -1,13 +1,12 @@
 """Events through Sentry's own normaliser, the library that every event of a Sentry server goes through first."""
 
-import json
 import sys
 
 import pytest
 
 from heka_raven import scope
 from heka_raven.raven_plugin import RavenClient
-from support.events import raised, spool_client
+from support.events import raised, remarks, spool_client
 from support.scope import enter_request
 from support.spools import spooled
 
@@ -85,25 +84,6 @@ REQUESTS = {
         "query_string": "&".join(f"q{n}={n}" for n in range(2000)),
     },
 }
-
-
-def remarks(event):
-    """What the normaliser says of *event*: the paths it changed or cut, and its errors."""
-    from sentry_relay.processing import StoreNormalizer
-
-    normalizer = StoreNormalizer(project_id=1, protocol_version="7", remove_other=True, enable_trimming=True)
-    found = normalizer.normalize_event(raw_event=json.dumps(event))
-    if isinstance(found, str):
-        found = json.loads(found)
-    return list(_paths(found.get("_meta") or {})), found.get("errors") or []
-
-
-def _paths(node, path=""):
-    for name, value in node.items():
-        if name == "":
-            yield path
-        elif isinstance(value, dict):
-            yield from _paths(value, f"{path}.{name}")
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda function: function.__name__)

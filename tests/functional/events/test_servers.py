@@ -14,10 +14,13 @@ import pytest
 
 from heka_raven import scope
 from heka_raven.raven_plugin import RavenClient
+from support import crashes
+from support.crashes import build_libraries
 from support.events import raised, spool_client
 from support.ports import free_port
 from support.scope import enter_request
 from support.waiting import wait_for
+from support.watch import functions, native
 
 BUGSINK = "bugsink==2.6.1"
 
@@ -194,19 +197,35 @@ def bugsink_bin(pytestconfig):
 
 
 @pytest.fixture
-def bugsink(bugsink_bin, tmp_path):
-    """A running Bugsink with strict validation: ``(dsn, path of its database)``."""
-    port = free_port()
+def bugsink_manage(bugsink_bin, tmp_path):
+    """Runs Bugsink's own command, and gives what it printed."""
     home = tmp_path / "bugsink"
     home.mkdir()
     environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "bugsink_conf", "PYTHONPATH": str(home)}
 
-    def run(*command):
+    def run(*arguments, command="bugsink-manage"):
+        command = [bugsink_bin / command, *arguments]
         done = subprocess.run(command, cwd=home, env=environ, capture_output=True, text=True, timeout=300)
         assert 0 == done.returncode, done.stderr
         return done.stdout
 
-    run(bugsink_bin / "bugsink-create-conf", "--template=local", "--host=127.0.0.1", f"--port={port}")
+    return run
+
+
+def stored(home):
+    """The events in Bugsink's own database."""
+    with sqlite3.connect(home / "db.sqlite3") as database:
+        rows = database.execute("select data from events_event").fetchall()
+    database.close()
+    return [json.loads(row[0]) for row in rows]
+
+
+@pytest.fixture
+def bugsink(bugsink_bin, bugsink_manage, tmp_path):
+    """A running Bugsink with strict validation: ``(dsn, its directory)``."""
+    port, home, run = free_port(), tmp_path / "bugsink", bugsink_manage
+    environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "bugsink_conf", "PYTHONPATH": str(home)}
+    run("--template=local", "--host=127.0.0.1", f"--port={port}", command="bugsink-create-conf")
     with open(home / "bugsink_conf.py", "a") as conf:
         conf.write(
             f"\nDATABASES['default']['NAME'] = {str(home / 'db.sqlite3')!r}\n"
@@ -215,13 +234,13 @@ def bugsink(bugsink_bin, tmp_path):
             "BUGSINK['VALIDATE_ON_DIGEST'] = 'strict'\n"
             "BUGSINK['PHONEHOME'] = False\n"
         )
-    run(bugsink_bin / "bugsink-manage", "migrate")
-    run(bugsink_bin / "bugsink-manage", "migrate", "--database=snappea")
+    run("migrate")
+    run("migrate", "--database=snappea")
     code = (
         "from projects.models import Project; from teams.models import Team;"
         "print('DSN', Project.objects.create(name='p', team=Team.objects.create(name='t')).dsn)"
     )
-    dsn = re.search(r"DSN (\S+)", run(bugsink_bin / "bugsink-manage", "shell", "-c", code))[1]
+    dsn = re.search(r"DSN (\S+)", run("shell", "-c", code))[1]
     with open(home / "log", "w") as log:
         process = subprocess.Popen(
             [bugsink_bin / "gunicorn", f"--bind=127.0.0.1:{port}", "--workers=1", "bugsink.wsgi"],
@@ -237,6 +256,31 @@ def bugsink(bugsink_bin, tmp_path):
         stop(process)
 
 
+PAGE = """
+from django.contrib.auth import get_user_model
+from django.test import Client
+from events.models import Event
+client, event = Client(), Event.objects.get()
+client.force_login(get_user_model().objects.create_superuser(username="a", password="a"))
+print(client.get(f"/issues/issue/{event.issue_id}/event/{event.id}/", HTTP_HOST="127.0.0.1").content.decode())
+"""
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_bugsink_shows_native_frames(bugsink, bugsink_manage, serve, tmp_path):
+    """Bugsink takes a crash in C, its strict validation on, and its page shows library and function inside Python's."""
+    dsn, home = bugsink
+    build_libraries(tmp_path)
+    serve("sentry-watch = true\nprocesses = 1\n", dsn=dsn, app=crashes.APP).crash("/write")
+    event = wait_for(lambda: next(iter(stored(home)), None), lambda: (home / "log").read_text()[-3000:])
+    assert ("inner_write", "libshop.so") == native(event)[-1] and "view" == functions(event)[-1]
+    assert event["debug_meta"]["images"]
+    page = bugsink_manage("shell", "-c", PAGE)
+    for text in ("libshop.so in inner_write", "libshop.so in shop_write"):
+        assert text in page, page
+
+
 @pytest.mark.full
 @pytest.mark.timeout(900)
 def test_bugsink_has_every_kind(bugsink, tmp_path):
@@ -244,14 +288,9 @@ def test_bugsink_has_every_kind(bugsink, tmp_path):
     dsn, home = bugsink
     ids = report_every_kind(tmp_path / "spool", dsn)
     deliver(tmp_path / "spool")
-
-    def stored():
-        with sqlite3.connect(home / "db.sqlite3") as database:
-            rows = database.execute("select data from events_event").fetchall()
-        database.close()
-        return len(rows) >= len(ids) and [json.loads(row[0]) for row in rows]
-
-    found = wait_for(stored, lambda: (home / "log").read_text()[-3000:])
+    found = wait_for(
+        lambda: len(events := stored(home)) >= len(ids) and events, lambda: (home / "log").read_text()[-3000:]
+    )
     events = {event["event_id"]: event for event in found}
     assert len(ids) == len(events)
     check(ids, events)

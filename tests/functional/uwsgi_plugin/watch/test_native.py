@@ -1,18 +1,24 @@
 """Crashes in C: the event's stack goes on below Python, with the library and function that did it."""
 
+import json
 import os
 import uuid
 from functools import partial
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from heka_raven.inbox.event.shape import read_event
 from support.crashes import APP, build_id, build_libraries
+from support.events import remarks
+from support.paths import DATA
 from support.users import NOBODY, ROOT_ONLY, launch_readable
 from support.waiting import wait_for
 from support.watch import GEVENT, MODES, PREFORK, THREADS, frames, full, functions, native, one_event
 
 WATCH = "sentry-watch = true\n"
+SCHEMA = DATA / "sentry_event.schema.json"
 CRASHES = {  # the event, the names that it shows, outermost first, and what tells it from others
     "write": ("segfault", ["shop_write", "inner_write"], "inner_write"),
     "abort": ("abort", ["shop_abort", "give_up", "abort"], "give_up"),
@@ -73,6 +79,19 @@ def test_a_library_is_named_by_its_build_id(serve, receiver, tmp_path):
     (inner,) = [f for f in frames(event, native=True) if f.get("function") == "inner_write"]
     assert start == int(inner["image_addr"], 16)
     assert start < int(inner["symbol_addr"], 16) <= int(inner["instruction_addr"], 16) < start + shop["image_size"]
+
+
+@full
+def test_sentry_and_the_inbox_take_it(serve, receiver):
+    """Sentry's schema and its normaliser have no remark; the inbox shows function and library, and what was loaded."""
+    server = serve(WATCH + PREFORK)
+    server.crash("/smash")
+    event = one_event(receiver, server, "segfault")
+    jsonschema.validate(event, json.loads(SCHEMA.read_text()))
+    assert ([], []) == remarks(event)
+    shown = read_event(event)
+    assert ("inner_write", "libshop.so") == (shown.errors[-1].frames[-1].name, shown.errors[-1].frames[-1].place)
+    assert images(event)["libshop.so"]["debug_id"] in [image.ident for image in shown.images]
 
 
 def test_memcpy_to_nowhere(serve, receiver):
