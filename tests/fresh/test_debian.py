@@ -35,6 +35,14 @@ def done(machine, name, *command, user="root"):
     return text
 
 
+def head():
+    """The commit that the machine had cloned."""
+    told = subprocess.run(
+        ["git", "-C", str(ROOT), "log", "-1", "--format=%h"], capture_output=True, text=True, check=True
+    )
+    return told.stdout.strip()
+
+
 def record(suite, *cells):
     """Enter what was seen into the table of the documentation."""
     rows = {row.split("\t")[0]: row for row in TABLE.read_text(encoding="utf-8").splitlines()}
@@ -42,10 +50,18 @@ def record(suite, *cells):
     TABLE.write_text("\n".join([*rows.values(), ""]), encoding="utf-8")
 
 
+def passed(text):
+    """How many tests or buttons passed, as the last line that tells it has it."""
+    return re.findall(r"\d+ passed", text)[-1]
+
+
 @pytest.mark.parametrize("suite", SUITES)
 def test_both_commands_work_from_nothing(suite):
-    """A new machine with python3 and git, a clone: ./run demo --check and ./run test pass, also without root."""
-    folder = ROOT / "build" / "fresh" / suite
+    """A new machine with python3 and git, a clone: ./run demo --check and ./run test pass, also without root.
+
+    So do the tests of Debian's own uWSGI with its own Python, and the documentation builds without a warning.
+    """
+    folder = Path(os.environ.get("RUN_FRESH_IN", ROOT / "build" / "fresh")) / suite
     shutil.rmtree(folder, ignore_errors=True)
     machine = Machine(suite, folder).make()
     done(machine, "packages", "sh", "-c", "apt-get update && apt-get install -y --no-install-recommends python3 git")
@@ -53,6 +69,10 @@ def test_both_commands_work_from_nothing(suite):
     demo = done(machine, "demo", "./run", "demo", "--check")
     tests = done(machine, "test", "./run", "test")
     machine.add_user()
-    done(machine, "user", "./run", "demo", "--check", user=USER)
-    python = done(machine, "python", "python3", "-c", "import platform; print(platform.python_version())")
-    record(suite, python.strip(), *(re.findall(r"\d+ passed", text)[-1] for text in (demo, tests)))
+    user = done(machine, "user", "./run", "demo", "--check", user=USER)
+    done(machine, "setup", "./run", "setup", "uwsgi")
+    uwsgi = done(machine, "uwsgi", "./run", "test", "--", "-m", "full", "-k", "debian", "tests/functional/uwsgi_plugin")
+    version = done(machine, "version", "uwsgi-core", "--version").strip()
+    done(machine, "docs", "./run", "docs")
+    python = done(machine, "python", "python3", "-c", "import platform; print(platform.python_version())").strip()
+    record(suite, python, passed(demo), passed(tests), passed(user), f"{version}: {passed(uwsgi)}", "built", head())
