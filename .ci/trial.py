@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def try_package(made, folder):
 
 
 def try_uwsgi(wheels, uwsgi, folder, compiling=None):
-    """One error in a real uWSGI, delivered by the plugin that the wheel brought.
+    """One error in a real uWSGI, delivered by the plugin that the wheel brought, and a reload.
 
     Args:
         wheels: of heka-raven and of heka-raven-plugin.
@@ -127,6 +128,9 @@ def try_uwsgi(wheels, uwsgi, folder, compiling=None):
                 return json.load(reply)
 
         must_be(wait_for(listed, process, folder))
+        process.send_signal(signal.SIGHUP)  # a reload executes all of it again
+        log = folder / "uwsgi.log"
+        wait_for(lambda: log.read_text().count("spawned uWSGI worker 1 ") == 2, process, folder)
 
 
 def wait_for(asked, process, folder):
@@ -134,6 +138,6 @@ def wait_for(asked, process, folder):
     ends = time.monotonic() + WAIT_S
     while not (answer := asked()):
         if process.poll() is not None or time.monotonic() > ends:
-            sys.exit(f"release: no event from uWSGI:\n{(folder / 'uwsgi.log').read_text()[-3000:]}")
+            sys.exit(f"release: uWSGI does not do it:\n{(folder / 'uwsgi.log').read_text()[-3000:]}")
         time.sleep(0.1)
     return answer

@@ -37,7 +37,8 @@ def main(argv: list[str]) -> int:
     if not is_module(uwsgi):
         os.execv(uwsgi, [uwsgi, *words])  # noqa: S606 - the uwsgi that is installed
     sys.setdlopenflags(sys.getdlopenflags() | os.RTLD_GLOBAL)
-    importlib.import_module("pyuwsgi").run(words)
+    # A reload executes that program again: pyuwsgi takes the one behind the links, which knows nothing of a venv.
+    importlib.import_module("pyuwsgi").run(["--binary-path", sys.executable, *words])
     return EXIT_FAILED  # it never returns
 
 
