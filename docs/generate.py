@@ -197,7 +197,8 @@ def configuration():
     )
     for name, (parser, text) in parsers().items():
         page += f"``heka-raven {name}``: {text}\n\n"
-        page += collected.table(f"``{name}``", command_rows(parser)) + "\n"
+        rows = list(command_rows(parser))
+        page += (collected.table(f"``{name}``", rows) if rows else "It has no options of its own.\n") + "\n"
     page += section("All of them", "A name in ``code`` under *where* is a command of ``heka-raven``.")
     collected.rows += [(literal(name), "environment", "text", "", "") for name in texts.ENVIRONMENT]
     page += collected.index()

@@ -315,7 +315,7 @@ def test_two_exception_handlers_drop_what_was_reported(serve, receiver):
     for _ in range(3):
         server.get("/reported?1")
     server.get("/boom?2")
-    wait_for(lambda: len(receiver.events) == 2, server.text)
+    wait_for(lambda: len(receiver.events) == 2 and server.waiting() == 0, server.text)
     time.sleep(1)
     assert ["t.one", "t.two"] == sorted(event["logger"] for event in receiver.events)
     assert {"ValueError"} == {event["exception"]["values"][0]["type"].rpartition(".")[2] for event in receiver.events}

@@ -274,6 +274,7 @@ def test_a_hook_as_vassal_of_a_tyrant(serve, receiver, passable, uwsgi, refused)
         assert re.search(rf"{told}: what pid \d+ reports goes to {spool}", server.text())
         assert ["vassal"] == [event["logentry"]["formatted"] for event in receiver.events]
         server.spool = spool
+        wait_for(lambda: 0 == server.waiting(), server.text)  # it is delivered once its sender has the answer
         counts = ledger_at_rest(server)
         assert (1, 1) == (counts["captured"], counts["delivered"])
         assert {uid} == {path.stat().st_uid for path in spool.rglob("*")}
