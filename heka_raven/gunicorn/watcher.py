@@ -261,7 +261,7 @@ class Watcher:
         if kind is None:
             return
         # The row stays as the worker left it until another takes it, the longest unused first.
-        left = self._slots.in_flight(watched.row.place) or watched.last
+        left = watched.last = self._slots.in_flight(watched.row.place) or watched.last
         suspect = left[0] if left else None
         if kind == TIMEOUT:
             suspect = self._over_time(watched) or suspect
