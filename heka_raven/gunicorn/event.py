@@ -9,15 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from heka_raven.events.event import timestamp_text
+from heka_raven.events.server import Place, Sentence, fingerprint, path_name, place_of, sentence
 from heka_raven.formats.text import clean, cut
-from heka_raven.gunicorn.c_stack import NativeFrame, place_of
-from heka_raven.gunicorn.kinds import LEVELS, TIMEOUT, Frame
+from heka_raven.gunicorn.c_stack import NativeFrame
+from heka_raven.gunicorn.c_stack import place_of as native_place
+from heka_raven.gunicorn.kinds import LEVELS, Frame
 from heka_raven.gunicorn.slots import InFlight
 from heka_raven.reporting.clients import reporter_of
 from heka_raven.reporting.report import Report
 from heka_raven.reporting.source import SourceReader
 
 LOGGER = "gunicorn.watch"
+SERVER = "gunicorn"
 MAX_BYSTANDERS = 32
 CONTEXT_LINES = 5
 MAX_TEXT = 200
@@ -37,9 +40,8 @@ class EventMaker:
 
     def report(
         self,
-        kind: str,
+        said: Sentence,
         *,
-        how: str,
         worker: Mapping[str, Any],
         suspect: InFlight | None,
         bystanders: Sequence[Mapping[str, Any]],
@@ -51,7 +53,7 @@ class EventMaker:
         """Spool one event.
 
         Args:
-            how: what happened, in words.
+            said: what is known of its sentence; the request and the place come from here.
             worker: its number, pid, and figures.
             suspect: the request that was running.
             bystanders: the others, on all workers.
@@ -59,13 +61,17 @@ class EventMaker:
             native: the C stack inside its innermost frame.
             answer: what the worker said of its request when it was asked.
         """
+        kind = said.kind
         known = _read_answer(answer)
         shown = request_of(suspect, now_ns) if suspect is not None else {}
-        transaction = known.get("transaction") or (shown and f"{shown['method']} {shown['path']}") or ""
+        transaction = known.get("transaction") or (shown and f"{shown['method']} {path_name(shown['path'])}") or ""
         stack = [self._frame(frame) for frame in frames]
-        inner = next((frame for frame in reversed(stack) if frame["in_app"]), stack[-1] if stack else None)
-        place = "-" if inner is None else f"{inner['function']} in {inner['filename']}"
-        title = sentence(transaction, how, shown.get("age_ms"), place, worker)
+        said.place = place_of(stack)
+        if "worker" in worker:
+            said.who = f"worker {worker['worker']}"
+        if shown:
+            said.request, said.age_ms = f"{shown['method']} {shown['path']}", shown["age_ms"]
+        title = sentence(said)
         value: dict[str, Any] = {
             "type": f"gunicorn {kind}",
             "value": title,
@@ -82,11 +88,12 @@ class EventMaker:
             "level": LEVELS[kind],
             "logger": LOGGER,
             **self._reporter.static,
+            "logentry": {"formatted": title},
             "exception": {"values": [value]},
             "contexts": {**self._reporter.static["contexts"], "gunicorn": context},
             "tags": {**(self._reporter.static.get("tags") or {}), "gunicorn.event": kind},
-            "fingerprint": ["gunicorn", kind, transaction or "-", place, *filter(None, [place_of(native)])],
-            "culprit": cut(transaction or place, MAX_TEXT),
+            "fingerprint": [*fingerprint(kind, transaction, said.place), *filter(None, [native_place(native)])],
+            "culprit": cut(transaction or _where(said.place), MAX_TEXT),
         }
         if transaction:
             event["transaction"] = cut(transaction, MAX_TEXT)
@@ -120,27 +127,8 @@ class EventMaker:
         return shown
 
 
-def sentence(transaction: str, how: str, age_ms: int | None, place: str, worker: Mapping[str, Any]) -> str:
-    """What happened, in one line."""
-    said = f"{transaction or 'no request'}: {how}"
-    if age_ms is not None:
-        said += f" after {age_ms / 1000:.1f} s"
-    if place != "-":
-        said += f", in {place}"
-    if "pid" in worker:
-        said += f" (worker {worker['worker']}, pid {worker['pid']})"
-    return said
-
-
-def how_of(kind: str, number: int | None = None, status: int | None = None, ended: bool = True) -> str:
-    """The words for a kind of event."""
-    if kind == TIMEOUT:
-        return "over the timeout, the worker was ended" if ended else "over the timeout, which gunicorn does not end"
-    if kind == "slow":
-        return "slow, and still running"
-    if number is not None:
-        return f"the worker was ended by signal {number}" + (", out of memory" if kind == "oom" else "")
-    return "the worker ended" if status is None else f"the worker exited with status {status}"
+def _where(place: Place | None) -> str:
+    return "-" if place is None else f"{place.function} in {place.file.rpartition('/')[2]}"
 
 
 def request_of(request: InFlight, now_ns: int) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 NETLINK_SOCK_DIAG = 4
 BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
-DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
+REQUEST = 1  # NLM_F_REQUEST
+DUMP = REQUEST | 0x300  # NLM_F_DUMP
 LISTENING = 1 << 10  # the state of a listening socket, TCP's and a unix socket's
 SHOW_QUEUE = 0x10  # UDIAG_SHOW_RQLEN
 QUEUE = 4  # UNIX_DIAG_RQLEN
@@ -78,6 +80,33 @@ def _dump(request: bytes) -> list[bytes]:
                 data = data[(length + 3) & ~3 :]
 
 
+def ask_of_unix(inode: int, show: int) -> dict[int, bytes] | None:
+    """The attributes that the kernel tells of one unix socket; None: there is none with this inode."""
+    request = _UNIX.pack(socket.AF_UNIX, 0, 0, 0xFFFFFFFF, inode & 0xFFFFFFFF, show, 0xFFFFFFFF, 0xFFFFFFFF)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as netlink:
+            netlink.settimeout(WAIT_S)
+            netlink.send(_HEADER.pack(_HEADER.size + len(request), BY_FAMILY, REQUEST, 1, 0) + request)
+            data = netlink.recv(MAX_ANSWER)
+    except OSError:
+        return None
+    if len(data) < _HEADER.size:
+        return None
+    length, kind, *_ = _HEADER.unpack_from(data)
+    return dict(_attributes(data[_HEADER.size : length])) if kind == BY_FAMILY else None
+
+
+def _attributes(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Those of a ``unix_diag_msg``."""
+    at = 16
+    while at + 4 <= len(message):
+        length, kind = struct.unpack_from("=HH", message, at)
+        if length < 4:
+            return
+        yield kind, message[at + 4 : at + length]
+        at += (length + 3) & ~3
+
+
 def _inet(message: bytes) -> tuple[int, int, int]:
     """Inode, waiting and limit of an ``inet_diag_msg``: head, addresses, expires, rqueue, wqueue, uid, inode."""
     if len(message) < 72:
@@ -91,13 +120,5 @@ def _unix(message: bytes) -> tuple[int, int, int]:
     if len(message) < 16:
         return 0, 0, 0
     (inode,) = struct.unpack_from("=I", message, 4)
-    at = 16
-    while at + 4 <= len(message):
-        length, kind = struct.unpack_from("=HH", message, at)
-        if kind == QUEUE and length >= 12:
-            waiting, limit = struct.unpack_from("=II", message, at + 4)
-            return inode, waiting, limit
-        if length < 4:
-            break
-        at += (length + 3) & ~3
-    return inode, 0, 0
+    queue = dict(_attributes(message)).get(QUEUE, b"")
+    return (inode, *struct.unpack_from("=II", queue)) if len(queue) >= 8 else (inode, 0, 0)

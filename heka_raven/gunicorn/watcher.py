@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heka_raven.events.server import Sentence
 from heka_raven.gunicorn.c_stack import NativeFrame, read_c_stack
-from heka_raven.gunicorn.event import EventMaker, how_of, request_of
+from heka_raven.gunicorn.event import SERVER, EventMaker, request_of
 from heka_raven.gunicorn.kinds import (
     BACKLOG,
     EXIT,
@@ -39,6 +40,7 @@ BEFORE_TIMEOUT_S = 0.5  # a sync worker's stack is read so long before gunicorn 
 STACK_WAIT_S = 0.1
 FACTS_WAIT_S = 2.0  # after a death, for the arbiter to tell of it; without that the death is one in order
 LAST_WORDS = {SEGFAULT: "Fatal Python error", EXIT: EXIT_MARK}  # what a worker writes on its way out
+GOES_ON = "over the timeout, which gunicorn does not end"
 MAX_BURIED = 1000
 MAX_STACK = 256 * 1024
 FACT = struct.Struct("<QqBB")  # pid, status as of waitpid, over its timeout, gunicorn ends
@@ -121,13 +123,15 @@ class Watcher:
             if not news:
                 continue
             busy = [(each.last[0].began_ns, each) for each in self._workers.values() if each.last]
-            how = f"{queue.waiting} of {queue.limit} connections wait at {queue.address}"
+            said = Sentence(
+                SERVER, BACKLOG, words=f"{queue.waiting} of {queue.limit} connections wait at {queue.address}"
+            )
             figures = {"queue": {"address": queue.address, "waiting": queue.waiting, "limit": queue.limit}}
             if busy:
                 oldest = min(busy, key=lambda pair: pair[0])[1]
-                self._tell(oldest, BACKLOG, oldest.last[0], how, figures=figures)
+                self._tell(oldest, said, oldest.last[0], figures=figures)
             else:
-                self._tell(None, BACKLOG, None, how, figures=figures)
+                self._tell(None, said, None, figures=figures)
 
     def _find_workers(self) -> None:
         for row in self._slots.rows():
@@ -172,18 +176,18 @@ class Watcher:
         for request in watched.last:
             age_s = (now_ns - request.began_ns) / 1e9
             if settings.slow_s and age_s >= settings.slow_s and self._is_news(watched, request, SLOW):
-                self._tell(watched, SLOW, request, how_of(SLOW))
+                self._tell(watched, Sentence(SERVER, SLOW), request)
             if not settings.timeout_s:
                 continue
             if settings.arbiter_ends_it:
                 if age_s >= settings.timeout_s - BEFORE_TIMEOUT_S and watched.read_for != request:
                     self._read_stack(watched, request)
             elif age_s >= settings.timeout_s and self._is_news(watched, request, TIMEOUT):
-                self._tell(watched, TIMEOUT, request, how_of(TIMEOUT, ended=False))
+                self._tell(watched, Sentence(SERVER, TIMEOUT, words=GOES_ON), request)
         self._forget_ended(watched)
         if watched.row.flags[ABORTED] and not watched.told:
             watched.told = True
-            self._tell(watched, TIMEOUT, self._over_time(watched), how_of(TIMEOUT), fresh=False)
+            self._tell(watched, self._timed_out(), self._over_time(watched), fresh=False)
 
     def _forget_ended(self, watched: Watched) -> None:
         """What was said of requests that ended meanwhile."""
@@ -195,6 +199,9 @@ class Watcher:
     def _over_time(self, watched: Watched) -> InFlight | None:
         """The request for which gunicorn ends a worker; it may have ended with the SystemExit that was raised in it."""
         return watched.read_for or (watched.last[0] if watched.last else None)
+
+    def _timed_out(self) -> Sentence:
+        return Sentence(SERVER, TIMEOUT, limit_s=int(self._settings.timeout_s))
 
     def _is_news(self, watched: Watched, request: InFlight, kind: str) -> bool:
         key = (watched.row.pid, watched.row.began_ns, request.slot, request.began_ns)
@@ -271,14 +278,14 @@ class Watcher:
             watched.frames, current = read_stacks(text if mark else "")
             watched.native = read_c_stack(text) if mark else []
             suspect = next((request for request in left if request.thread == current), suspect)
-        self._tell(watched, kind, suspect, how_of(kind, death.signal, death.exit_status), fresh=False)
+        facts = Sentence(SERVER, kind, signal=death.signal or 0, status=death.exit_status)
+        self._tell(watched, self._timed_out() if kind == TIMEOUT else facts, suspect, fresh=False)
 
     def _tell(
         self,
         watched: Watched | None,
-        kind: str,
+        said: Sentence,
         suspect: InFlight | None,
-        how: str,
         fresh: bool = True,
         figures: Mapping[str, Any] | None = None,
     ) -> None:
@@ -301,8 +308,7 @@ class Watcher:
         if not chosen and len(frames) == 1:
             [chosen] = frames.values()
         self._maker.report(
-            kind,
-            how=how,
+            said,
             worker={**({"worker": watched.row.worker, "pid": watched.row.pid} if watched else {}), **(figures or {})},
             suspect=suspect,
             bystanders=bystanders,

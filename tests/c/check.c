@@ -101,6 +101,28 @@ void check_each_row(const char *name, void (*row)(hk_slice *fields, int count))
     hk_buf_release((void *)file.p);
 }
 
+void check_unescape(hk_slice s, hk_buf *out)
+{
+    size_t i;
+
+    for (i = 0; i < s.n; i++) {
+        char c = s.p[i], hex[3];
+        if (c == '\\' && i + 1 < s.n) {
+            c = s.p[++i];
+            if (c == 'x') {
+                hex[0] = s.p[i + 1];
+                hex[1] = s.p[i + 2];
+                hex[2] = '\0';
+                c = (char)strtol(hex, NULL, 16);
+                i += 2;
+            } else {
+                c = c == 't' ? '\t' : c == 'n' ? '\n' : c == 'r' ? '\r' : c;
+            }
+        }
+        hk_buf_putc(out, c);
+    }
+}
+
 const char *check_make_directory(void)
 {
     static char path[64];

@@ -22,6 +22,9 @@ void check_refuse_from(long n);
 /* Call row for each line of tests/data/<name> that is no comment; fields are cut at tabs, at most 16. */
 void check_each_row(const char *name, void (*row)(hk_slice *fields, int count));
 
+/* Append s with its escapes undone: \t \n \r \xNN \\ */
+void check_unescape(hk_slice s, hk_buf *out);
+
 /* A whole file; exits when it cannot be read. Freed by the caller. */
 hk_slice check_read_file(const char *path);
 const char *check_data(const char *name); /* path of tests/data/<name>; static */

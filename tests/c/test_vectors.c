@@ -8,29 +8,6 @@
 
 #include <math.h>
 
-/* Escapes of dsn.tsv: \t \n \r \xNN \\ */
-static void unescape(hk_slice s, hk_buf *out)
-{
-    size_t i;
-
-    for (i = 0; i < s.n; i++) {
-        char c = s.p[i], hex[3];
-        if (c == '\\' && i + 1 < s.n) {
-            c = s.p[++i];
-            if (c == 'x') {
-                hex[0] = s.p[i + 1];
-                hex[1] = s.p[i + 2];
-                hex[2] = '\0';
-                c = (char)strtol(hex, NULL, 16);
-                i += 2;
-            } else {
-                c = c == 't' ? '\t' : c == 'n' ? '\n' : c == 'r' ? '\r' : c;
-            }
-        }
-        hk_buf_putc(out, c);
-    }
-}
-
 static char *text(hk_slice s)
 {
     static char copies[8][4096];
@@ -56,7 +33,7 @@ static void dsn_row(hk_slice *f, int count)
 
     hk_buf_init(&in, 8192);
     hk_buf_init(&out, 8192);
-    unescape(f[0], &in);
+    check_unescape(f[0], &in);
     rc = hk_dsn_parse(hk_buf_slice(&in), &d, &reason);
     if (hk_slice_is(f[1], "error")) {
         CHECK(rc == HK_ERR_SYNTAX);

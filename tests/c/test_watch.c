@@ -22,52 +22,11 @@
 
 static const hk_scrub rule = { 0 };
 
-/* Each way a worker can end, and what is reported of it. */
-static void deaths(void)
+/* What is watched, as the configuration says it. */
+static void kinds(void)
 {
-    static const struct {
-        hk_watch_death d;
-        hk_watch_kind kind;
-    } cases[] = {
-        { { .exited = 1, .status = 7 }, HK_WATCH_EXIT },
-        { { .exited = 1, .status = 0 }, HK_WATCH_EXIT },
-        { { .exited = 1, .status = 1 }, HK_WATCH_EXIT },
-        { { .exited = 1, .status = 7, .in_order = 1 }, HK_WATCH_EXIT }, /* exit() of a C library */
-        { { .exited = 1, .status = 30 }, HK_WATCH_EXIT },               /* os._exit(30) of the application */
-        { { .exited = 1, .status = 30, .in_order = 1 }, HK_WATCH_NONE },
-        { { .exited = 1, .status = 22 }, HK_WATCH_NONE }, /* an app that does not load */
-        { { .exited = 1, .status = 17, .wanted = 1 }, HK_WATCH_NONE },
-        { { .exited = 1, .status = 1, .noted_signal = SIGSEGV, .in_order = 1 }, HK_WATCH_SEGFAULT },
-        { { .exited = 1, .status = 1, .noted_signal = SIGSEGV, .wanted = 1 }, HK_WATCH_SEGFAULT },
-        { { .status = SIGSEGV }, HK_WATCH_SEGFAULT },
-        { { .status = SIGBUS }, HK_WATCH_SEGFAULT },
-        { { .status = SIGABRT, .noted_signal = SIGABRT }, HK_WATCH_ABORT },
-        { { .status = SIGKILL }, HK_WATCH_KILLED },
-        { { .status = SIGTERM }, HK_WATCH_KILLED },
-        { { .status = SIGKILL, .oom_killed = 1 }, HK_WATCH_OOM },
-        { { .status = SIGTERM, .oom_killed = 1 }, HK_WATCH_KILLED },
-        { { .status = SIGKILL, .harakiri = 1 }, HK_WATCH_NONE },
-        { { .status = SIGKILL, .wanted = 1 }, HK_WATCH_NONE },
-        { { .status = SIGKILL, .over_evil = 1 }, HK_WATCH_MEMORY },
-        { { .status = SIGKILL, .over_reload = 1 }, HK_WATCH_KILLED },
-        { { .exited = 1, .status = 30, .wanted = 1, .over_reload = 1 }, HK_WATCH_MEMORY },
-        { { .exited = 1, .status = 30, .in_order = 1, .over_reload = 1 }, HK_WATCH_MEMORY },
-        { { .exited = 1, .status = 7, .over_reload = 1 }, HK_WATCH_EXIT },
-        { { .unknown = 1 }, HK_WATCH_EXIT },
-        { { .unknown = 1, .in_order = 1 }, HK_WATCH_NONE },
-        { { .unknown = 1, .wanted = 1 }, HK_WATCH_NONE },
-        { { .unknown = 1, .noted_signal = SIGABRT }, HK_WATCH_ABORT },
-        { { .unknown = 1, .oom_killed = 1 }, HK_WATCH_OOM },
-        { { .unknown = 1, .in_order = 1, .over_reload = 1 }, HK_WATCH_MEMORY },
-    };
     unsigned mask;
-    size_t i;
 
-    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        if (hk_watch_classify(&cases[i].d) != cases[i].kind)
-            fprintf(stderr, "case %zu\n", i);
-        CHECK(hk_watch_classify(&cases[i].d) == cases[i].kind);
-    }
     CHECK(hk_watch_parse(hk_slice_of("true"), &mask) == 0 && mask == (1U << HK_WATCH_COUNT) - 2U);
     CHECK(hk_watch_parse(hk_slice_of("slow, harakiri"), &mask) == 0
           && mask == (1U << HK_WATCH_SLOW | 1U << HK_WATCH_HARAKIRI));
@@ -552,7 +511,7 @@ static void oom_counts(void)
 
 int main(void)
 {
-    deaths();
+    kinds();
     storms();
     queues();
     oom();

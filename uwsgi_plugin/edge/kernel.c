@@ -133,48 +133,41 @@ typedef struct unix_request {
     struct unix_diag_req ask;
 } unix_request;
 
-static int parse_queue(const char *reply, size_t n, uint64_t *waiting, uint64_t *max)
+/* One attribute of the answer that n bytes of reply hold; empty: it is not there. */
+static hk_slice attribute_of(const char *reply, size_t n, unsigned type)
 {
     struct nlmsghdr head;
     struct rtattr attribute;
-    struct unix_diag_rqlen queue;
     size_t at = NLMSG_ALIGN(sizeof head) + NLMSG_ALIGN(sizeof(struct unix_diag_msg)), size;
 
     if (n < sizeof head)
-        return -1;
+        return hk_slice_make("", 0);
     memcpy(&head, reply, sizeof head);
     if (head.nlmsg_type != SOCK_DIAG_BY_FAMILY || head.nlmsg_len > n)
-        return -1;
+        return hk_slice_make("", 0);
     while (at < head.nlmsg_len && head.nlmsg_len - at >= sizeof attribute) {
         memcpy(&attribute, reply + at, sizeof attribute);
         size = attribute.rta_len;
         if (size < sizeof attribute || size > head.nlmsg_len - at)
-            return -1;
-        if (attribute.rta_type == UNIX_DIAG_RQLEN && size >= RTA_LENGTH(0) + sizeof queue) {
-            memcpy(&queue, reply + at + RTA_LENGTH(0), sizeof queue);
-            *waiting = queue.udiag_rqueue;
-            *max = queue.udiag_wqueue;
-            return 0;
-        }
+            break;
+        if (attribute.rta_type == type)
+            return hk_slice_make(reply + at + RTA_LENGTH(0), size - RTA_LENGTH(0));
         at += RTA_ALIGN(size);
     }
-    return -1;
+    return hk_slice_make("", 0);
 }
 
-static int unix_queue(int fd, uint64_t *waiting, uint64_t *max)
+/* What the kernel says of the unix socket with this inode: bytes of reply; 0: there is none. */
+static size_t ask_of_unix(uint64_t inode, uint32_t show, char *reply, size_t size)
 {
     struct sockaddr_nl kernel;
     unix_request request;
-    char reply[4096];
-    struct stat st;
+    struct nlmsghdr head;
     ssize_t n = -1;
-    int s;
+    int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
-    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
-        return -1;
-    s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     if (s < 0)
-        return -1;
+        return 0;
     memset(&kernel, 0, sizeof kernel);
     kernel.nl_family = AF_NETLINK;
     memset(&request, 0, sizeof request);
@@ -183,14 +176,62 @@ static int unix_queue(int fd, uint64_t *waiting, uint64_t *max)
     request.head.nlmsg_flags = NLM_F_REQUEST;
     request.ask.sdiag_family = AF_UNIX;
     request.ask.udiag_states = (uint32_t)-1;
-    request.ask.udiag_ino = (uint32_t)st.st_ino;
-    request.ask.udiag_show = UDIAG_SHOW_RQLEN;
+    request.ask.udiag_ino = (uint32_t)inode;
+    request.ask.udiag_show = show;
     request.ask.udiag_cookie[0] = request.ask.udiag_cookie[1] = (uint32_t)-1; /* any */
     /* The kernel answers while it is asked: the reply is there, or there is none. */
     if (sendto(s, &request, sizeof request, 0, (const struct sockaddr *)&kernel, sizeof kernel) == (ssize_t)sizeof request)
-        n = recv(s, reply, sizeof reply, MSG_DONTWAIT);
+        n = recv(s, reply, size, MSG_DONTWAIT);
     close(s);
-    return n < 0 ? -1 : parse_queue(reply, (size_t)n, waiting, max);
+    if (n < (ssize_t)sizeof head)
+        return 0;
+    memcpy(&head, reply, sizeof head);
+    return head.nlmsg_type == SOCK_DIAG_BY_FAMILY ? (size_t)n : 0;
+}
+
+static int unix_queue(int fd, uint64_t *waiting, uint64_t *max)
+{
+    struct unix_diag_rqlen queue;
+    char reply[4096];
+    hk_slice found;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return -1;
+    found = attribute_of(reply, ask_of_unix((uint64_t)st.st_ino, UDIAG_SHOW_RQLEN, reply, sizeof reply), UNIX_DIAG_RQLEN);
+    if (found.n < sizeof queue)
+        return -1;
+    memcpy(&queue, found.p, sizeof queue);
+    *waiting = queue.udiag_rqueue;
+    *max = queue.udiag_wqueue;
+    return 0;
+}
+
+int hk_kernel_unix_peer(uint64_t inode, char *name, size_t size)
+{
+    char reply[4096];
+    size_t n = ask_of_unix(inode, UDIAG_SHOW_PEER | UDIAG_SHOW_NAME, reply, sizeof reply);
+    hk_slice found = attribute_of(reply, n, UNIX_DIAG_PEER);
+    uint32_t peer;
+
+    name[0] = '\0';
+    if (n == 0)
+        return 0;
+    if (found.n >= sizeof peer) {
+        memcpy(&peer, found.p, sizeof peer);
+        n = ask_of_unix(peer, UDIAG_SHOW_NAME, reply, sizeof reply);
+    }
+    found = attribute_of(reply, n, UNIX_DIAG_NAME);
+    if (found.n > 0 && found.p[0] == '\0') { /* no file: an abstract name */
+        found = hk_slice_from(found, 1);
+        if (size > 1)
+            *name++ = '@', size--;
+    }
+    if (found.n >= size)
+        found.n = size - 1;
+    memcpy(name, found.p, found.n);
+    name[found.n] = '\0';
+    return 1;
 }
 
 static int tcp_queue(int fd, uint64_t *waiting, uint64_t *max)

@@ -27,4 +27,8 @@ int hk_kernel_find_death(pid_t pid, hk_kernel_death *out);
 /* Connections that wait at a listening TCP or unix socket, and how many may. 0; -1: the kernel does not tell. */
 int hk_kernel_queue(int fd, uint64_t *waiting, uint64_t *max);
 
+/* Whether inode is a unix socket's, and the name of the one at its other end, or its own: "/run/db.sock", "@abstract",
+ * empty for none. */
+int hk_kernel_unix_peer(uint64_t inode, char *name, size_t size);
+
 #endif

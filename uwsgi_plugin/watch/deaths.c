@@ -52,13 +52,16 @@ static void forget_harakiri(seen *s, pid_t pid)
         s->harakiri = 0;
 }
 
-static void add_memory(const hk_life *life, hk_watch_event *e)
+static void add_memory(const hk_life *life, hk_watch_event *e, hk_pool *pool)
 {
     static const char *const names[] = { "reload_on_rss_bytes", "reload_on_as_bytes", "evil_reload_on_rss_bytes",
                                          "evil_reload_on_as_bytes" };
     rlim_t limits[] = { uwsgi.reload_on_rss, uwsgi.reload_on_as, uwsgi.evil_reload_on_rss, uwsgi.evil_reload_on_as };
+    char words[32];
     size_t i;
 
+    snprintf(words, sizeof words, "%llu MiB", (unsigned long long)(life->over_rss >> 20));
+    e->words = hk_pool_keep(pool, hk_slice_of(words));
     hk_report_figure(e, "rss_bytes", life->over_rss);
     hk_report_figure(e, "address_space_bytes", life->over_vsz);
     for (i = 0; i < 4; i++)
@@ -137,7 +140,7 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
         if (found != NULL && found->peak_rss > 0)
             hk_report_figure(&e, "rss_peak_bytes", found->peak_rss);
         if (e.kind == HK_WATCH_MEMORY)
-            add_memory(life, &e);
+            add_memory(life, &e, &pool);
         else if (found != NULL && w->rss_size > 0)
             hk_report_figure(&e, "rss_bytes", w->rss_size);
         if (life->signal != 0 || life->exits) {

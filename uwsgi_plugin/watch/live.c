@@ -60,7 +60,9 @@ static void wait_for_stack(int worker, const hk_watch_event *e)
 {
     pending *p = &waiting[worker];
 
-    p->events[p->count++] = *e;
+    p->events[p->count] = *e;
+    hk_doing_read(worker, &e->suspect, &p->pool, &p->events[p->count].doing); /* before the signal, which ends the call */
+    p->count++;
     if (p->count == 1) {
         p->asked_ms = hk_stack_ask(worker) == 0 ? hk_sys_monotonic_ms() : 0;
         (void)hk_answer_ask(worker);

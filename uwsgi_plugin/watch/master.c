@@ -60,6 +60,7 @@ void hk_master_share(void)
         return;
     check_options();
     hk_deaths_share();
+    hk_doing_share();
     hk_live_share();
     hk_shared_make(mask);
     hk_worker_prepare();
@@ -83,6 +84,7 @@ void hk_master_harakiri(int worker)
     hk_live_report(worker);
     if (!hk_shared_watches(HK_WATCH_HARAKIRI))
         goto out;
+    hk_doing_read(worker, &e.suspect, &pool, &e.doing);
     if (hk_stack_ask(worker) == 0) {
         hk_stack_wait(worker);
         e.stack = hk_stack_read(worker, &pool);
@@ -110,6 +112,9 @@ void hk_master_cycle(void)
         return;
     looked_ms = now;
     hk_deaths_sample(now);
+    for (i = 1; i <= uwsgi.numproc; i++)
+        if (uwsgi.workers[i].pid > 0 && !hk_deaths_is_dead(i))
+            hk_doing_note(i);
     for (i = 1; i <= uwsgi.numproc; i++)
         if (hk_shared_watches(HK_WATCH_SLOW) && hk_settings.watch_slow_ms > 0 && uwsgi.workers[i].pid > 0
             && !hk_deaths_is_dead(i))

@@ -1,7 +1,7 @@
 #include "report.h"
 
-#include "../core/frames.h"
 #include "../core/pystack.h"
+#include "../core/sentence.h"
 #include "../edge/kernel.h"
 #include "../edge/source.h"
 #include "../edge/symbols.h"
@@ -62,6 +62,17 @@ static void put_number(hk_json *j, const char *name, uint64_t value)
     hk_json_u64(j, value);
 }
 
+/* What the worker does: for contexts.uwsgi. */
+static void put_doing(hk_json *j, const hk_doing *d)
+{
+    hk_json_pair(j, "state", hk_slice_of(d->state), 32);
+    if (d->has_cpu)
+        put_number(j, "cpu_percent", d->cpu_percent);
+    hk_json_pair(j, "waiting_on", d->on, 512);
+    hk_json_pair(j, "waiting_on_missing", d->missing, 256);
+    hk_json_pair(j, "thread", hk_slice_of(d->whose), 32);
+}
+
 /* contexts.uwsgi */
 static hk_slice context(const hk_watch_event *e, const hk_inflight *suspect, const hk_inflight *others, size_t count,
                         hk_pool *pool)
@@ -80,6 +91,7 @@ static hk_slice context(const hk_watch_event *e, const hk_inflight *suspect, con
         put_number(&j, "requests", uwsgi.workers[e->worker].delta_requests);
         put_number(&j, "respawns", uwsgi.workers[e->worker].respawn_count);
     }
+    put_doing(&j, &e->doing);
     for (i = 0; i < e->figure_count; i++)
         put_number(&j, e->figures[i].name, e->figures[i].value);
     if (e->suspect.start_us > 0) {
@@ -104,7 +116,7 @@ static hk_slice context(const hk_watch_event *e, const hk_inflight *suspect, con
 /* Version 3 has no contexts: the same as texts. */
 static hk_pair *extra(const hk_watch_event *e, const hk_inflight *suspect, const hk_inflight *others, size_t count, hk_pool *pool, size_t *n)
 {
-    hk_pair *pairs = hk_pool_alloc(pool, (sizeof e->figures / sizeof e->figures[0] + 8) * sizeof *pairs);
+    hk_pair *pairs = hk_pool_alloc(pool, (sizeof e->figures / sizeof e->figures[0] + 10) * sizeof *pairs);
     hk_figure own[5];
     size_t i, k = 0;
     hk_buf b;
@@ -134,57 +146,81 @@ static hk_pair *extra(const hk_watch_event *e, const hk_inflight *suspect, const
     pairs[*n].key = hk_slice_of("other_requests");
     pairs[*n].value = keep(&b, pool);
     *n += pairs[*n].value.n > 0;
+    pairs[*n].key = hk_slice_of("state");
+    pairs[*n].value = hk_slice_of(e->doing.state);
+    *n += pairs[*n].value.n > 0;
+    pairs[*n].key = hk_slice_of("waiting_on");
+    pairs[*n].value = e->doing.on;
+    *n += pairs[*n].value.n > 0;
     pairs[*n].key = hk_slice_of("uwsgi_version");
     pairs[(*n)++].value = hk_slice_of(UWSGI_VERSION);
     return pairs;
 }
 
-static hk_slice message(const hk_watch_event *e, hk_slice transaction, hk_pool *pool)
+/* "GET /report/2026", as it was asked for. */
+static hk_slice request_line(const hk_inflight *suspect, hk_pool *pool)
 {
     hk_buf b;
 
-    hk_buf_init(&b, 65536 * 3);
-    hk_buf_puts(&b, hk_watch_name(e->kind));
-    hk_buf_puts(&b, ": ");
-    if (e->worker > 0) {
-        hk_buf_puts(&b, "worker ");
-        hk_buf_put_u64(&b, (uint64_t)e->worker);
-        if (e->words.n > 0 || transaction.n > 0)
-            hk_buf_puts(&b, ", ");
+    hk_buf_init(&b, 65536 * 2);
+    if (suspect->request.method.n > 0) {
+        hk_buf_slice_put(&b, suspect->request.method);
+        hk_buf_putc(&b, ' ');
+        hk_buf_slice_put(&b, suspect->request.path);
     }
-    hk_buf_slice_put(&b, e->process);
-    if (e->process.n > 0 && e->words.n > 0)
-        hk_buf_puts(&b, ", ");
-    hk_buf_slice_put(&b, e->words);
-    if (e->words.n > 0 && transaction.n > 0)
-        hk_buf_puts(&b, ", ");
-    hk_buf_slice_put(&b, transaction);
     return keep(&b, pool);
 }
 
-/* "function in file" of the innermost frame of the application, else of the innermost of Python: it groups, so no line. */
-static hk_slice place(const hk_frame *frames, size_t count, hk_pool *pool)
+/* The limit that a request was over, which uWSGI counts in whole seconds; 0: another one, which is not known
+ * (uwsgi.set_user_harakiri). */
+static uint64_t limit_of(const hk_watch_event *e, const hk_inflight *suspect)
 {
-    const hk_frame *f;
-    size_t i, at;
+    uint64_t limit = uwsgi.harakiri_options.workers > 0 ? (uint64_t)uwsgi.harakiri_options.workers : 0;
+
+    return e->kind == HK_WATCH_HARAKIRI && suspect->age_ms / 1000 + 2 >= limit && suspect->age_ms / 1000 <= limit + 2 ? limit : 0;
+}
+
+/* "running", "waiting on recv from 127.0.0.1:5432, tcp" */
+static hk_slice doing(const hk_doing *d, hk_pool *pool)
+{
     hk_buf b;
 
-    while (count > 0 && frames[count - 1].is_native)
-        count--;
-    if (count == 0)
-        return hk_slice_of("-");
-    for (i = count; i > 0 && !frames[i - 1].in_app; i--)
-        ;
-    f = &frames[i > 0 ? i - 1 : count - 1];
-    for (at = f->file.n; at > 0 && f->file.p[at - 1] != '/'; at--)
-        ;
+    if (d->on.n == 0)
+        return hk_slice_of(d->state != NULL && strcmp(d->state, "running") == 0 ? d->state : "");
     hk_buf_init(&b, 8192);
-    hk_buf_slice_put(&b, f->function);
-    hk_buf_puts(&b, " in ");
-    hk_buf_slice_put(&b, hk_slice_from(f->file, at));
+    hk_buf_puts(&b, "waiting on ");
+    hk_buf_slice_put(&b, d->on);
     return keep(&b, pool);
 }
 
+static hk_slice message(const hk_watch_event *e, const hk_inflight *suspect, const hk_frame *place, hk_pool *pool)
+{
+    hk_sentence s;
+    char who[32];
+    size_t i;
+    hk_buf b;
+
+    memset(&s, 0, sizeof s);
+    snprintf(who, sizeof who, "worker %d", e->worker);
+    s.server = "uWSGI";
+    s.kind = e->kind;
+    s.who = e->worker > 0 ? hk_slice_of(who) : e->process;
+    s.has_request = e->suspect.start_us > 0;
+    s.request = request_line(suspect, pool);
+    s.age_ms = suspect->age_ms;
+    s.limit_s = limit_of(e, suspect);
+    s.signal = e->signal;
+    s.status = -1;
+    for (i = 0; i < e->figure_count; i++)
+        if (strcmp(e->figures[i].name, "exit_status") == 0)
+            s.status = (int)e->figures[i].value;
+    s.words = e->words;
+    s.doing = doing(&e->doing, pool);
+    s.place = place;
+    hk_buf_init(&b, 65536 * 3);
+    hk_sentence_put(&s, &b);
+    return keep(&b, pool);
+}
 
 /* Without our own wrapper of os._exit. */
 static size_t without_bridge(const hk_frame *frames, size_t count)
@@ -233,6 +269,7 @@ void hk_report_event(hk_watch_event *e, hk_pool *pool)
     hk_inflight suspect, *others = hk_pool_alloc(pool, HK_INFLIGHT_MAX * sizeof *others);
     hk_pair tags[2] = { { hk_slice_of("uwsgi.event"), hk_slice_of(hk_watch_name(e->kind)) } }, contexts[2];
     size_t count = others == NULL ? 0 : hk_snapshot_others(&e->suspect, e->at_us, pool, others, HK_INFLIGHT_MAX), frame_count;
+    const hk_frame *place;
     hk_slice fingerprint[4];
     hk_capture_facts facts;
     hk_frame *frames;
@@ -247,7 +284,8 @@ void hk_report_event(hk_watch_event *e, hk_pool *pool)
     facts.vars = e->suspect.vars;
     facts.frames = frames;
     facts.frame_count = frame_count;
-    facts.message = message(e, facts.transaction, pool);
+    place = hk_sentence_place(frames, frame_count);
+    facts.message = message(e, &suspect, place, pool);
     if (e->process.n > 0)
         facts.transaction = e->process;
     if (e->worker > 0 || e->process.n > 0 || frame_count > 0) {
@@ -272,9 +310,7 @@ void hk_report_event(hk_watch_event *e, hk_pool *pool)
     facts.contexts = contexts;
     if (handler.options.protocol == 3)
         facts.extra = extra(e, &suspect, others, count, pool, &facts.extra_count);
-    fingerprint[0] = tags[0].value;
-    fingerprint[1] = facts.transaction.n > 0 ? facts.transaction : hk_slice_of("-");
-    fingerprint[2] = place(frames, frame_count, pool);
+    hk_sentence_fingerprint(e->kind, facts.transaction, place, pool, fingerprint);
     facts.fingerprint = fingerprint;
     fingerprint[3] = hk_native_place(frames, frame_count);
     facts.fingerprint_count = fingerprint[3].n > 0 ? 4 : 3;

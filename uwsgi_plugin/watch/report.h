@@ -2,7 +2,7 @@
 #ifndef HK_REPORT_H
 #define HK_REPORT_H
 
-#include "snapshot.h"
+#include "doing.h"
 
 typedef struct hk_figure {
     const char *name;
@@ -18,9 +18,10 @@ typedef struct hk_watch_event {
     const char *process_kind; /* of that: mule, spooler, daemon */
     int signal;        /* 0: none */
     hk_snapshot suspect;
+    hk_doing doing;    /* of a worker that lives */
     hk_slice stack;    /* as faulthandler wrote it */
     hk_native *native; /* its C stack; NULL: not known */
-    hk_slice words;    /* beside the kind, in the message */
+    hk_slice words;    /* what the kind needs, in the sentence on top */
     hk_slice deaths;   /* a JSON array: of a storm */
     hk_figure figures[8];
     size_t figure_count;

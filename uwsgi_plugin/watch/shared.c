@@ -7,6 +7,7 @@ static hk_life *lives;    /* two a worker */
 static hk_native *natives; /* one a life */
 static hk_note *notes;    /* one a core */
 static hk_roots *roots;   /* one for all: each says the same */
+static pid_t *threads;    /* one a core */
 static char *kept_vars;   /* one request a life */
 static int *stack_fds;    /* a memfd a worker, which outlives it */
 static int python_fd = -1; /* each worker has its own memfd under this number */
@@ -25,6 +26,7 @@ void hk_shared_make(unsigned watched)
 
     mask = watched;
     notes = uwsgi_calloc_shared(n * (size_t)uwsgi.cores * sizeof *notes);
+    threads = uwsgi_calloc_shared(n * (size_t)uwsgi.cores * sizeof *threads);
     roots = uwsgi_calloc_shared(sizeof *roots);
     stack_fds = uwsgi_calloc(n * sizeof *stack_fds);
     python_fd = make_memfd();
@@ -69,6 +71,11 @@ hk_native *hk_shared_native(const hk_life *life)
 hk_note *hk_shared_note(int worker, int core)
 {
     return &notes[(size_t)worker * (size_t)uwsgi.cores + (size_t)core];
+}
+
+pid_t *hk_shared_thread(int worker, int core)
+{
+    return &threads[(size_t)worker * (size_t)uwsgi.cores + (size_t)core];
 }
 
 hk_roots *hk_shared_roots(void)

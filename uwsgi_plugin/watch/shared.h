@@ -42,6 +42,7 @@ char *hk_shared_kept_vars(const hk_life *life);
 hk_native *hk_shared_native(const hk_life *life); /* its C stack when it crashed; of life 0: a mule's or spooler's */
 hk_note *hk_shared_note(int worker, int core);
 hk_roots *hk_shared_roots(void); /* NULL: nobody watches anything */
+pid_t *hk_shared_thread(int worker, int core); /* the thread that has this core; 0: the main one */
 int hk_shared_stack_fd(int worker); /* the memory file that its faulthandler writes to, */
 int hk_shared_python_fd(void);      /* under this number; -1: there is none */
 

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static struct stat own_file; /* of its memfd: the application may have closed it and opened another under its number */
 static int stack_here, answers_here; /* this process, or the one it was forked from, registered its handlers */
@@ -123,9 +124,11 @@ void hk_worker_start(void)
     own_life->pid = getpid();
     hk_running_start();
     hk_crash_stack();
-    for (core = 0; core < uwsgi.cores; core++)
+    for (core = 0; core < uwsgi.cores; core++) {
+        *hk_shared_thread(uwsgi.mywid, core) = 0;
         if ((hk_shared_note(uwsgi.mywid, core)->sequence & 1) != 0)
             hk_note_reset(hk_shared_note(uwsgi.mywid, core)); /* it died while it wrote */
+    }
     /* The lock says that the file is in place, see hk_stack_has_file. */
     if (fd < 0 || dup3(hk_shared_stack_fd(uwsgi.mywid), fd, O_CLOEXEC) < 0 || fstat(fd, &own_file) != 0
         || fcntl(fd, F_SETLK, &lock) != 0)
@@ -149,6 +152,8 @@ static void init_thread(int core)
         python_thread(core);
     hk_crash_stack();
     hk_crash_unblock();
+    if (hk_shared_is_worker() && core >= 0 && core < uwsgi.cores)
+        *hk_shared_thread(uwsgi.mywid, core) = (pid_t)syscall(SYS_gettid);
 }
 
 void hk_worker_prepare(void)

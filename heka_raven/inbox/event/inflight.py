@@ -92,7 +92,7 @@ def _age_ms(extra: dict[str, Any]) -> float | None:
 def in_flight(event: dict[str, Any]) -> list[InFlight]:
     """The suspect first, then the bystanders, oldest request first."""
     contexts, extra = mapping(event.get("contexts")), mapping(event.get("extra"))
-    sources = [mapping(contexts.get(name)) for name in ("uwsgi", "watch")] + [extra]
+    sources = [mapping(contexts.get(name)) for name in ("uwsgi", "gunicorn", "watch")] + [extra]
     suspect: InFlight | None = None
     others: list[InFlight | None] = []
     for source in sources:

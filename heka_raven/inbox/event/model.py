@@ -161,11 +161,11 @@ class Event:
 
     @property
     def server_event(self) -> str:
-        """What the uWSGI plugin noticed (harakiri, segfault, …; "uwsgi" for its alarms, hooks, routes and exceptions).
+        """What a watch noticed (harakiri, timeout, segfault …; "uwsgi" for the plugin's alarms, hooks and exceptions).
 
         Empty for an event of the application.
         """
-        found = self.tag("uwsgi.event")
+        found = self.tag("uwsgi.event") or self.tag("gunicorn.event")
         if not found and (self.sdk.startswith("heka-raven.uwsgi") or self.logger == "uwsgi.sentry"):
             said = self.message.lstrip()
             return next((name for start, name in UWSGI_SAYS.items() if said.startswith(start)), "uwsgi")

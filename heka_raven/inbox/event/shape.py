@@ -287,9 +287,10 @@ def _request_ids(event: dict[str, Any], request: Request | None, tags: Pairs) ->
 
 
 def _worker(event: dict[str, Any], tags: Pairs) -> str:
-    """The number of the uWSGI worker that the event speaks of."""
-    tagged = next((value for key, value in tags if key in WORKER_TAGS), "")
-    found = tagged or text(mapping(mapping(event.get("contexts")).get("uwsgi")).get("worker"), 20)
+    """The number of the worker that the event speaks of."""
+    found = next((value for key, value in tags if key in WORKER_TAGS), "")
+    for server in ("uwsgi", "gunicorn"):
+        found = found or text(mapping(mapping(event.get("contexts")).get(server)).get("worker"), 20)
     if not found and any(key == "uwsgi.event" for key, _ in tags):
         found = text(mapping(event.get("extra")).get("worker"), 20)
     return found

@@ -43,8 +43,9 @@ class Summary:
     def title(self) -> str:
         """One line: the type and what it says."""
         message = self.message.partition("\n")[0]
-        if self.type and message.lower().startswith(f"{self.type.lower()}:"):
-            return message[:300]  # the plugin's watch: "harakiri: worker 3, POST /checkout"
+        own = self.server_event and self.type in (self.server_event, f"gunicorn {self.server_event}")
+        if message and (own or (self.type and message.lower().startswith(f"{self.type.lower()}:"))):
+            return message[:300]  # a watch's sentence: its kind is a badge of its own
         if self.type and message:
             return f"{self.type}: {message}"[:300]
         return (self.type or message)[:300] or "(no message)"

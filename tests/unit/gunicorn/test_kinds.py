@@ -4,43 +4,9 @@ import threading
 
 import pytest
 
-from heka_raven.gunicorn.kinds import Death, Frame, OomCount, kind_of, read_stacks
+from heka_raven.gunicorn.kinds import Frame, OomCount, read_stacks
 from heka_raven.gunicorn.queues import is_news
 from heka_raven.gunicorn.slots import MAX_TEXT, SLOTS, Slots, make_request_hooks
-
-
-@pytest.mark.parametrize(
-    ("death", "kind"),
-    [
-        (Death(exit_status=0, in_order=True), None),
-        (Death(exit_status=0), "exit"),
-        (Death(exit_status=3, in_order=True), "exit"),
-        (Death(exit_status=7), "exit"),
-        (Death(exit_status=7, told=True), None),
-        (Death(exit_status=7, stopping=True), None),
-        (Death(exit_status=1, aborted=True, in_order=True), "timeout"),
-        (Death(exit_status=1, aborted=True, in_order=True, told=True), None),
-        (Death(signal=6, aborted=True), "timeout"),
-        (Death(signal=9, aborted=True), "timeout"),
-        (Death(signal=6), "abort"),
-        (Death(signal=6, stopping=True), "abort"),
-        (Death(signal=11), "segfault"),
-        (Death(signal=11, aborted=True), "segfault"),
-        (Death(signal=7, stopping=True), "segfault"),
-        (Death(signal=8), "segfault"),
-        (Death(signal=4), "segfault"),
-        (Death(signal=9), "killed"),
-        (Death(signal=9, oom_killed=True), "oom"),
-        (Death(signal=9, stopping=True), None),
-        (Death(signal=10, oom_killed=True), "killed"),
-        (Death(signal=15), None),
-        (Death(signal=2), None),
-        (Death(signal=3), None),
-    ],
-)
-def test_kind_of_a_death(death, kind):
-    """Each death has one kind, or is none to report: told already, or wanted."""
-    assert kind == kind_of(death)
 
 
 def test_oom_kills_are_those_of_now():

@@ -222,7 +222,7 @@ def test_the_watch_s_own_words_are_read():
             "tags": {"uwsgi.event": "harakiri"},
             "extra": extra,
             "request": {"method": "POST", "url": "http://x/pay"},
-            "exception": {"values": [{"type": "harakiri", "value": "harakiri: worker 3, POST /pay"}]},
+            "exception": {"values": [{"type": "harakiri", "value": "uWSGI killed worker 3 after 60 s in POST /pay"}]},
         }
     )
     suspect, *others = event.in_flight
@@ -232,8 +232,24 @@ def test_the_watch_s_own_words_are_read():
     assert [("/a for b", 1.0, "4"), ("/p/1", 0.4, "1"), ("", 0.009, "2")] == [
         (item.url, item.age_s, item.worker) for item in others
     ]
-    assert ("3", "harakiri: worker 3, POST /pay") == (event.worker, summarise(event).title)
+    assert ("3", "uWSGI killed worker 3 after 60 s in POST /pay") == (event.worker, summarise(event).title)
     assert "other_requests" not in dict(event.extra)
+
+
+def test_gunicorn_s_watch_is_a_server_s():
+    """What gunicorn's watch tells is a server event, with its sentence as the title, its worker and its requests."""
+    said = "gunicorn killed worker 7 after 30 s in GET /report at q (a.py:5)"
+    suspect = {"method": "GET", "path": "/report", "age_ms": 30_700}
+    event = read_event(
+        {
+            "tags": {"gunicorn.event": "timeout"},
+            "logentry": {"formatted": said},
+            "exception": {"values": [{"type": "gunicorn timeout", "value": said}]},
+            "contexts": {"gunicorn": {"worker": 7, "suspect": suspect, "bystanders": [{**suspect, "path": "/b"}]}},
+        }
+    )
+    assert ("timeout", "7", said) == (event.server_event, event.worker, summarise(event).title)
+    assert [("suspect", "/report"), ("bystander", "/b")] == [(item.role, item.url) for item in event.in_flight]
 
 
 def test_requests_in_flight_may_be_a_text():

@@ -4,6 +4,7 @@ Four requests run at a time: the bad one, and three that only hold their places.
 """
 
 import os
+import re
 import signal
 import threading
 import time
@@ -50,6 +51,8 @@ def test_harakiri(serve, receiver, mode, path, function):
     frame = event["exception"]["values"][0]["stacktrace"]["frames"][-1]
     assert "seconds" in frame["context_line"] and frame["pre_context"][-1].startswith(("def ", "    #"))
     assert event["level"] == "error" and "hide" not in str(event)
+    said = rf"uWSGI killed worker \d after 5 s in {transaction}(: .*)? at {function} \(app\.py:\d+\)"
+    assert re.fullmatch(said, event["logentry"]["formatted"])
     assert ["harakiri", transaction, f"{function} in app.py"] == event["fingerprint"]
     assert suspect(event)["age_ms"] >= 1900 and suspect(event)["url"].endswith(path.partition("?")[0])
     if mode != GEVENT:  # it accepts nobody while the one thread is stuck
@@ -76,6 +79,9 @@ def test_crash(serve, receiver, mode, kind):
     assert [kind, "GET /" + kind] == event["fingerprint"][:2]
     assert suspect(event)["url"].endswith("/" + kind)
     assert 3 == len(bystanders(event)) and all(url.endswith("/hold") for url in bystanders(event))
+    place = "crash" if kind == "segfault" else "give_up"
+    said = rf"uWSGI's worker \d died of {name} after [\d.]+ m?s in GET /{kind} at {place} \(app\.py:\d+\)"
+    assert re.fullmatch(said, event["logentry"]["formatted"])
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -91,6 +97,8 @@ def test_killed_from_outside(serve, receiver, mode):
     assert "GET /victim" == event["transaction"] and "fatal" == event["level"]
     assert (9, pid) == (event["contexts"]["uwsgi"]["signal"], event["contexts"]["uwsgi"]["pid"])
     assert "stacktrace" not in event["exception"]["values"][0] and suspect(event)["age_ms"] > 0
+    said = r"uWSGI's worker \d was killed by SIGKILL after [\d.]+ m?s in GET /victim"
+    assert re.fullmatch(said, event["exception"]["values"][0]["value"])
     assert 3 == len(bystanders(event))
 
 
@@ -105,6 +113,8 @@ def test_exit_of_the_application(serve, receiver, mode, status):
     assert "GET /exit" == event["transaction"] and "error" == event["level"]
     assert status == event["contexts"]["uwsgi"]["exit_status"] and "signal" not in event["contexts"]["uwsgi"]
     assert "leave" == functions(event)[-1]
+    said = rf"uWSGI's worker \d exited with status {status} after [\d.]+ m?s in GET /exit at leave \(app\.py:\d+\)"
+    assert re.fullmatch(said, event["logentry"]["formatted"])
 
 
 def test_source_lines_of_a_relative_name(serve, receiver):

@@ -67,7 +67,7 @@ def test_a_mule(serve, receiver, mule, uwsgi):
     tell(server, "mule.die", "segfault")
     wait_for(lambda: ["segfault"] == kinds(receiver), server.text)
     (event,) = receiver.events
-    assert f"segfault: mule 1 ({mule})" == event["logentry"]["formatted"]
+    assert event["logentry"]["formatted"].startswith(f"uWSGI's mule 1 ({mule}) died of SIGSEGV")
     assert ("mule", int(signal.SIGSEGV)) == (event["tags"]["uwsgi.process"], figures(event)["signal"])
     assert "crash" in functions(event)
     tell(server, "mule.die", "7")
@@ -98,7 +98,7 @@ def test_a_spooler(serve, receiver, tmp_path):
     tell(server, "spooler.die", "segfault")
     wait_for(lambda: kinds(receiver)[:1] == ["segfault"], server.text)
     event = receiver.events[0]
-    assert event["logentry"]["formatted"].startswith(f"segfault: spooler 1 ({tmp_path}/tasks), task uwsgi_spoolfile_")
+    assert event["logentry"]["formatted"].startswith(f"uWSGI's spooler 1 ({tmp_path}/tasks), task uwsgi_spoolfile_")
     assert "spooler" == event["tags"]["uwsgi.process"] and "crash" in functions(event)
     assert "spoolfile" not in str(event["fingerprint"])
 
@@ -112,5 +112,6 @@ def test_a_daemon(serve, receiver):
     wait_for(lambda: 1 <= len(receiver.events), server.text)  # sleep refuses the option
     assert "hunter2" not in str(receiver.events)
     event = receiver.events[0]
-    assert "exit: daemon 1 (/bin/sleep 600 --password [Filtered])" == event["logentry"]["formatted"]
+    said = event["logentry"]["formatted"]
+    assert said.startswith("uWSGI's daemon 1 (/bin/sleep 600 --password [Filtered]) exited with status ")
     assert 1 == figures(event)["exit_status"]
