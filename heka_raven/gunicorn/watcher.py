@@ -313,7 +313,7 @@ class Watcher:
             suspect=suspect,
             bystanders=bystanders,
             frames=chosen,
-            native=watched.native if watched is not None and kind == SEGFAULT else [],
+            native=watched.native if watched is not None and said.kind == SEGFAULT else [],
             answer=watched.answer if watched is not None and is_own else b"",
             now_ns=now_ns,
         )
