@@ -10,20 +10,20 @@ import mmap
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
-from threading import get_ident
+from threading import get_ident, get_native_id
 from time import monotonic_ns
 from typing import Any, NamedTuple
 
 ROWS = 64  # workers at once, with those that just died
 SLOTS = 64  # requests of one worker that are seen at once
 SLOT_SIZE = 1024  # bytes
-MAX_TEXT = SLOT_SIZE - 16
+MAX_TEXT = SLOT_SIZE - 20
 ROW_SIZE = 4096 + SLOTS * SLOT_SIZE
 ANSWER_AT, MAX_ANSWER = 64, 4000
 
-# Thread, text; and last, as it is written last, when the request began, in ns of the monotonic clock: 0 while there is
-# none.
-_SLOT = struct.Struct(f"<Q{MAX_TEXT}sQ")
+# Thread as Python numbers it, and as the kernel does; text; and last, as it is written last, when the request began, in
+# ns of the monotonic clock: 0 while there is none.
+_SLOT = struct.Struct(f"<QI{MAX_TEXT}sQ")
 _BEGAN = struct.Struct("<Q")
 _BEGAN_AT = SLOT_SIZE - 8
 _ROW = struct.Struct("<QQQI")  # pid, begin of the process, number of the worker, length of the answer
@@ -38,6 +38,7 @@ class InFlight(NamedTuple):
     began_ns: int
     thread: int
     text: str
+    tid: int = 0
 
     def fields(self) -> tuple[str, str, str, str]:
         """Method, path with query, address of the visitor, scheme and host."""
@@ -103,9 +104,9 @@ class Slots:
             at = index * ROW_SIZE + 4096 + slot * SLOT_SIZE
             if not (began := _BEGAN.unpack_from(self.memory, at + _BEGAN_AT)[0]):
                 continue
-            thread, text, again = _SLOT.unpack_from(self.memory, at)
+            thread, tid, text, again = _SLOT.unpack_from(self.memory, at)
             if began == again == _BEGAN.unpack_from(self.memory, at + _BEGAN_AT)[0]:
-                found.append(InFlight(slot, began, thread, text.rstrip(b"\0").decode("utf-8", "replace")))
+                found.append(InFlight(slot, began, thread, text.rstrip(b"\0").decode("utf-8", "replace"), tid))
         return sorted(found, key=lambda request: request.began_ns)
 
 
@@ -138,7 +139,7 @@ def make_request_hooks(
             text = (
                 f"{req.method}\n{peer[0] if peer.__class__ is tuple else ''}\n{req.uri}\n{req.scheme}://{host}".encode()
             )
-            pack_into(memory, at, get_ident(), text, monotonic_ns())
+            pack_into(memory, at, get_ident(), get_native_id(), text, monotonic_ns())
         except Exception:
             pass
         if before is not None:

@@ -32,6 +32,7 @@ from heka_raven.gunicorn.kinds import (
 )
 from heka_raven.gunicorn.queues import is_news, read_queues
 from heka_raven.gunicorn.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, InFlight, Row, Slots
+from heka_raven.gunicorn.threads import Doing, cpu_percent, look_at, read_doing
 from heka_raven.gunicorn.worker import ANSWER_SIGNAL, EXIT_MARK, STACK_SIGNAL
 
 TICK_S = 0.2
@@ -66,7 +67,10 @@ class Watched:
     frames: dict[int, list[Frame]] = field(default_factory=dict)
     native: list[NativeFrame] = field(default_factory=list)  # of a crash
     answer: bytes = b""
-    read_for: InFlight | None = None  # the request at which stack and answer were read
+    read_for: InFlight | None = None  # the request at which stack and answer were read,
+    doing: Doing | None = None  # and what its thread did then
+    cpu_percent: int | None = None
+    ticks: dict[InFlight, tuple[int, float]] = field(default_factory=dict)  # of CPU, and when that was read
     last: list[InFlight] = field(default_factory=list)
     told: bool = False
     died_s: float | None = None
@@ -173,8 +177,11 @@ class Watcher:
         watched.last = self._slots.in_flight(watched.row.place)
         now_ns = time.monotonic_ns()
         settings = self._settings
+        watched.ticks = {request: seen for request, seen in watched.ticks.items() if request in watched.last}
         for request in watched.last:
             age_s = (now_ns - request.began_ns) / 1e9
+            if age_s >= TICK_S and request not in watched.ticks and (began := look_at(watched.row.pid, request.tid)):
+                watched.ticks[request] = began.ticks, time.monotonic()
             if settings.slow_s and age_s >= settings.slow_s and self._is_news(watched, request, SLOW):
                 self._tell(watched, Sentence(SERVER, SLOW), request)
             if not settings.timeout_s:
@@ -215,6 +222,7 @@ class Watcher:
         """Ask the worker for its stack and its request; only one that said it can answer is ever signalled."""
         watched.read_for = request
         watched.frames, watched.answer = {}, b""
+        self._read_doing(watched, request)  # before the signals, which end the call in which it waits
         if not watched.row.flags[REGISTERED]:
             return
         descriptor = self._stacks[watched.row.place]
@@ -235,6 +243,13 @@ class Watcher:
             size = now
         watched.frames, _ = read_stacks(self._stack_text(watched))
         watched.answer = self._slots.take_answer(watched.row.place)
+
+    def _read_doing(self, watched: Watched, request: InFlight) -> None:
+        watched.doing = doing = read_doing(watched.row.pid, request.tid)
+        ticks, since_s = watched.ticks.get(request, (0, 0.0))
+        watched.cpu_percent = None
+        if doing is not None and since_s:
+            watched.cpu_percent = cpu_percent(ticks, doing.ticks, time.monotonic() - since_s)
 
     def _stack_text(self, watched: Watched) -> str:
         return os.pread(self._stacks[watched.row.place], MAX_STACK, 0).decode("utf-8", "replace")
@@ -304,12 +319,18 @@ class Watcher:
         # What was read of a request before this one is not its own.
         is_own = watched is not None and suspect is not None and watched.read_for == suspect
         frames = watched.frames if watched is not None and (is_own or not fresh) else {}
+        worker: dict[str, Any] = {"worker": watched.row.worker, "pid": watched.row.pid} if watched else {}
+        if watched is not None and is_own and watched.doing is not None and said.kind in (TIMEOUT, SLOW, BACKLOG):
+            said.doing = watched.doing.in_words()
+            worker |= watched.doing.facts()
+            if watched.cpu_percent is not None:
+                worker["cpu_percent"] = watched.cpu_percent
         chosen = frames.get(suspect.thread, []) if suspect is not None else []
         if not chosen and len(frames) == 1:
             [chosen] = frames.values()
         self._maker.report(
             said,
-            worker={**({"worker": watched.row.worker, "pid": watched.row.pid} if watched else {}), **(figures or {})},
+            worker={**worker, **(figures or {})},
             suspect=suspect,
             bystanders=bystanders,
             frames=chosen,

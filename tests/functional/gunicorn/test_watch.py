@@ -64,7 +64,7 @@ def test_a_timeout(tmp_path, path):
         event = server.event("timeout")
         assert "WORKER TIMEOUT" in server.said()
     assert f"GET /{path}" == event["transaction"]
-    assert re.match(rf"gunicorn killed worker \d+ after 2 s in GET /{path} at ", event["logentry"]["formatted"])
+    assert re.match(rf"gunicorn killed worker \d+ after 2 s in GET /{path}(: .*)? at ", event["logentry"]["formatted"])
     assert "view" in functions(event)
     assert event["contexts"]["gunicorn"]["suspect"]["age_ms"] >= 1500
     if path == "stuck":
