@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from heka_raven.inbox.event.model import Event, Frame, Pairs
 
 DEFAULT_FINGERPRINT = re.compile(r"\{\{\s*default\s*\}\}")
+PEOPLE = "\x1f"  # begins the names of a user in the text that is searched; no text of an event has it
 USER_KEYS = ("id", "username", "email", "name", "ip_address")
 _VARYING = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{16,}|\d+(?:\.\d+)?")
 
@@ -134,6 +135,7 @@ def summarise(event: Event) -> Summary:
     # As the title shows the two, so that a title can be pasted into the search.
     named = ": ".join(part for part in (kind, message[:1_000]) if part)
     people = " ".join(value for key, value in event.user if key in USER_KEYS)
+    people = PEOPLE + people[:300] if people else ""
     searched = (
         named,
         event.message[:1_000],
@@ -143,7 +145,7 @@ def summarise(event: Event) -> Summary:
         event.logger,
         called,
         place,
-        people[:300],
+        people,
     )
     return Summary(
         event_id=event.event_id,

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from heka_raven.inbox.event.bounded import text, whole
+from heka_raven.inbox.event.summary import PEOPLE
 
 LEVELS = ("fatal", "error", "warning", "info", "debug")
 KINDS = ("app", "server")
@@ -185,7 +186,12 @@ def _add_column(where: Where, term: re.Match[str]) -> None:
         if not term["no"] and "*" not in value:
             where.add_word(value)  # one pass over the text leaves few rows to look up
     condition = f"EXISTS (SELECT 1 FROM event AS e WHERE e.id = x.id AND e.{COLUMNS[name]} LIKE ? ESCAPE '\\')"  # noqa: S608
-    where.add(f"NOT {condition}" if term["no"] else condition, pattern)
+    patterns = [pattern]
+    if name == "user":  # the column has the word that tells people apart best; the text has their other names, too
+        where.table = "words"
+        condition = f"(x.text LIKE ? ESCAPE '\\' OR {condition})"
+        patterns.insert(0, f"%{PEOPLE}{pattern.casefold()}")
+    where.add(f"NOT {condition}" if term["no"] else condition, *patterns)
 
 
 def _tag_condition(term: re.Match[str]) -> str:

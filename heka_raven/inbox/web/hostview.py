@@ -11,9 +11,11 @@ from typing import Any
 SPANS_S = {"15m": 900, "1h": 3_600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
 WIDTH = 1_000  # user units of the SVG's time axis
 NAMES_WIDTH = 170  # and of the names beside it; inbox.css has the share of the two
-LANE_HEIGHT = 34
+LANE_HEIGHT = 40  # marks above, bars below: none hides another
 BIN = 5  # units of one bar of errors
-MARK = 13.0  # units that a mark takes
+MARK = 20.0  # units that a mark takes
+MAX_LANE_MARKS = 40  # marks of one lane; more have no room beside each other
+BAR_HEIGHT = 14.0
 MAX_LANES = 60
 # Reports of a full queue at most so far apart are one span: uWSGI repeats the alarm on every cycle of its master.
 QUEUE_GAP_S = 60.0
@@ -54,6 +56,7 @@ class Lane:
     name: str
     marks: list[Mark] = field(default_factory=list)
     bars: list[Mark] = field(default_factory=list)
+    hidden: int = 0  # marks that there was no room for
     events: int = 0
 
 
@@ -81,6 +84,23 @@ def lanes_of(rows: Iterable[Any], start: float, end: float) -> tuple[list[Lane],
     return lanes, max(0, len(keys) - MAX_LANES)
 
 
+def _spread(lane: Lane) -> None:
+    """Put marks that are of one moment beside each other, inside of the picture: each can be seen and clicked."""
+    lane.hidden = max(0, len(lane.marks) - MAX_LANE_MARKS)
+    lane.marks = lane.marks[lane.hidden :]
+    room = WIDTH - MARK * len(lane.marks)
+    shrunk = min(1.0, room / (sum(mark.width for mark in lane.marks) or room))
+    edge = 0.0
+    for mark in lane.marks:
+        mark.width *= shrunk
+        mark.x = max(mark.x, edge, 0.0 if mark.width else MARK / 2)
+        edge = mark.x + mark.width + MARK
+    edge = WIDTH + MARK / 2
+    for mark in reversed(lane.marks):
+        mark.x = min(mark.x, edge - mark.width)
+        edge = mark.x - MARK
+
+
 def _said(row: Any) -> str:
     kind, title = row["server_event"], row["title"]
     return title if title.startswith(kind) else f"{kind}: {title}"
@@ -102,13 +122,12 @@ def _fill(lane: Lane, rows: list[Any], start: float, end: float) -> None:
             queue.width = max(queue.width, x - queue.x)
             queue_last = happened
         else:
-            if lane.marks and x < lane.marks[-1].x + lane.marks[-1].width + MARK:  # beside the last one, not on it
-                x = lane.marks[-1].x + lane.marks[-1].width + MARK
-            mark = Mark(shape, row["level"], min(x, WIDTH + MARK), 0.0, _said(row), row["event_id"])
+            mark = Mark(shape, row["level"], x, 0.0, _said(row), row["event_id"])
             lane.marks.append(mark)
             if shape == "queue":
                 queue, queue_last = mark, happened
                 mark.width = 4.0
+    _spread(lane)
     most = max((len(found) for found in bins.values()), default=1)
     for position, found in sorted(bins.items()):
         newest = found[-1]
@@ -121,7 +140,7 @@ def _fill(lane: Lane, rows: list[Any], start: float, end: float) -> None:
                 BIN - 1.0,
                 f"{newest['title']}{more}",
                 newest["event_id"],
-                height=5.0 + (LANE_HEIGHT - 14.0) * len(found) / most,
+                height=5.0 + (BAR_HEIGHT - 5.0) * len(found) / most,
             )
         )
 

@@ -414,3 +414,18 @@ def test_a_tag_of_the_event_page_finds_its_event(store, key, value):
     put(store, 2, message="without", tags={"other": "x"}, level="warning")
     found = list_issues(store, parse_search({"q": tag_query(key, value)}), NOW)[0]
     assert ["with it"] == [row.title for row in found]
+
+
+def test_a_user_is_found_by_every_name(store):
+    """``user:`` looks at id, e-mail and user name; a text that only looks like one does not count."""
+    intake = Intake(store, lambda: NOW)
+    intake.take_event("1", b'{"message":"one","user":{"id":"4711","email":"Ann@Example.com","username":"annie"}}')
+    intake.take_event("1", b'{"message":"ann@example.com 4711 wrote","user":{"id":"8"}}')
+
+    def found(query):
+        return sorted(row.title for row in list_issues(store, parse_search({"q": query}), NOW)[0])
+
+    for query in ("user:ann@example.com", "user:4711", "user:annie", "user:ANN*", "user:example one"):
+        assert ["one"] == found(query)
+    assert ["ann@example.com 4711 wrote"] == found("-user:annie")
+    assert 2 == len(found("ann@example.com"))

@@ -195,11 +195,16 @@
     choose(rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))]);
   };
 
+  // What the search understands: closed again by Esc, or a click elsewhere.
+  const words = document.querySelector(".words");
+  document.addEventListener("click", (event) => { if (words && !words.contains(event.target)) words.open = false; });
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
     if (event.key === "Escape") {
-      if (typing) typing.blur();
+      if (words && words.open) { words.open = false; words.querySelector("summary").focus(); }
+      else if (typing) typing.blur();
       else if (chosen()) { chosen().classList.remove("chosen"); document.getElementById("main").focus(); }
       else {
         if (back) {
