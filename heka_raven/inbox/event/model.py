@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 Pairs = list[tuple[str, str]]
+JVM = (".java", ".kt", ".kts", ".scala", ".groovy", ".clj")  # whose frames name a file without its folder
 
 
 @dataclass(slots=True)
@@ -42,7 +43,9 @@ class Frame:
 
     @property
     def name(self) -> str:
-        """The function; without one, as in native code, where it is."""
+        """The function, with its class where files do not tell; without one, as in native code, where it is."""
+        if self.function and self.module and self.filename.endswith(JVM):
+            return f"{self.module}.{self.function}"
         return self.function or self.address or "?"
 
 

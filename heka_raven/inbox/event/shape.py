@@ -38,6 +38,8 @@ REQUEST_ID_TAGS = ("request_id", "request.id", "uwsgi.request_id")
 IN_FLIGHT_KEYS = ("suspect", "bystanders", "other_requests")  # shown as a table of their own
 WORKER_TAGS = ("uwsgi.worker", "worker", "worker_id")
 REQUEST_ID_HEADERS = ("x-request-id", "x-correlation-id")
+# Where systems keep their libraries: native frames of clients that do not say in_app
+_SYSTEM = re.compile(r"/(usr/)?lib|/system/|/System/|[A-Za-z]:\\Windows\\", re.ASCII)
 
 
 def event_id_of(value: Any) -> str:
@@ -50,6 +52,12 @@ def _lines(value: Any) -> list[str]:
     return [text(line, MAX_LINE) for line in sequence(value)[:20]]
 
 
+def _is_ours(raw: dict[str, Any]) -> bool:
+    """Whether a frame is of the app: as the client says, else by the library that native code is in."""
+    said = raw.get("in_app")
+    return said if isinstance(said, bool) else not _SYSTEM.match(text(raw.get("package"), 300))
+
+
 def _frame(index: int, raw: Any, brief: bool, room: Room) -> Frame:
     raw = mapping(raw)
     return Frame(
@@ -60,7 +68,7 @@ def _frame(index: int, raw: Any, brief: bool, room: Room) -> Frame:
         module=text(raw.get("module"), 300),
         lineno=integer(raw.get("lineno")),
         colno=integer(raw.get("colno")),
-        in_app=raw.get("in_app") is not False,
+        in_app=_is_ours(raw),
         context_line="" if brief else text(raw.get("context_line"), MAX_LINE),
         pre_context=[] if brief else _lines(raw.get("pre_context")),
         post_context=[] if brief else _lines(raw.get("post_context")),
@@ -76,7 +84,7 @@ def _frames(stacktrace: Any, brief: bool, room: Room) -> tuple[list[Frame], str]
     raw = sequence(stacktrace.get("frames"))
     total = len(raw)
     if brief:  # an index needs the innermost frame of the app, and where there is none the innermost at all
-        ours = (at for at in range(total - 1, -1, -1) if mapping(raw[at]).get("in_app") is not False)
+        ours = (at for at in range(total - 1, -1, -1) if _is_ours(mapping(raw[at])))
         raw = raw[next(ours, total - 1) :] if raw else raw
         return [_frame(index, item, brief, room) for index, item in enumerate(raw[:MAX_FRAMES])], ""
     kept = list(enumerate(raw))
@@ -112,7 +120,24 @@ def _underline(frames: list[Frame], data: dict[str, Any]) -> None:
             frame.carets = (frame.colno - 1, frame.colno)
 
 
-def _error(index: int, raw: Any, brief: bool, room: Room) -> Error:
+def _thread_of(event: dict[str, Any], ident: Any) -> str:
+    """What the event says of the thread that an exception was in: its name and states."""
+    for raw in map(mapping, values(event.get("threads"))[:200]):
+        if ident is not None and raw.get("id") == ident and raw.get("name"):
+            states = [text(raw.get("state"), 40)] + ["crashed"] * (raw.get("crashed") is True)
+            known = ", ".join(filter(None, states))
+            return text(raw.get("name"), 100) + (f" ({known})" if known else "")
+    return ""
+
+
+def _signal(meta: dict[str, Any]) -> str:
+    """``SIGSEGV 11 SEGV_MAPERR``, ``EXC_CRASH SIGABRT 6``: what the system said of a native crash."""
+    signal, mach = mapping(meta.get("signal")), mapping(meta.get("mach_exception"))
+    parts = [mach.get("name"), signal.get("name"), signal.get("number"), signal.get("code_name")]
+    return " ".join(filter(None, (text(part, 40) for part in parts)))
+
+
+def _error(index: int, raw: Any, event: dict[str, Any], brief: bool, room: Room) -> Error:
     raw = mapping(raw)
     mechanism = mapping(raw.get("mechanism"))
     data = mapping(mechanism.get("data"))
@@ -121,11 +146,10 @@ def _error(index: int, raw: Any, brief: bool, room: Room) -> Error:
         _underline(frames, data)
     handled = mechanism.get("handled")
     notes = [text(note, 1_000) for note in sequence(data.get("notes"))[:20]]
-    signal = mapping(mapping(mechanism.get("meta")).get("signal"))
     shown = ((key, value) for key, value in data.items() if key not in ("carets", "notes"))
     facts = [(text(key, 100), pretty(value, 300)) for key, value in islice(shown, 30)]
-    if signal:
-        facts.insert(0, ("signal", f"{text(signal.get('name'), 40)} {text(signal.get('number'), 10)}".strip()))
+    told = {"signal": _signal(mapping(mechanism.get("meta"))), "thread": _thread_of(event, raw.get("thread_id"))}
+    facts[:0] = [(key, value) for key, value in told.items() if value]
     return Error(
         index=index,
         type=text(raw.get("type"), 300) or "Error",
@@ -147,7 +171,7 @@ def _error(index: int, raw: Any, brief: bool, room: Room) -> Error:
 def _errors(event: dict[str, Any], brief: bool, room: Room) -> list[Error]:
     """Oldest first; read newest first, for what has only so much room."""
     raws = list(enumerate(values(event.get("exception"))[-MAX_ERRORS:]))
-    return [_error(index, raw, brief, room) for index, raw in reversed(raws)][::-1]
+    return [_error(index, raw, event, brief, room) for index, raw in reversed(raws)][::-1]
 
 
 def _query(value: Any) -> Pairs:
@@ -316,6 +340,8 @@ def read_event(event: dict[str, Any], brief: bool = False) -> Event:
     request = _request(mapping(event.get("request")))
     # A list of pairs may name a key twice; the last one counts, as in a mapping.
     tags = list({key: value[:200] for key, value in pairs(event.get("tags"), MAX_TAGS) if value}.items())
+    if event.get("dist") and not any(key == "dist" for key, _ in tags):  # which build of a release: Sentry's tag, too
+        tags.append(("dist", text(event["dist"], 200)))
     message, template = _message(event)
     sdk = mapping(event.get("sdk"))
     room = Room()

@@ -86,7 +86,8 @@ def _culprit(event: Event) -> str:
     frame = innermost_frame(event)
     if frame is None:
         return ""
-    return f"{frame.module or frame.filename} in {frame.function}".strip()
+    place = frame.module or frame.filename or re.split(r"[/\\]", frame.package)[-1]
+    return f"{place} in {frame.function or frame.address}" if place else frame.name
 
 
 def place_of(frame: Frame | None) -> str:

@@ -87,7 +87,8 @@ def figures(rows: Pairs) -> Pairs:
     out = []
     for name, value in rows:
         if value.isascii() and value.isdigit() and len(value) <= 15:
-            if _BYTES.fullmatch(name) and int(value) >= 1_000:
+            # Graphics cards tell their memory in MB.
+            if _BYTES.fullmatch(name) and int(value) >= (1_000_000 if "memory" in name else 1_000):
                 value = f"{value} ({size(int(value))})"
             elif name.endswith("_ms") and int(value) >= 1_000:
                 value = f"{value} ({int(value) / 1_000:,.1f} s)"
