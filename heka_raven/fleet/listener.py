@@ -177,8 +177,13 @@ class Listener:
             sock.setblocking(False)
             source = f"{address.scheme}://{peer[0]}" if address.scheme == "tcp" else str(address)
             connection = _Connection(sock, source, now)
+            try:
+                self._selector.register(sock, selectors.EVENT_READ, lambda c=connection: self._read(c))
+            except OSError as error:  # the system's limit of watches, or no memory: one connection, not the relay
+                sock.close()
+                self._counts.trouble("connections.refused", f"no connection could be watched: {error}", str(address))
+                continue
             self._connections[sock.fileno()] = connection
-            self._selector.register(sock, selectors.EVENT_READ, lambda c=connection: self._read(c))
             self._counts.add("connections")
 
     def _read(self, connection: _Connection) -> bool:

@@ -13,13 +13,13 @@ import tempfile
 import time
 import traceback
 
-from faults import c_half, inbox_half, python_half
+from faults import c_half, fleet_half, inbox_half, python_half, uwsgi_half
 from faults.receiver import Receiver
 
 MEMORY = "/dev/shm"  # a try writes some dozen small files
 
 
-HALVES = (python_half, c_half, inbox_half)
+HALVES = (python_half, c_half, uwsgi_half, fleet_half, inbox_half)
 
 
 def scenarios():
@@ -70,6 +70,7 @@ def in_processes(jobs, work):
 def run(make, server, directory, options, seconds, dice):
     """One scenario: learn, choose, try. Returns the row of the table, and what is wrong."""
     began = time.monotonic()
+    make.prepare()
     place = os.path.join(directory, "learn")
     os.mkdir(place)
     scenario = make(server)
@@ -138,6 +139,8 @@ def main():
             bad = bad or bool(lines) or not row["faults"]
             shutil.rmtree(directory, ignore_errors=True)
     finally:
+        for one in known.values():
+            one.end()
         server.stop()
         shutil.rmtree(base, ignore_errors=True)
     return 1 if bad else 0

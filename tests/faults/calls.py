@@ -110,7 +110,7 @@ FULL_DISK = ("write", "writev", "pwrite64", "mkdir", "mkdirat", "link", "linkat"
 # The end of a stream; of a file it would be a lie: what was renamed whole has no end before its end.
 END_OF_STREAM = {"recvfrom", "recvmsg", "read:socket"}
 
-_LINE = re.compile(r"(\d+) +([a-z_0-9]+)\((?:(-?\d+|AT_FDCWD)<([^>]*))?")
+_LINE = re.compile(r"(?:(\d+) +)?([a-z_0-9]+)\((?:(-?\d+|AT_FDCWD)<([^>]*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +134,12 @@ class Fault:
         return f"inject={self.call}:{self.what}:when={self.number}{'+' if self.on else ''}"
 
 
-def read_trace(text):
+def read_trace(text, ours=""):
     """The calls of a trace (`strace -f -yy -o`): for each name how often the busiest thread made it, and of which kind
     its n-th was.
+
+    Args:
+        ours: what must stand in the line of a call that counts, as a path does; others are of the kind None.
 
     Returns:
         ``{name: [kind of the first, …]}``.
@@ -152,6 +155,7 @@ def read_trace(text):
             continue
         count[thread, name] += 1
         kind = "socket" if what and what.startswith(("TCP", "UDP", "UNIX", "socket")) else ""
+        kind = kind if ours in line else None
         mine = kinds.setdefault(name, [])
         if count[thread, name] > len(mine):
             mine.append(kind)
@@ -165,6 +169,8 @@ def list_faults(kinds, *, kill=True):
     found = []
     for name, uses in sorted(kinds.items()):
         for number, kind in enumerate(uses, start=1):
+            if kind is None:
+                continue
             key = f"{name}:{kind}" if f"{name}:{kind}" in ERRORS else name
             network = bool(kind) or name in NETWORK
             if kill:

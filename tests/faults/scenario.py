@@ -54,6 +54,17 @@ class Scenario:
         os.mkdir(path, 0o700)
         return path
 
+    @classmethod
+    def prepare(cls):
+        """Once for all workers, before they are forked."""
+
+    @classmethod
+    def end(cls):
+        """When the scenario is over."""
+
+    def drive(self, process):
+        """What others do while it works."""
+
     # --- what the harness calls
 
     def learn(self):
@@ -62,6 +73,7 @@ class Scenario:
         process.wait_ready()
         strace = watched.learn(process.pid, os.path.join(self.place, "trace"))
         process.go()
+        self.drive(process)
         if process.wait(self.limit_s) is None:
             raise AssertionError(f"{self.name}: hangs with no fault at all")
         kinds = read_trace(strace.end())
@@ -76,6 +88,7 @@ class Scenario:
         process.wait_ready()
         strace = watched.inject(process.pid, os.path.join(self.place, "trace"), fault)
         process.go()
+        self.drive(process)
         ended = process.wait(self.limit_s)
         trace = strace.end()
         self.hits = trace.count("INJECTED")  # each thread that came so far met it

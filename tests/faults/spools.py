@@ -25,12 +25,12 @@ def _list(path, part):
         return []
 
 
-def half_files(path):
-    """Files of ``new/`` and ``dead/`` that are not one whole event."""
+def half_files(path, only=None):
+    """Files of ``new/`` and ``dead/`` (or *only* these) that are not one whole event."""
     found = []
     for part in ("new", "dead"):
         for name in _list(path, part):
-            if name.endswith(".why") or name.endswith(".why.new"):
+            if (only is not None and name not in only) or name.endswith(".why") or name.endswith(".why.new"):
                 continue
             try:
                 header, items = parse_envelope(read_file(os.path.join(path, part, name)) or b"")

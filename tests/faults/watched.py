@@ -83,15 +83,22 @@ class Process:
     def go(self):
         os.kill(self.pid, GO)
 
+    def ended(self):
+        """Whether it has ended; it is reaped then."""
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = status if pid else None
+        return self.status is not None
+
+    def signal(self, number):
+        if not self.ended():
+            os.kill(self.pid, number)
+
     def wait(self, limit_s):
         """Its status as of waitpid; None when it hangs (it is killed then)."""
         until = time.monotonic() + limit_s
         pause = 0.001
-        while self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = status
-                return status
+        while not self.ended():
             if time.monotonic() > until:
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
@@ -138,14 +145,14 @@ def run_here(act, limit_s=60):
 
 
 class Strace:
-    """strace, attached to a process (and all its threads and children)."""
+    """strace, attached to a process and all its threads and children (*follow*), or to one thread."""
 
-    def __init__(self, pid, trace_path, *options):
+    def __init__(self, pid, trace_path, *options, follow=True):
         self.trace_path = trace_path
         with contextlib.suppress(FileNotFoundError):
             os.unlink(trace_path)
         self.process = subprocess.Popen(
-            [STRACE, "-f", "-o", trace_path, "-e", "signal=none", *options, "-p", str(pid)],
+            [STRACE, *(["-f"] if follow else []), "-o", trace_path, "-e", "signal=none", *options, "-p", str(pid)],
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
         )
