@@ -24,6 +24,7 @@ EXTRAS = {
     "full": [
         "bugsnag",
         "opentelemetry-instrumentation-wsgi",
+        "psycopg[binary]>=3.1",
         "selenium>=4",
         "sentry-relay>=0.9",
         "setuptools",
@@ -62,6 +63,7 @@ EXTRAS = {
         "pandas",
         "pendulum",
         "pydantic>=2",
+        "py-spy>=0.4",
         "pyramid",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.5",
@@ -75,6 +77,7 @@ EXTRAS = {
         "web.py",
         "WebTest>=3",
     ],
+    "values": ["py-spy>=0.4"],  # reads the local variables of a worker that cannot answer: sentry-watch-values
 }
 
 setup(

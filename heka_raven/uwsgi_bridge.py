@@ -12,8 +12,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from threading import get_native_id
+from types import FrameType
 from typing import Any, NoReturn
 
 from heka_raven.scope import current_environ, describe_current
@@ -26,6 +27,9 @@ ROOTS = b"sentry_roots"
 MAX_ROOTS = 4096  # bytes; HK_ROOTS_MAX in core/roots.h
 MAX_TEXT = 200  # characters
 MAX_USER = 1024  # bytes; HK_NOTE_MAX in core/note.h
+VALUES = b"sentry_values"
+RULES = b"sentry_rules"
+MAX_PIECE = 60000  # bytes; one argument of uwsgi.call has at most 65535
 _USER_KEYS = ("id", "email", "username", "name", "ip_address")
 
 
@@ -168,13 +172,22 @@ def tell_roots(roots: Iterable[tuple[bool, str]]) -> None:
         pass  # then paths alone decide
 
 
+# A stack with its values, masked: of the thread with this number, else of the frame that was interrupted.
+Look = Callable[[int, "FrameType | None"], bytes]
+_look: Look | None = None
 _os_exit = os._exit
 
 
 def _exit(status: int) -> NoReturn:
     """``os._exit``, whose stack nobody could see afterwards."""
     try:
-        _call(_uwsgi(), b"sentry_exit")  # only the worker itself is heard, not a child of the application's own
+        module = _uwsgi()
+        # Only the worker itself is heard, not a child of the application's own; it is asked for values then.
+        asked = bytes(module.call(b"sentry_exit") or b"") if _may_call(module) else b""
+        if asked and _look is not None:
+            _tell_values(module, asked, sys._getframe(1))
+    except Exception:
+        pass
     finally:
         _os_exit(status)
 
@@ -196,14 +209,47 @@ def answer_for_requests() -> bool:
     return True
 
 
-def _answer(signum: int, frame: object) -> None:
+def answer_with_values(look: Look, rules: bytes) -> None:
+    """Let the answers of this process show the values of its stack.
+
+    Args:
+        look: shows a stack; it takes no lock.
+        rules: lines that tell a reader of another process what is private.
+    """
+    global _look
+    module = _uwsgi()
+    try:
+        if _has(module, RULES):
+            _call(module, RULES, rules)
+            _look = look
+    except Exception:
+        pass  # then events have no values
+
+
+def _answer(signum: int, frame: FrameType | None) -> None:
     """Runs between two instructions of the application: reads, and lets nothing out."""
     try:
+        module = _uwsgi()
+        asked = bytes(module.call(VALUES) or b"") if _look is not None else b""  # which the master waits for then
         environ, facts = current_environ(), describe_current()
         if environ is not None and facts is not None:
             tell_request(environ, transaction=facts.transaction, user=facts.user)
+        if asked:
+            _tell_values(module, asked, frame)
     except BaseException:
         pass
+
+
+def _tell_values(module: Any, asked: bytes, frame: FrameType | None) -> None:
+    """Answer question *asked*, ``number thread``; an empty answer says that there is none."""
+    number, _, thread = asked.partition(b" ")
+    shown = b""
+    try:
+        if _look is not None:
+            shown = _look(int(thread or 0), frame)
+    finally:
+        pieces = [shown[at : at + MAX_PIECE] for at in range(0, len(shown), MAX_PIECE)]
+        module.call(VALUES, number, *pieces)
 
 
 def _core(environ: Mapping[str, Any]) -> bytes:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from heka_raven.eyes.running import EYES
 from heka_raven.middleware.culprit import ROUTE_KEYS, transaction
 from heka_raven.middleware.request import CONTEXT_KEY, USER_KEY, client_address, find_user
-from heka_raven.uwsgi_bridge import answer_for_requests, tell_request, tells_requests
+from heka_raven.reporting.clients import reporter_of, rules_of
+from heka_raven.uwsgi_bridge import answer_for_requests, answer_with_values, tell_request, tells_requests
 
 Environ = dict[str, Any]
 Application = Callable[..., Iterable[bytes]]
@@ -17,9 +19,15 @@ _USERS = (USER_KEY, CONTEXT_KEY, "repoze.who.identity")
 _KNOWN = (*_USERS, *ROUTE_KEYS)
 
 
-def is_wanted() -> bool:
-    """Whether somebody watches; then this process also answers when it is asked."""
-    return tells_requests() and (answer_for_requests() or True)
+def is_wanted(client: Any) -> bool:
+    """Whether somebody watches; then this process also answers when it is asked, as private as *client* is."""
+    if not tells_requests():
+        return False
+    reporter = reporter_of(client)
+    if answer_for_requests() and reporter is not None:
+        EYES.hide(answer_for_requests.__code__.co_filename)
+        answer_with_values(EYES.look, EYES.add(rules_of(reporter.options)))
+    return True
 
 
 def with_telling(

@@ -81,7 +81,7 @@ class RavenMiddleware:
         self.options: MiddlewareOptions = parsed
         self.policy = Policy(parsed)
         self.disconnects = 0
-        self._wanted = _with_what_is_wanted(app, parsed)
+        self._wanted = _with_what_is_wanted(app, parsed, self.client)
         self._app: Application | None = None  # until it is known which frameworks are in use
         self._looks = 0
         self._in_uwsgi = in_uwsgi()
@@ -240,11 +240,11 @@ def _beneath(error: BaseException) -> BaseException:
     return error
 
 
-def _with_what_is_wanted(app: Application, options: MiddlewareOptions) -> Application:
+def _with_what_is_wanted(app: Application, options: MiddlewareOptions, client: Any) -> Application:
     """*app* with the body's tee and with what sentry-watch is told, where one or the other is wanted."""
     if options.body:
         app = partial(_with_tee, app, options.body)
-    if watch_notes.is_wanted():
+    if watch_notes.is_wanted(client):
         app = partial(watch_notes.with_telling, app, options.trusted_proxies)
     return app
 

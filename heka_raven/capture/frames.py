@@ -96,7 +96,7 @@ class Frames:
         for entry in reversed(entries):
             frame = entry.tb_frame
             template = self._template(frame, entry.tb_lasti, entry)
-            local, hide = self._locals(frame, walker, template.special)
+            local, hide = local_variables(frame, walker, template.special)
             copy = template.frame.copy()
             if local:
                 copy["vars"] = local
@@ -123,7 +123,7 @@ class Frames:
         while frame is not None and len(frames) < OUTER_FRAMES:
             template = self._template(frame, frame.f_lasti, None)
             shown = template.frame.copy()
-            local, _ = self._locals(frame, walker, template.special)
+            local, _ = local_variables(frame, walker, template.special)
             if local:
                 shown["vars"] = local
                 if sensitive is not None:
@@ -183,9 +183,8 @@ class Frames:
             caret = _caret(code, lasti, lineno, lines) if _is_python(path, module_globals) else None
             if caret is not None:
                 shown["colno"] = caret[1]
-        optimized = code.co_flags & inspect.CO_OPTIMIZED and code.co_flags & inspect.CO_NEWLOCALS
         names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
-        special = not optimized or any(name.startswith("__traceback_") for name in names)
+        special = not is_plain_code(code) or any(name.startswith("__traceback_") for name in names)
         return Template(code, shown, caret, special), lasting
 
     def _masked(self, lines: Sequence[str], begin: int, end: int) -> list[str]:
@@ -195,44 +194,81 @@ class Frames:
         masked = self.mask_source("\n".join(whole)).split("\n")
         return [cut(line, MAX_LINE) for line in masked[begin - first :]]
 
-    def _locals(self, frame: types.FrameType, walker: Walker, special: bool) -> tuple[dict[str, Any], Any]:
-        """The shown local variables of *frame*, and its ``__traceback_hide__``."""
-        names: Any = frame.f_locals
-        kind = type(names)
-        if kind is dict or kind is _LOCALS_PROXY:
-            get, items = names.get, names.items()
-        elif issubclass(kind, dict):
-            get, items = partial(dict.get, names), dict.items(names)
-        else:
-            return {}, None  # a class body whose metaclass prepared a mapping of its own
-        hide = get("__traceback_hide__") if special else None
+
+def local_variables(
+    frame: types.FrameType, walker: Walker, special: bool, may_call: bool = True
+) -> tuple[dict[str, Any], Any]:
+    """The shown local variables of *frame*, and its ``__traceback_hide__``.
+
+    Args:
+        special: whether its names may be Paste's, or no names of a function at all.
+        may_call: whether Paste's supplement may be asked for what it tells, which runs code of the application.
+    """
+    names: Any = frame.f_locals
+    kind = type(names)
+    if kind is dict or kind is _LOCALS_PROXY:
+        get, items = names.get, names.items()
+    elif issubclass(kind, dict):
+        get, items = partial(dict.get, names), dict.items(names)
+    else:
+        return {}, None  # a class body whose metaclass prepared a mapping of its own
+    hide = get("__traceback_hide__") if special else None
+    count = len(items)
+    if not count or not walker.show_locals:
+        return {}, hide
+    if walker.exhausted():
+        return {ELLIPSIS: CUT}, hide
+    if special:
+        items = [(name, value) for name, value in list(items) if type(name) is str and not _DUNDER(name)]
         count = len(items)
-        if not count or not walker.show_locals:
-            return {}, hide
-        if walker.exhausted():
-            return {ELLIPSIS: CUT}, hide
-        if special:
-            items = [(name, value) for name, value in list(items) if type(name) is str and not _DUNDER(name)]
-            count = len(items)
-        room = walker.room
-        shown = walker.show_names(items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS])
-        if not walker.legacy:
-            # What the walker charges is at least what Sentry counts; without room it charges nothing.
-            if room - walker.room > FRAME_SIZE or walker.room <= 0:
-                walker.fitter = walker.fitter or Fitter()
-                shown = walker.fitter.fit_variables(shown, max(FRAME_SIZE, VARIABLE_SIZE * len(shown)))
-            if count > MAX_ITEMS:
-                shown[ELLIPSIS] = f"<{count - MAX_ITEMS:,} more>"
-        supplement = get("__traceback_supplement__") if special else None
-        if supplement is None:
-            supplement = dict.get(frame.f_globals, "__traceback_supplement__")
-        if type(supplement) is tuple and supplement:
-            shown["__traceback_supplement__"] = _supplement(supplement, walker)
-        return shown, hide
+    room = walker.room
+    shown = walker.show_names(items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS])
+    if not walker.legacy:
+        # What the walker charges is at least what Sentry counts; without room it charges nothing.
+        if room - walker.room > FRAME_SIZE or walker.room <= 0:
+            walker.fitter = walker.fitter or Fitter()
+            shown = walker.fitter.fit_variables(shown, max(FRAME_SIZE, VARIABLE_SIZE * len(shown)))
+        if count > MAX_ITEMS:
+            shown[ELLIPSIS] = f"<{count - MAX_ITEMS:,} more>"
+    supplement = get("__traceback_supplement__") if special and may_call else None
+    if supplement is None and may_call:
+        supplement = dict.get(frame.f_globals, "__traceback_supplement__")
+    if type(supplement) is tuple and supplement:
+        shown["__traceback_supplement__"] = _supplement(supplement, walker)
+    return shown, hide
 
 
 _DUNDER = re.compile(r"__(?!traceback_info__|traceback_supplement__)\w+__$").match
 _LOCALS_PROXY: Any = type((lambda: __import__("sys")._getframe().f_locals)())  # dict before Python 3.13
+
+
+def running_frames(frame: types.FrameType | None, walker: Walker) -> list[dict[str, Any]]:
+    """The places and variables of a stack that runs or waits, outermost first: ``file line function vars``.
+
+    No source is read, and nothing of the application is called: the stack may hold any lock.
+    """
+    chain = list(_callers(frame))
+    sensitive = sensitive_in(chain)
+    if len(chain) > OUTER_FRAMES + INNER_FRAMES:
+        del chain[OUTER_FRAMES:-INNER_FRAMES]
+    found = []
+    for each in reversed(chain):  # the innermost has the variables that matter, while there is room
+        code = each.f_code
+        shown: dict[str, Any] = {"file": str.__str__(code.co_filename), "line": each.f_lineno or 0}
+        shown["function"] = cut(code.co_name, MAX_LINE)
+        local, _ = local_variables(each, walker, not is_plain_code(code), False)
+        if local:
+            shown["vars"] = local
+            if sensitive is not None:
+                sensitive.mask(each, local, walker.guard.mask)
+        found.append(shown)
+    found.reverse()
+    return found
+
+
+def is_plain_code(code: types.CodeType) -> bool:
+    """Whether its local names are those of a function: neither a module's, nor a class body's."""
+    return bool(code.co_flags & inspect.CO_OPTIMIZED and code.co_flags & inspect.CO_NEWLOCALS)
 
 
 def _callers(frame: types.FrameType | None) -> Iterator[types.FrameType]:

@@ -8,6 +8,8 @@ from typing import Any
 from heka.client import HekaClient
 from heka.config import client_from_dict_config
 from heka.holder import CLIENT_HOLDER
+from heka_raven.eyes.rules import Rules
+from heka_raven.reporting.options import PluginOptions
 from heka_raven.reporting.reporter import Reporter
 
 
@@ -25,6 +27,11 @@ def reporter_of(client: HekaClient | None) -> Reporter | None:
     """What the raven plugin of *client* reports with; ``None`` if it has no such plugin."""
     found = getattr(getattr(client, "raven", None), "reporter", None)
     return found if isinstance(found, Reporter) else None
+
+
+def rules_of(options: PluginOptions) -> Rules:
+    """What these options say of values that another part of the package shows."""
+    return Rules(options.scrub_keys, options.scrub_allow, options.send_pii, options.locals != "off")
 
 
 def tell_application(client: Any, app: Any, caller: FrameType | None = None) -> None:

@@ -294,7 +294,7 @@ static void whole_event(void)
 {
     hk_pair contexts[1] = { { { "uwsgi", 5 }, { "{\"worker\":2}", 12 } } };
     hk_frame frame = { { "/srv/app.py", 11 }, { "view", 4 }, { "x = f('a')", 10 }, { "a\npassword = \"hide\"\n", 20 },
-                             { "z\n", 2 }, .line = 12, .in_app = 1 };
+                             { "z\n", 2 }, { "", 0 }, .line = 12, .in_app = 1 };
     hk_event e;
     hk_buf out;
 

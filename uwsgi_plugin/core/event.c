@@ -13,7 +13,7 @@
 typedef struct limits {
     size_t text;  /* message, exception value */
     size_t extra; /* each extra value */
-    int lines;    /* source lines of frames */
+    hk_frames_parts parts; /* of frames */
 } limits;
 
 /* Days since 1970-01-01 to a civil date (proleptic Gregorian; Howard Hinnant's
@@ -204,6 +204,38 @@ static void put_contexts(hk_json *j, const hk_event *e)
     hk_json_close(j, '}');
 }
 
+/* That of the exception is the first; the others stand beside it. */
+static void put_threads(hk_json *j, const hk_event *e, const limits *l)
+{
+    const hk_frames_parts bare = { 0, 0 };
+    size_t i;
+
+    if (e->thread_count == 0 || !l->parts.vars)
+        return;
+    key(j, "threads");
+    hk_json_open(j, '{');
+    key(j, "values");
+    hk_json_open(j, '[');
+    for (i = 0; i <= e->thread_count; i++) {
+        hk_json_open(j, '{');
+        key(j, "id");
+        hk_json_u64(j, i + 1);
+        key(j, "current");
+        hk_json_bool(j, i == 0);
+        key(j, "crashed");
+        hk_json_bool(j, i == 0 && e->signal > 0);
+        if (i > 0) {
+            key(j, "stacktrace");
+            hk_json_open(j, '{');
+            hk_frames_put(j, e->threads[i - 1].frames, e->threads[i - 1].count, 1, bare);
+            hk_json_close(j, '}');
+        }
+        hk_json_close(j, '}');
+    }
+    hk_json_close(j, ']');
+    hk_json_close(j, '}');
+}
+
 static void put_user(hk_json *j, const char *name, const hk_event *e)
 {
     if (e->user.n == 0)
@@ -239,8 +271,12 @@ static void put_v7(hk_json *j, const hk_event *e, const limits *l)
         if (e->frame_count > 0) {
             key(j, "stacktrace");
             hk_json_open(j, '{');
-            hk_frames_put(j, e->frames, e->frame_count, 1, l->lines);
+            hk_frames_put(j, e->frames, e->frame_count, 1, l->parts);
             hk_json_close(j, '}');
+        }
+        if (e->thread_count > 0 && l->parts.vars) {
+            key(j, "thread_id");
+            hk_json_u64(j, 1);
         }
         key(j, "mechanism");
         hk_json_open(j, '{');
@@ -253,6 +289,7 @@ static void put_v7(hk_json *j, const hk_event *e, const limits *l)
         hk_json_close(j, ']');
         hk_json_close(j, '}');
     }
+    put_threads(j, e, l);
     put_request(j, "request", e->request);
     put_user(j, "user", e);
     put_contexts(j, e);
@@ -335,7 +372,7 @@ static void put_v3(hk_json *j, const hk_event *e, const limits *l)
     if (e->frame_count > 0) {
         key(j, "sentry.interfaces.Stacktrace");
         hk_json_open(j, '{');
-        hk_frames_put(j, e->frames, e->frame_count, 0, l->lines);
+        hk_frames_put(j, e->frames, e->frame_count, 0, l->parts);
         hk_json_close(j, '}');
     }
     put_request(j, "sentry.interfaces.Http", e->request);
@@ -346,7 +383,7 @@ static void put_v3(hk_json *j, const hk_event *e, const limits *l)
 
 hk_status hk_event_put(const hk_event *e, int protocol, size_t max_bytes, hk_buf *out)
 {
-    limits l = { HK_EVENT_MAX_MESSAGE, HK_EVENT_MAX_EXTRA, 1 };
+    limits l = { HK_EVENT_MAX_MESSAGE, HK_EVENT_MAX_EXTRA, { 1, 1 } };
     size_t start = out->len;
     hk_json j;
 
@@ -363,8 +400,10 @@ hk_status hk_event_put(const hk_event *e, int protocol, size_t max_bytes, hk_buf
             return HK_OK;
         if (l.text <= SHORTEST)
             break;
-        if (l.lines) {
-            l.lines = 0;
+        if (l.parts.lines) {
+            l.parts.lines = 0;
+        } else if (l.parts.vars) {
+            l.parts.vars = 0;
         } else {
             l.text /= 2;
             l.extra /= 2;

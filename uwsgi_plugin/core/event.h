@@ -34,6 +34,8 @@ typedef struct hk_event {
     size_t fingerprint_count;
     const hk_frame *frames; /* outermost first */
     size_t frame_count;
+    const hk_thread *threads; /* beside that of frames; version 7 only */
+    size_t thread_count;
     const char *mechanism; /* NULL: generic */
     int signal;            /* that ended the process; 0: none */
     hk_slice user;         /* a JSON object; empty: nobody is known */

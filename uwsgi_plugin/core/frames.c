@@ -133,7 +133,7 @@ static void put_native_v3(hk_json *j, const hk_frame *f, hk_slice base)
     hk_json_close(j, '}');
 }
 
-void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, int lines)
+void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, hk_frames_parts parts)
 {
     size_t i, skip_from = count, skip_to = count;
 
@@ -167,13 +167,17 @@ void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, int
             key(j, "lineno");
             hk_json_u64(j, f->line);
         }
-        if (lines) {
+        if (parts.lines) {
             put_lines(j, "pre_context", f->before);
             if (f->line_text.n > 0) {
                 key(j, "context_line");
                 put_line(j, f->line_text);
             }
             put_lines(j, "post_context", f->after);
+        }
+        if (parts.vars && f->vars.n > 0) {
+            key(j, "vars");
+            hk_json_raw(j, f->vars);
         }
         if (v7) {
             key(j, "in_app");

@@ -14,6 +14,7 @@ typedef struct hk_frame {
     hk_slice line_text;
     hk_slice before; /* source lines around it, joined by newlines, each ending in one */
     hk_slice after;
+    hk_slice vars;   /* a JSON object, masked; empty: not known */
     uint64_t line;
     int in_app; /* set by hk_frames_mark */
     int is_native; /* machine code: what follows is of that */
@@ -21,6 +22,12 @@ typedef struct hk_frame {
     uint64_t address;
     uint64_t image_start, function_start; /* 0: not known */
 } hk_frame;
+
+/* One thread beside the one that an event is about. */
+typedef struct hk_thread {
+    hk_frame *frames; /* outermost first */
+    size_t count;
+} hk_thread;
 
 /* Frames of uWSGI's backtrace array, in pool, marked by their paths alone: it tells of an exception only what no
  * middleware saw, so nobody told any roots. *count is set. NULL: none. */
@@ -33,7 +40,11 @@ int hk_frames_in_app(hk_slice file, hk_slice roots);
 /* Set in_app of each. */
 void hk_frames_mark(hk_frame *frames, size_t count, hk_slice roots);
 
-/* Write "frames":[...], outermost first, at most HK_FRAMES_MAX of them; lines: with their source. */
-void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, int lines);
+/* Write "frames":[...], outermost first, at most HK_FRAMES_MAX of them. */
+typedef struct hk_frames_parts {
+    int lines; /* with their source, */
+    int vars;  /* and their values */
+} hk_frames_parts;
+void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, hk_frames_parts parts);
 
 #endif

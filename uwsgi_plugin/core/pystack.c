@@ -70,14 +70,14 @@ static hk_slice find_thread(hk_slice text, uint64_t thread_id)
     return now.n > 0 ? now : first;
 }
 
-hk_frame *hk_pystack_read(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count)
+/* The frames at the start of *rest, outermost first; *rest goes behind them. */
+static hk_frame *read_frames(hk_slice *rest, size_t most, hk_pool *pool, size_t *count)
 {
-    hk_slice rest = find_thread(text, thread_id);
-    hk_frame *frames = hk_pool_alloc(pool, MAX_STACK * sizeof *frames), swap;
+    hk_frame *frames = hk_pool_alloc(pool, most * sizeof *frames), swap;
     size_t n = 0, i;
 
     *count = 0;
-    while (frames != NULL && n < MAX_STACK && rest.n > 0 && frame_of(hk_slice_line(&rest), pool, &frames[n]))
+    while (frames != NULL && n < most && rest->n > 0 && frame_of(hk_slice_line(rest), pool, &frames[n]))
         n++;
     for (i = 0; frames != NULL && i < n / 2; i++) { /* faulthandler writes the innermost first */
         swap = frames[i];
@@ -86,4 +86,30 @@ hk_frame *hk_pystack_read(hk_slice text, uint64_t thread_id, hk_pool *pool, size
     }
     *count = n;
     return n == 0 ? NULL : frames;
+}
+
+hk_frame *hk_pystack_read(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count)
+{
+    hk_slice rest = find_thread(text, thread_id);
+
+    return read_frames(&rest, MAX_STACK, pool, count);
+}
+
+hk_thread *hk_pystack_others(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count)
+{
+    const char *chosen = find_thread(text, thread_id).p;
+    hk_thread *threads = hk_pool_alloc(pool, HK_PYSTACK_THREADS * sizeof *threads);
+    hk_slice rest = text, frames;
+    uint64_t id;
+    int current;
+
+    *count = 0;
+    while (threads != NULL && rest.n > 0 && *count < HK_PYSTACK_THREADS) {
+        if (!heading(hk_slice_line(&rest), &id, &current) || rest.p == chosen)
+            continue;
+        frames = rest;
+        threads[*count].frames = read_frames(&frames, HK_PYSTACK_INNER, pool, &threads[*count].count);
+        *count += threads[*count].frames != NULL;
+    }
+    return *count == 0 ? NULL : threads;
 }

@@ -9,4 +9,10 @@
  * NULL: none. */
 hk_frame *hk_pystack_read(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count);
 
+/* The other threads of text, each with its innermost frames, at most HK_PYSTACK_THREADS; in pool. Without that which
+ * hk_pystack_read chooses for thread_id. */
+#define HK_PYSTACK_THREADS 32U
+#define HK_PYSTACK_INNER 50U
+hk_thread *hk_pystack_others(hk_slice text, uint64_t thread_id, hk_pool *pool, size_t *count);
+
 #endif

@@ -17,6 +17,41 @@ int hk_roots_put(hk_roots *roots, hk_slice text)
     return 0;
 }
 
+static int has_line(const hk_roots *roots, hk_slice line)
+{
+    hk_slice rest = hk_slice_make(roots->text, roots->n);
+
+    while (rest.n > 0)
+        if (hk_slice_same(hk_slice_line(&rest), line))
+            return 1;
+    return 0;
+}
+
+int hk_roots_add(hk_roots *roots, hk_slice text)
+{
+    uint64_t now = __atomic_load_n(&roots->sequence, __ATOMIC_ACQUIRE);
+    hk_slice line;
+
+    if ((now & 1) != 0
+        || !__atomic_compare_exchange_n(&roots->sequence, &now, now + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return -1;
+    while (text.n > 0) {
+        line = hk_slice_line(&text);
+        if (line.n == 0 || roots->n > HK_ROOTS_MAX || has_line(roots, line))
+            continue;
+        if (HK_ROOTS_MAX - roots->n <= line.n) {
+            roots->n = (uint32_t)strlen(HK_ROOTS_FULL);
+            memcpy(roots->text, HK_ROOTS_FULL, roots->n);
+            break;
+        }
+        memcpy(roots->text + roots->n, line.p, line.n);
+        roots->n += (uint32_t)line.n;
+        roots->text[roots->n++] = '\n';
+    }
+    __atomic_store_n(&roots->sequence, now + 2, __ATOMIC_RELEASE);
+    return 0;
+}
+
 hk_slice hk_roots_get(const hk_roots *roots, hk_roots *out)
 {
     uint64_t before = __atomic_load_n(&roots->sequence, __ATOMIC_ACQUIRE);

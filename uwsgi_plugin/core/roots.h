@@ -20,6 +20,11 @@ typedef struct hk_roots {
 /* Set the whole text; an equal one writes nothing. 0; -1: too long, or another process is writing. */
 int hk_roots_put(hk_roots *roots, hk_slice text);
 
+/* Add the lines of text that are not there yet; where there is no room the whole text becomes HK_ROOTS_FULL. 0; -1: another
+ * process is writing. */
+#define HK_ROOTS_FULL "-\n"
+int hk_roots_add(hk_roots *roots, hk_slice text);
+
 /* The text, of a whole copy in *out; empty: nothing was told, or it was torn. */
 hk_slice hk_roots_get(const hk_roots *roots, hk_roots *out);
 

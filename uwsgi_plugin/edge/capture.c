@@ -125,6 +125,8 @@ static void fill(building *b, const hk_options *o, const hk_capture_defaults *d,
     }
     e->frames = f->frames;
     e->frame_count = f->frame_count;
+    e->threads = f->threads;
+    e->thread_count = f->thread_count;
     if (f->frames == NULL)
         e->frames = hk_frames_read(f->backtrace, &b->pool, &e->frame_count);
 }

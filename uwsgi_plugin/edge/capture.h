@@ -36,6 +36,8 @@ typedef struct hk_capture_facts {
     size_t fingerprint_count;
     const hk_frame *frames; /* in place of backtrace */
     size_t frame_count;
+    const hk_thread *threads; /* the others */
+    size_t thread_count;
     hk_slice level; /* unless the handler has one */
     hk_slice transaction; /* empty: method and path */
     hk_slice user;        /* a JSON object */

@@ -29,21 +29,6 @@ static void stop(int signum)
     stopping = 1;
 }
 
-/* The gateway may have been forked before uWSGI dropped root. */
-static int drop_root(void)
-{
-    uid_t uid;
-    gid_t gid;
-
-    hk_server_spool_user(&uid, &gid);
-    if (geteuid() != 0 || uid == 0)
-        return 0;
-    if (setgroups(1, &gid) != 0 || setgid(gid) != 0 || setuid(uid) != 0)
-        return -1;
-    /* A change of user forgets this: without it the gateway would outlive the master. */
-    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-}
-
 /* The master would start another at once. */
 static void give_up(const char *why)
 {
@@ -96,7 +81,7 @@ static void run(int id, void *data)
     pid_t gateway = getpid(), sender;
 
     (void)id;
-    if (drop_root() < 0)
+    if (hk_server_spool_become_user() < 0)
         give_up(strerror(errno));
     (void)hk_server_spool_get(); /* it may be in the chroot by now */
     uwsgi_unix_signal(SIGQUIT, end_me); /* as uWSGI does with the others: its master's handler would kill the workers */

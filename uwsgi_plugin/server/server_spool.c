@@ -6,6 +6,8 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
 
 /* Marks a $HEKA_RAVEN_SPOOL that a plugin set: a vassal of another user must not use its emperor's. */
 #define MARK "HEKA_RAVEN_SPOOL_UID"
@@ -37,6 +39,20 @@ void hk_server_spool_user(uid_t *uid, gid_t *gid)
     }
     if (uwsgi.gidname != NULL && (group = getgrnam(uwsgi.gidname)) != NULL)
         *gid = group->gr_gid;
+}
+
+int hk_server_spool_become_user(void)
+{
+    uid_t uid;
+    gid_t gid;
+
+    hk_server_spool_user(&uid, &gid);
+    if (geteuid() != 0 || uid == 0)
+        return 0;
+    if (setgroups(1, &gid) != 0 || setgid(gid) != 0 || setuid(uid) != 0)
+        return -1;
+    /* A change of user forgets this: without it the gateway would outlive the master. */
+    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
 
 static const char *inherited(uid_t uid)

@@ -2,7 +2,8 @@
 
 #include "../edge/spool.h"
 
-hk_settings_values hk_settings = { .spool_size = HK_SPOOL_MAX_BYTES, .watch_backlog = 100, .storm_deaths = 5, .storm_s = 60 };
+hk_settings_values hk_settings = { .spool_size = HK_SPOOL_MAX_BYTES, .watch_backlog = 100, .storm_deaths = 5, .storm_s = 60,
+                                   .watch_crash_wait_ms = 500 };
 
 struct uwsgi_option hk_settings_options[] = {
     { "sentry-dsn", required_argument, 0, "DSN of every sentry handler that names none", uwsgi_opt_set_str, &hk_settings.dsn, 0 },
@@ -21,6 +22,12 @@ struct uwsgi_option hk_settings_options[] = {
       uwsgi_opt_set_int, &hk_settings.watch_backlog, 0 },
     { "sentry-watch-patience", required_argument, 0, "milliseconds to wait for a worker's stack, and its answer, at a harakiri",
       uwsgi_opt_set_int, &hk_settings.watch_patience_ms, 0 },
+    { "sentry-watch-values", no_argument, 0, "read local variables from outside with py-spy where a worker cannot answer",
+      uwsgi_opt_true, &hk_settings.watch_values, 0 },
+    { "sentry-watch-python", required_argument, 0, "Python with heka-raven, beside py-spy, that masks them", uwsgi_opt_set_str,
+      &hk_settings.watch_python, 0 },
+    { "sentry-watch-crash-wait", required_argument, 0, "time that a crashing worker waits to be read (default 500ms)",
+      uwsgi_opt_set_str, &hk_settings.watch_crash_wait, 0 },
     { "sentry-watch-storm", required_argument, 0, "deaths in a row that are a storm (default 5)", uwsgi_opt_set_int,
       &hk_settings.storm_deaths, 0 },
     { "sentry-watch-storm-seconds", required_argument, 0, "the seconds within which these deaths are a storm (default 60)",

@@ -20,6 +20,10 @@ typedef struct hk_settings_values {
     char *watch_slow; /* as written */
     uint64_t watch_slow_ms; /* 0: off */
     int watch_backlog; /* percent */
+    int watch_values; /* a reader may look into workers */
+    char *watch_python; /* that runs it; NULL: found */
+    char *watch_crash_wait; /* as written */
+    long watch_crash_wait_ms;
     int watch_patience_ms; /* 0: as long as each of the waits is worth by itself */
     int storm_deaths;
     int storm_s;

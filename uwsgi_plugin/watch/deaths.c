@@ -147,6 +147,7 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
             e.suspect.thread_id = life->thread;
             e.stack = hk_stack_read(worker, &pool);
             e.native = hk_native_copy(hk_shared_native(life), &pool);
+            e.asked = (hk_asked){ life->own_values, life->outside_values, life->thread };
         }
         hk_report_event(&e, &pool);
     }
@@ -155,6 +156,7 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
     if (hk_watch_is_bad(&d))
         hk_storm_add(&e, &pool);
     hk_stack_clear(worker);
+    hk_eyes_clear(worker);
     hk_pool_free(&pool);
 }
 

@@ -3,10 +3,12 @@
 #include "../edge/kernel.h"
 #include "../edge/sys.h"
 #include "answer.h"
+#include "eyes.h"
 #include "report.h"
 #include "stack.h"
 
 #define STACK_MS 400U /* a stack that was asked for is read after that: the worker may have to wait for a processor */
+#define READER_MS 3500U /* and as long for a reader that has been asked */
 #define MAX_PENDING 8 /* requests of one worker that wait for one stack; more are told without */
 #define MAX_SOCKETS 64
 
@@ -51,6 +53,7 @@ void hk_live_report(int worker)
     }
     if (p->asked_ms != 0)
         hk_stack_clear(worker);
+    hk_eyes_clear(worker);
     hk_pool_free(&p->pool);
     memset(p, 0, sizeof *p);
 }
@@ -65,7 +68,12 @@ static void wait_for_stack(int worker, const hk_watch_event *e)
     p->count++;
     if (p->count == 1) {
         p->asked_ms = hk_stack_ask(worker) == 0 ? hk_sys_monotonic_ms() : 0;
-        (void)hk_answer_ask(worker);
+        p->events[0].asked.thread = e->suspect.thread_id;
+        (void)hk_answer_ask(worker, e->suspect.thread_id, &p->events[0].asked.own);
+        hk_eyes_ask_outside(worker, &e->suspect);
+        hk_eyes_add_outside(worker, &e->suspect, &p->events[0].asked);
+    } else if (e->suspect.start_us == p->events[0].suspect.start_us) {
+        p->events[p->count - 1].asked = p->events[0].asked;
     }
     if (p->asked_ms == 0 || p->count == MAX_PENDING)
         hk_live_report(worker);
@@ -149,7 +157,10 @@ void hk_live_collect(uint64_t now_ms)
     unsigned patience = (unsigned)hk_settings.watch_patience_ms;
     int i;
 
-    for (i = 1; i <= uwsgi.numproc; i++)
-        if (now_ms - waiting[i].asked_ms >= (patience > STACK_MS ? patience : STACK_MS))
-            hk_live_report(i);
+    for (i = 1; i <= uwsgi.numproc; i++) {
+        uint64_t age_ms = now_ms - waiting[i].asked_ms;
+        if (age_ms >= READER_MS || !hk_eyes_are_reading(i, &waiting[i].events[0].asked))
+            if (age_ms >= (patience > STACK_MS ? patience : STACK_MS))
+                hk_live_report(i);
+    }
 }

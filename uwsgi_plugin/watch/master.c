@@ -4,13 +4,17 @@
 #include "../edge/sys.h"
 #include "answer.h"
 #include "deaths.h"
+#include "eyes.h"
 #include "helpers.h"
 #include "live.h"
+#include "reader.h"
 #include "report.h"
 #include "stack.h"
 #include "unwind.h"
 #include "worker.h"
 
+#define MAX_CRASH_WAIT_MS 10000U
+#define READ_BEFORE_MS 1500U /* a harakiri is due: the reader has begun by then, however the master's seconds fall */
 #define LOOK_MS 250U /* how often requests and queues are looked at; deaths in every cycle */
 
 static uint64_t looked_ms;
@@ -21,6 +25,15 @@ static void check_options(void)
         && hk_duration_read(hk_slice_of(hk_settings.watch_slow), &hk_settings.watch_slow_ms) != HK_OK)
         hk_sys_log("[sentry] sentry-watch-slow: '%.100s' is not a time of at most a day, as 10, 0.5, 500ms or 1m; slow "
                    "requests are not reported", hk_settings.watch_slow);
+    if (hk_settings.watch_crash_wait != NULL) {
+        uint64_t ms = 0;
+        if (strcmp(hk_settings.watch_crash_wait, "0") != 0
+            && (hk_duration_read(hk_slice_of(hk_settings.watch_crash_wait), &ms) != HK_OK || ms > MAX_CRASH_WAIT_MS))
+            hk_sys_log("[sentry] sentry-watch-crash-wait: '%.100s' is not a time of at most 10s, as 500ms, 1 or 0; 500ms is "
+                       "used", hk_settings.watch_crash_wait);
+        else
+            hk_settings.watch_crash_wait_ms = (long)ms;
+    }
     if (hk_settings.watch_backlog < 1 || hk_settings.watch_backlog > 100) {
         hk_sys_log("[sentry] sentry-watch-backlog: %d is outside 1..100 percent; 100 is used", hk_settings.watch_backlog);
         hk_settings.watch_backlog = 100;
@@ -63,6 +76,7 @@ void hk_master_share(void)
     hk_doing_share();
     hk_live_share();
     hk_shared_make(mask);
+    hk_reader_make();
     hk_worker_prepare();
     hk_helpers_share();
     hk_unwind_start();
@@ -89,12 +103,30 @@ void hk_master_harakiri(int worker)
         hk_stack_wait(worker);
         e.stack = hk_stack_read(worker, &pool);
     }
-    if (e.suspect.start_us > 0 && hk_answer_ask(worker) == 0) {
-        hk_answer_wait(worker, e.suspect.core);
+    e.asked.thread = e.suspect.thread_id;
+    if (e.suspect.start_us > 0 && hk_answer_ask(worker, e.suspect.thread_id, &e.asked.own) == 0) {
+        hk_answer_wait(worker, e.suspect.core, e.asked.own);
         hk_snapshot_again(&pool, &e.suspect);
     }
+    hk_eyes_add_outside(worker, &e.suspect, &e.asked);
     hk_report_event(&e, &pool);
 out:
+    hk_pool_free(&pool);
+}
+
+/* The reader looks at a worker a moment before a harakiri is due: it takes longer than the master may wait. */
+static void read_before_harakiri(int worker)
+{
+    uint64_t due_ms = (uint64_t)uwsgi.harakiri_options.workers * 1000U, age_ms, now_us = uwsgi_micros();
+    hk_snapshot oldest;
+    hk_pool pool;
+
+    hk_pool_init(&pool);
+    if (hk_snapshot_oldest(worker, &pool, &oldest) && now_us > oldest.start_us) {
+        age_ms = (now_us - oldest.start_us) / 1000U;
+        if (age_ms + (due_ms < 2 * READ_BEFORE_MS ? due_ms / 2 : READ_BEFORE_MS) >= due_ms)
+            hk_eyes_ask_outside(worker, &oldest);
+    }
     hk_pool_free(&pool);
 }
 
@@ -119,6 +151,10 @@ void hk_master_cycle(void)
         if (hk_shared_watches(HK_WATCH_SLOW) && hk_settings.watch_slow_ms > 0 && uwsgi.workers[i].pid > 0
             && !hk_deaths_is_dead(i))
             hk_live_find_slow(i);
+    for (i = 1; i <= uwsgi.numproc && hk_settings.watch_values; i++)
+        if (hk_shared_watches(HK_WATCH_HARAKIRI) && uwsgi.harakiri_options.workers > 0 && uwsgi.workers[i].pid > 0
+            && !hk_deaths_is_dead(i))
+            read_before_harakiri(i);
     if (hk_shared_watches(HK_WATCH_LISTEN_QUEUE))
         hk_live_look_at_queues();
 }

@@ -74,8 +74,8 @@ static void put_doing(hk_json *j, const hk_doing *d)
 }
 
 /* contexts.uwsgi */
-static hk_slice context(const hk_watch_event *e, const hk_inflight *suspect, const hk_inflight *others, size_t count,
-                        hk_pool *pool)
+static hk_slice context(const hk_watch_event *e, const char *values, const hk_inflight *suspect, const hk_inflight *others,
+                        size_t count, hk_pool *pool)
 {
     size_t i;
     hk_json j;
@@ -94,6 +94,8 @@ static hk_slice context(const hk_watch_event *e, const hk_inflight *suspect, con
     put_doing(&j, &e->doing);
     for (i = 0; i < e->figure_count; i++)
         put_number(&j, e->figures[i].name, e->figures[i].value);
+    if (values != NULL)
+        hk_json_pair(&j, "values", hk_slice_of(values), 200);
     if (e->suspect.start_us > 0) {
         hk_json_key(&j, hk_slice_of("suspect"), HK_JSON_NO_LIMIT);
         hk_inflight_put(&j, suspect);
@@ -222,6 +224,16 @@ static hk_slice message(const hk_watch_event *e, const hk_inflight *suspect, con
     return keep(&b, pool);
 }
 
+static const hk_thread *other_threads(const hk_watch_event *e, hk_slice roots, hk_pool *pool, size_t *count)
+{
+    hk_thread *threads = hk_pystack_others(e->stack, e->suspect.thread_id, pool, count);
+    size_t i;
+
+    for (i = 0; i < *count; i++)
+        hk_frames_mark(threads[i].frames, threads[i].count, roots);
+    return threads;
+}
+
 /* Without our own wrapper of os._exit. */
 static size_t without_bridge(const hk_frame *frames, size_t count)
 {
@@ -234,13 +246,13 @@ static size_t without_bridge(const hk_frame *frames, size_t count)
     return count;
 }
 
-/* Python's, with their source lines, and inside them those of the C stack. The application's are those that it told, else
+/* Python's, with their values and their source lines, and inside them those of the C stack. The application's are those that it told, else
  * Python's by their paths. */
-static hk_frame *find_frames(hk_watch_event *e, hk_pool *pool, size_t *count, hk_slice *images)
+static hk_frame *find_frames(hk_watch_event *e, hk_pool *pool, size_t *count, hk_capture_facts *facts, const char **values)
 {
     uint64_t guessed = 0;
     size_t python, i;
-    hk_frame *frames = hk_pystack_read(e->stack, e->suspect.thread_id, pool, &python);
+    hk_frame *frames = hk_eyes_take(e->worker, &e->asked, pool, &python, values);
     hk_elf_symbol *symbols = NULL;
     hk_slice roots = { "", 0 };
     hk_roots copy;
@@ -249,6 +261,8 @@ static hk_frame *find_frames(hk_watch_event *e, hk_pool *pool, size_t *count, hk
 
     if (hk_shared_is_on())
         roots = hk_roots_get(hk_shared_roots(), &copy);
+    if (frames == NULL)
+        frames = hk_pystack_read(e->stack, e->suspect.thread_id, pool, &python);
     python = without_bridge(frames, python);
     hk_frames_mark(frames, python, roots);
     hk_server_spool_user(&uid, &gid);
@@ -256,7 +270,9 @@ static hk_frame *find_frames(hk_watch_event *e, hk_pool *pool, size_t *count, hk
     if (e->native != NULL)
         symbols = hk_symbols_find(e->native, uid, gid, SYMBOLS_MS, pool);
     frames = hk_native_join(frames, python, e->native, symbols, roots, pool, count);
-    *images = hk_native_images(e->native, frames, *count, pool);
+    if (python > 0)
+        facts->threads = other_threads(e, roots, pool, &facts->thread_count);
+    facts->images = hk_native_images(e->native, frames, *count, pool);
     for (i = python; i < *count; i++)
         guessed += (uint64_t)frames[i].is_guessed;
     if (guessed > 0)
@@ -271,12 +287,13 @@ void hk_report_event(hk_watch_event *e, hk_pool *pool)
     size_t count = others == NULL ? 0 : hk_snapshot_others(&e->suspect, e->at_us, pool, others, HK_INFLIGHT_MAX), frame_count;
     const hk_frame *place;
     hk_slice fingerprint[4];
+    const char *values;
     hk_capture_facts facts;
     hk_frame *frames;
     char span[33];
 
     memset(&facts, 0, sizeof facts);
-    frames = find_frames(e, pool, &frame_count, &facts.images);
+    frames = find_frames(e, pool, &frame_count, &facts, &values);
     hk_snapshot_describe(&e->suspect, e->at_us, pool, &suspect);
     suspect.pid = (uint64_t)e->pid;
     suspect.transaction = facts.transaction = hk_inflight_transaction(&suspect, pool);
@@ -301,7 +318,7 @@ void hk_report_event(hk_watch_event *e, hk_pool *pool)
     facts.tags = tags;
     facts.tag_count = e->process.n > 0 ? 2 : 1;
     contexts[0].key = hk_slice_of("uwsgi");
-    contexts[0].value = context(e, &suspect, others, count, pool);
+    contexts[0].value = context(e, values, &suspect, others, count, pool);
     facts.context_count += contexts[0].value.n > 0;
     hk_sys_event_id(span);
     contexts[facts.context_count].key = hk_slice_of("trace");

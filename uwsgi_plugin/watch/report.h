@@ -3,6 +3,7 @@
 #define HK_REPORT_H
 
 #include "doing.h"
+#include "eyes.h"
 
 typedef struct hk_figure {
     const char *name;
@@ -20,6 +21,7 @@ typedef struct hk_watch_event {
     hk_snapshot suspect;
     hk_doing doing;    /* of a worker that lives */
     hk_slice stack;    /* as faulthandler wrote it */
+    hk_asked asked;    /* who was asked for the stack with its values */
     hk_native *native; /* its C stack; NULL: not known */
     hk_slice words;    /* what the kind needs, in the sentence on top */
     hk_slice deaths;   /* a JSON array: of a storm */

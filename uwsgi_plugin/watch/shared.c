@@ -1,5 +1,6 @@
 #include "shared.h"
 
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 static unsigned mask;     /* of the kinds that are watched */
@@ -8,6 +9,8 @@ static hk_native *natives; /* one a life */
 static hk_note *notes;    /* one a core */
 static hk_roots *roots;   /* one for all: each says the same */
 static pid_t *threads;    /* one a core */
+static hk_roots *rules;   /* likewise */
+static hk_values *values; /* two a worker */
 static char *kept_vars;   /* one request a life */
 static int *stack_fds;    /* a memfd a worker, which outlives it */
 static int python_fd = -1; /* each worker has its own memfd under this number */
@@ -28,6 +31,8 @@ void hk_shared_make(unsigned watched)
     notes = uwsgi_calloc_shared(n * (size_t)uwsgi.cores * sizeof *notes);
     threads = uwsgi_calloc_shared(n * (size_t)uwsgi.cores * sizeof *threads);
     roots = uwsgi_calloc_shared(sizeof *roots);
+    rules = uwsgi_calloc_shared(sizeof *rules);
+    values = uwsgi_malloc_shared(n * 2 * sizeof *values); /* zeros, and no memory before it is written */
     stack_fds = uwsgi_calloc(n * sizeof *stack_fds);
     python_fd = make_memfd();
     stack_fds[0] = python_fd; /* mules and spoolers are no workers: they keep the master's */
@@ -81,6 +86,34 @@ pid_t *hk_shared_thread(int worker, int core)
 hk_roots *hk_shared_roots(void)
 {
     return roots;
+}
+
+hk_roots *hk_shared_rules(void)
+{
+    return rules;
+}
+
+hk_values *hk_shared_own_values(int worker)
+{
+    return &values[(size_t)worker * 2];
+}
+
+hk_values *hk_shared_outside_values(int worker)
+{
+    return &values[(size_t)worker * 2 + 1];
+}
+
+void hk_shared_clear_values(int worker)
+{
+    uintptr_t page = (uintptr_t)uwsgi.page_size;
+    int i;
+
+    for (i = 0; i < 2 && page > 0; i++) {
+        uintptr_t from = (uintptr_t)values[worker * 2 + i].text, to = from + HK_VALUES_MAX;
+        if (values[worker * 2 + i].n > 0) /* the text of an answer: whole pages of it */
+            (void)madvise((void *)((from + page - 1) / page * page), to / page * page - (from + page - 1) / page * page, MADV_REMOVE);
+        values[worker * 2 + i].n = 0;
+    }
 }
 
 int hk_shared_stack_fd(int worker)

@@ -5,6 +5,7 @@
 #include "../core/native.h"
 #include "../core/note.h"
 #include "../core/roots.h"
+#include "../core/values.h"
 #include "../core/watch.h"
 #include "../server/settings.h"
 
@@ -21,6 +22,7 @@ typedef struct hk_life {
     int signal;    /* the crash signal that its handler saw */
     int exits;     /* the application called os._exit */
     uint64_t thread; /* that crashed or called it, as Python numbers threads */
+    uint64_t own_values, outside_values; /* the questions that it asked as it ended, of core/values.h; 0: none */
     int in_order;  /* it took uWSGI's own way out */
     int over;      /* its last request ended over a memory limit; the figures are of the first that did */
     uint64_t over_rss, over_vsz;
@@ -43,6 +45,13 @@ hk_native *hk_shared_native(const hk_life *life); /* its C stack when it crashed
 hk_note *hk_shared_note(int worker, int core);
 hk_roots *hk_shared_roots(void); /* NULL: nobody watches anything */
 pid_t *hk_shared_thread(int worker, int core); /* the thread that has this core; 0: the main one */
+hk_roots *hk_shared_rules(void); /* what the applications call private, as eyes/rules.py writes it */
+
+/* The stack with its values, of the last question: what the worker itself answers, and what was read from outside. Taken
+ * from the kernel page by page as it is written; hk_shared_clear_values gives it back. */
+hk_values *hk_shared_own_values(int worker);
+hk_values *hk_shared_outside_values(int worker);
+void hk_shared_clear_values(int worker);
 int hk_shared_stack_fd(int worker); /* the memory file that its faulthandler writes to, */
 int hk_shared_python_fd(void);      /* under this number; -1: there is none */
 

@@ -3,6 +3,8 @@
 #include "worker.h"
 
 #include "crash.h"
+#include "eyes.h"
+#include "reader.h"
 #include "running.h"
 #include "shared.h"
 #include "stack.h"
@@ -68,6 +70,8 @@ static void note_crash(int signum, siginfo_t *info, void *context)
         __atomic_store_n(&own_life->signal, signum, __ATOMIC_RELEASE);
         dump_stack();
         hk_unwind_take(hk_shared_native(own_life), context);
+        own_life->outside_values = hk_reader_ask(uwsgi.mywid, getpid(), own_life->thread);
+        hk_reader_wait(uwsgi.mywid, own_life->outside_values);
     }
     hk_crash_pass_on(previous, signum, info, context);
 }
@@ -122,6 +126,7 @@ void hk_worker_start(void)
     if (hk_shared_native(own_life)->count != 0)
         hk_shared_native(own_life)->count = 0;
     own_life->pid = getpid();
+    hk_eyes_allow();
     hk_running_start();
     hk_crash_stack();
     for (core = 0; core < uwsgi.cores; core++) {
@@ -257,19 +262,28 @@ static uint64_t note_roots(uint8_t argc, char **argv, uint16_t *argvs, char **ou
     return 0;
 }
 
-/* sentry_exit(): the application calls os._exit. */
+/* sentry_exit(): the application calls os._exit. It is asked for the values of its stack: the answer is the number of that
+ * question, of sentry_values. */
 static uint64_t leave(uint8_t argc, char **argv, uint16_t *argvs, char **out)
 {
+    hk_values *v;
+    char text[24];
+
     (void)argc;
     (void)argv;
     (void)argvs;
-    (void)out;
-    if (own_life != NULL && own_life->pid == getpid()) {
-        keep_running_request(__builtin_frame_address(0));
-        own_life->exits = 1;
-        dump_stack();
-    }
-    return 0;
+    if (own_life == NULL || own_life->pid != getpid())
+        return 0;
+    keep_running_request(__builtin_frame_address(0));
+    own_life->exits = 1;
+    dump_stack();
+    v = hk_shared_own_values(uwsgi.mywid);
+    own_life->own_values = hk_values_ask(v, own_life->thread);
+    if (hk_values_begin(v, own_life->own_values) < 0)
+        return 0;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)own_life->own_values);
+    *out = uwsgi_str(text);
+    return strlen(*out);
 }
 
 void hk_worker_register(struct uwsgi_plugin *plugin)
@@ -285,4 +299,5 @@ void hk_worker_register(struct uwsgi_plugin *plugin)
         memcpy(&func, &functions[i], sizeof func);
         uwsgi_register_rpc(names[i], plugin, 0, func);
     }
+    hk_eyes_register(plugin);
 }
