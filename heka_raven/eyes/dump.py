@@ -24,6 +24,8 @@ MAX_FUNCTION = 256
 BUDGET_S = 0.5  # of this program's own time
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
+# A text, an object, or what stands for the rest of a dict.
+_PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|<[^<>"]*>|, \.\.\.(?=\})|\+bigint|-bigint')
 # Django's wrappers: which names they mean cannot be read from outside, so all of what they call is private.
 _SENSITIVE = frozenset({"sensitive_variables_wrapper", "sensitive_post_parameters_wrapper"})
 
@@ -97,4 +99,14 @@ def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return _ADDRESS.sub("", text)
+        text = _ADDRESS.sub("", text)
+    try:
+        # With what cannot be read as texts, and without the dots of what was left out, it may be a value still.
+        return ast.literal_eval(_PARTS.sub(_readable, text)) if text[:1] in "{[(" else text
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
+
+
+def _readable(part: re.Match[str]) -> str:
+    found = part[0]
+    return found if found[0] == '"' else "" if found[0] == "," else repr(found)

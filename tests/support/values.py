@@ -10,7 +10,7 @@ from support.uwsgi import Server
 PLANTED = "plantedsecret"  # in every value that must never be seen, wherever it lies
 # Each of them calls its function with an order, a token, and a dict that holds another secret.
 APP = """
-import ctypes, os, re, sys, threading, time
+import collections, ctypes, itertools, os, re, sys, threading, time
 sys.path.insert(0, {root!r})
 from heka_raven.middleware import RavenMiddleware
 
@@ -18,6 +18,16 @@ if "TEST_CONNINFO" in os.environ:
     import psycopg
 
 PLANTED = "planted" + "secret"
+
+def keep_busy(secret_of_a_thread):
+    while True:
+        time.sleep(0.05)
+
+def begin():
+    import uwsgi
+    if {"threads", b"threads"} & set(uwsgi.opt) and not hasattr(begin, "thread"):
+        begin.thread = threading.Thread(target=keep_busy, args=(PLANTED,), daemon=True)
+        begin.thread.start()
 
 def sleep_in_python(order, token, request):
     number = order * 2
@@ -36,8 +46,7 @@ def match_text(order, token, request):
 
 def loop_in_c(order, token, request):
     number = order * 2
-    # PyDLL keeps the GIL: no other Python code of this process runs meanwhile.
-    ctypes.PyDLL(None).sleep(60)
+    collections.deque(itertools.repeat(number), maxlen=0)  # C without an end, which keeps the interpreter
 
 def ask_database(order, token, request):
     number = order * 2
@@ -63,6 +72,7 @@ KINDS = {f.__name__: f for f in (sleep_in_python, loop_in_python, match_text, lo
                                  abort_in_c, leave)}
 
 def inner(env, start):
+    begin()
     what = env["PATH_INFO"].strip("/")
     if what in KINDS:
         note = "pid.%s.%d" % (what, os.getpid())
@@ -87,7 +97,7 @@ def variables(event: dict, function: str) -> dict:
 def assert_shown(event: dict, function: str) -> None:
     """The values that the function had, and nothing of what is private."""
     shown = variables(event, function)
-    assert (20, 40) == (shown.get("order"), shown.get("number")), (shown, event["contexts"]["uwsgi"].get("values"))
+    assert (20, 40) == (shown.get("order"), shown.get("number")), (shown, event["contexts"]["uwsgi"])
     assert "[Filtered]" == shown["token"]
     assert {"user": "ann", "api_key": "[Filtered]", "argv": ["--password", "[Filtered]"]} == shown["request"]
     assert PLANTED not in repr(event)

@@ -14,7 +14,7 @@
 #include "worker.h"
 
 #define MAX_CRASH_WAIT_MS 10000U
-#define READ_BEFORE_MS 1500U /* a harakiri is due: the reader has begun by then, however the master's seconds fall */
+#define READ_BEFORE_MS 1700U /* a harakiri is due: the master looks once a second, and the reader takes some of it */
 #define LOOK_MS 250U /* how often requests and queues are looked at; deaths in every cycle */
 
 static uint64_t looked_ms;
@@ -117,14 +117,14 @@ out:
 /* The reader looks at a worker a moment before a harakiri is due: it takes longer than the master may wait. */
 static void read_before_harakiri(int worker)
 {
-    uint64_t due_ms = (uint64_t)uwsgi.harakiri_options.workers * 1000U, age_ms, now_us = uwsgi_micros();
+    uint64_t limit_ms = (uint64_t)uwsgi.harakiri_options.workers * 1000U, due_ms;
     hk_snapshot oldest;
     hk_pool pool;
 
     hk_pool_init(&pool);
-    if (hk_snapshot_oldest(worker, &pool, &oldest) && now_us > oldest.start_us) {
-        age_ms = (now_us - oldest.start_us) / 1000U;
-        if (age_ms + (due_ms < 2 * READ_BEFORE_MS ? due_ms / 2 : READ_BEFORE_MS) >= due_ms)
+    if (hk_snapshot_oldest(worker, &pool, &oldest)) {
+        due_ms = oldest.start_us / 1000000U * 1000U + limit_ms; /* uWSGI counts whole seconds of the clock */
+        if (uwsgi_micros() / 1000U + (limit_ms < 2 * READ_BEFORE_MS ? limit_ms / 2 : READ_BEFORE_MS) >= due_ms)
             hk_eyes_ask_outside(worker, &oldest);
     }
     hk_pool_free(&pool);

@@ -260,7 +260,7 @@ static void answer(const question *q, char *rules)
 {
     uint64_t until = hk_sys_monotonic_ms() + READ_MS;
     hk_values *slot;
-    reason why = FAILED;
+    reason why = FAILED, now;
     int i;
 
     /* Only a worker of ours: any of them may write into the pipe. */
@@ -269,8 +269,12 @@ static void answer(const question *q, char *rules)
     slot = hk_shared_outside_values(q->worker);
     if (hk_values_begin(slot, q->number) < 0)
         return;
-    for (i = 0; i < TRIES && (why == FAILED || why == NOTHING); i++)
-        why = look_once(q, slot, rules, until);
+    for (i = 0; i < TRIES && (why == FAILED || why == NOTHING); i++) {
+        now = look_once(q, slot, rules, until);
+        if (i > 0 && now == TOO_LONG)
+            break; /* there was no time for another try */
+        why = now;
+    }
     if (why != GOT) {
         slot->n = 0;
         say(why);

@@ -143,3 +143,10 @@ def test_the_program_without_an_answer():
     """Nonsense ends it with a status of its own, and says nothing."""
     done = run_reader(b"nonsense", Rules())
     assert (reader.NO_FRAMES, b"") == (done.returncode, done.stdout)
+
+
+def test_a_dict_that_is_cut_or_holds_objects_is_a_dict():
+    """What py-spy leaves out or cannot write costs one value, and not the dict around it."""
+    text = '{"n": <uwsgi._Input at 0x7f1>, "deep": [<A>, "say <b>, ...}"], "big": +bigint, "rows": 1, ...}'
+    [found] = read(dump(thread(frame(d=text))))
+    assert {"n": "<uwsgi._Input>", "deep": ["<A>", "say <b>, ...}"], "big": "+bigint", "rows": 1} == found["vars"]["d"]
