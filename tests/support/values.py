@@ -89,8 +89,8 @@ application = RavenMiddleware(inner, dsn=os.environ["TEST_DSN"], catchall=True)
 def variables(event: dict, function: str) -> dict:
     """The local variables of the innermost frame of *function*."""
     frames = event["exception"]["values"][0]["stacktrace"]["frames"]
-    found = [frame for frame in frames if frame["function"] == function]
-    assert found, [frame["function"] for frame in frames]
+    found = [frame for frame in frames if frame.get("function") == function]
+    assert found, [frame.get("function") for frame in frames]
     return found[-1].get("vars", {})
 
 

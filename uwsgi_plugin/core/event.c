@@ -244,6 +244,39 @@ static void put_user(hk_json *j, const char *name, const hk_event *e)
     hk_json_raw(j, e->user);
 }
 
+static void put_exception(hk_json *j, const hk_event *e, const limits *l)
+{
+    if (!has_exception(e))
+        return;
+    key(j, "exception");
+    hk_json_open(j, '{');
+    key(j, "values");
+    hk_json_open(j, '[');
+    hk_json_open(j, '{');
+    put_exception_type(j, e);
+    hk_json_pair(j, "value", e->exception_value, l->text);
+    if (e->frame_count > 0) {
+        key(j, "stacktrace");
+        hk_json_open(j, '{');
+        hk_frames_put(j, e->frames, e->frame_count, 1, l->parts);
+        hk_json_close(j, '}');
+    }
+    if (e->thread_count > 0 && l->parts.vars) {
+        key(j, "thread_id");
+        hk_json_u64(j, 1);
+    }
+    key(j, "mechanism");
+    hk_json_open(j, '{');
+    hk_json_pair(j, "type", hk_slice_of(e->mechanism == NULL ? "generic" : e->mechanism), 64);
+    key(j, "handled");
+    hk_json_bool(j, 0);
+    put_signal(j, e->signal);
+    hk_json_close(j, '}');
+    hk_json_close(j, '}');
+    hk_json_close(j, ']');
+    hk_json_close(j, '}');
+}
+
 static void put_v7(hk_json *j, const hk_event *e, const limits *l)
 {
     size_t i;
@@ -260,35 +293,7 @@ static void put_v7(hk_json *j, const hk_event *e, const limits *l)
         hk_json_pair(j, "formatted", shown_message(e), l->text);
         hk_json_close(j, '}');
     }
-    if (has_exception(e)) {
-        key(j, "exception");
-        hk_json_open(j, '{');
-        key(j, "values");
-        hk_json_open(j, '[');
-        hk_json_open(j, '{');
-        put_exception_type(j, e);
-        hk_json_pair(j, "value", e->exception_value, l->text);
-        if (e->frame_count > 0) {
-            key(j, "stacktrace");
-            hk_json_open(j, '{');
-            hk_frames_put(j, e->frames, e->frame_count, 1, l->parts);
-            hk_json_close(j, '}');
-        }
-        if (e->thread_count > 0 && l->parts.vars) {
-            key(j, "thread_id");
-            hk_json_u64(j, 1);
-        }
-        key(j, "mechanism");
-        hk_json_open(j, '{');
-        hk_json_pair(j, "type", hk_slice_of(e->mechanism == NULL ? "generic" : e->mechanism), 64);
-        key(j, "handled");
-        hk_json_bool(j, 0);
-        put_signal(j, e->signal);
-        hk_json_close(j, '}');
-        hk_json_close(j, '}');
-        hk_json_close(j, ']');
-        hk_json_close(j, '}');
-    }
+    put_exception(j, e, l);
     put_threads(j, e, l);
     put_request(j, "request", e->request);
     put_user(j, "user", e);
