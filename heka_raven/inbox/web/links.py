@@ -92,7 +92,7 @@ class Links:
     def source(self, frame: Frame, release: str) -> str:
         """The frame's line on a web server; only of the app, and where the release is known if the address wants it."""
         path = frame.filename.replace("\\", "/")
-        leads_out = path.startswith("/") or _DRIVE.match(path) or "<" in path or ".." in path.split("/")
+        leads_out = path.startswith("/") or ":" in path or "<" in path or ".." in path.split("/")
         if not self._source or not frame.in_app or not path or leads_out or not frame.lineno:
             return ""
         if "{release}" in self._source and (not release or set(posixpath.normpath(release).split("/")) & {"..", "."}):

@@ -199,7 +199,7 @@ def test_links_to_the_source():
 
     assert "https://git.example/shop/1.0/shop/a.py#L7" == made()
     assert "https://git.example/shop/a%22%3E%3F/x%23y.py#L7" == made("x#y.py", 'a">?')
-    for path in ("../etc/passwd", "/etc/passwd", "a/../../b", "C:\\x.py", "<string>", ""):
+    for path in ("../etc/passwd", "/etc/passwd", "a/../../b", "C:\\x.py", "https://x/app.js", "<string>", ""):
         assert "" == made(path, abs_path="")
     assert "" == made(in_app=False)
     assert "" == made(release="")
