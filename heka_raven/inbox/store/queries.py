@@ -2,6 +2,7 @@
 
 import sqlite3
 import zlib
+from collections import Counter
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -213,15 +214,14 @@ def shares(store: Store, issue: int) -> list[tuple[str, list[tuple[str, int]], i
 
     Columns first, then tags. Where every event says the same there is one value; where none says anything, no row.
     """
-    newest = "(SELECT * FROM event WHERE issue = ? ORDER BY happened DESC, id DESC LIMIT ?)"
+    newest = "FROM event WHERE issue = ? ORDER BY happened DESC, id DESC LIMIT ?"
+    events = store.reader.execute(f"SELECT {', '.join(SHARED)} {newest}", (issue, MAX_SHARED)).fetchall()
     found: dict[str, list[tuple[str, int]]] = {}
-    for column in SHARED:  # a constant of this module
-        found[SHARED[column]] = store.reader.execute(
-            f"SELECT {column}, count(*) AS n FROM {newest} WHERE {column} != '' GROUP BY 1 ORDER BY n DESC, 1",  # noqa: S608
-            (issue, MAX_SHARED),
-        ).fetchall()
+    for at, name in enumerate(SHARED.values()):
+        counts = Counter(event[at] for event in events if event[at])
+        found[name] = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     for key, value, count in store.reader.execute(
-        f"SELECT t.key, t.value, count(*) AS n FROM {newest} AS e JOIN tag AS t ON t.id = e.id"  # noqa: S608
+        f"SELECT key, value, count(*) AS n FROM tag INDEXED BY tag_event WHERE id IN (SELECT id {newest})"  # noqa: S608
         " GROUP BY 1, 2 ORDER BY 1, n DESC, 2",
         (issue, MAX_SHARED),
     ):
