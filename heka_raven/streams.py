@@ -142,6 +142,7 @@ class SpoolStream:
         """End the thread of this process, waiting (default: the option ``exit_wait_s``) for what is in flight."""
         if self._thread is not None:
             self._thread.stop(self.options.exit_wait_s if wait_s is None else wait_s)
+        self.ledger.write_missing()
 
     def _start_sender(self) -> None:
         thread = self._thread

@@ -160,6 +160,7 @@ def main(argv: list[str]) -> int:
         listener.close()
         if thread is not None:
             thread.stop(options.exit_wait_s)
+        spool.ledger.write_missing()
     logger.info(
         "relay: stopped: %s", ", ".join(f"{n} {name}" for name, n in intake.counts.snapshot().items()) or "nothing came"
     )
@@ -168,6 +169,7 @@ def main(argv: list[str]) -> int:
 
 def _look_after(listener: Listener, intake: Intake, consumer: Consumer | None, state: FleetState) -> None:
     state.write(_facts(listener, intake, consumer))
+    intake.spool.ledger.write_missing()
     if consumer is not None and consumer.failed:
         listener.stop()
 

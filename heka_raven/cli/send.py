@@ -137,6 +137,7 @@ def _publish(
             logger.info("spool %s: publishing to queue %s", spool.path, options.queue)
             publisher.run()
         state.write({"broker": publisher.link.facts(), "counts": publisher.ends}, now=True)
+        spool.ledger.write_missing()
         lock.release()
         if once:
             left = len(spool.names())

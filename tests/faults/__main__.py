@@ -13,13 +13,13 @@ import tempfile
 import time
 import traceback
 
-from faults import c_half, fleet_half, inbox_half, python_half, uwsgi_half
+from faults import c_half, changeover, fleet_half, inbox_half, python_half, uwsgi_half
 from faults.receiver import Receiver
 
 MEMORY = "/dev/shm"  # a try writes some dozen small files
 
 
-HALVES = (python_half, c_half, uwsgi_half, fleet_half, inbox_half)
+HALVES = (python_half, c_half, changeover, uwsgi_half, fleet_half, inbox_half)
 
 
 def scenarios():

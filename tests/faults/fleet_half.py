@@ -11,7 +11,7 @@ from collections import Counter
 from faults import watched
 from faults.python_half import EVENTS, fill, new_id
 from faults.scenario import Scenario
-from faults.spools import event_bytes, judge, send_clean
+from faults.spools import event_bytes, judge, judge_waiting, send_clean, settle
 from heka.exceptions import ConfigError
 from heka_raven.cli.main import main as command
 from heka_raven.fleet.address import parse_address
@@ -167,4 +167,54 @@ class Publisher(Broker):
         return wrong + judge(self.path, [], [], [], kills=kills, captured=EVENTS, unwritten=off)
 
 
-SCENARIOS = [RelayIntake, Publisher]
+class Consumer(Broker):
+    """A relay takes three events from a queue into its spool."""
+
+    name = "amqp-consumer"
+
+    def _relay(self):
+        rule = "http://*@127.0.0.1:9/*"
+        options = ["--from", self.node.url, "--queue", self.queue, "--spool", self.path, "--sender", "off"]
+        command(["relay", *options, "--dsn", rule])
+
+    def begin(self, number):
+        self.queue = f"c{os.getpid()}n{number}"
+        place = self.fresh(number)
+        self.path, host = os.path.join(place, "spool"), os.path.join(place, "host")
+        self.ids = fill(host, "http://key@127.0.0.1:9/1", EVENTS)
+        sent = ["send", "--once", "--spool", host, "--to", self.node.url, "--queue", self.queue]
+        watched.run_here(lambda tell: command(sent))
+        return watched.fork(lambda tell: self._relay())
+
+    def _here(self):
+        with contextlib.suppress(FileNotFoundError):
+            return [name.split("-")[2][:32] for name in os.listdir(os.path.join(self.path, "new"))]
+        return []
+
+    def _wait_all(self, process, limit_s):
+        until = time.monotonic() + limit_s
+        while not set(self.ids) <= set(self._here()) and not process.ended() and time.monotonic() < until:
+            time.sleep(0.02)
+        process.signal(signal.SIGTERM)
+
+    def drive(self, process):
+        self._wait_all(process, TAKE_S)
+
+    def after(self, process, fault):
+        if self.node.depth(self.queue):
+            clean = watched.fork(lambda tell: self._relay())
+            clean.wait_ready()
+            clean.go()
+            self._wait_all(clean, 20)
+            clean.wait(20)
+        came = Counter(self._here())
+        wrong = [f"lost: {event_id}" for event_id in self.ids if not came[event_id]]
+        wrong += [f"left in the queue: {len(left)}" for left in [self.published()] if left]
+        if fault is None or not (fault.kills or fault.network or fault.on):
+            wrong += [f"{n} times: {event_id}" for event_id, n in came.items() if n > 1]
+        settle(self.path)
+        kills = int(fault is not None and fault.kills)
+        return wrong + judge_waiting(self.path, kills, EVENTS if fault is not None and fault.on else 0)
+
+
+SCENARIOS = [RelayIntake, Publisher, Consumer]

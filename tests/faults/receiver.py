@@ -6,6 +6,7 @@ import signal
 import threading
 import urllib.request
 
+from heka_raven.formats.raven_payload import decode_raven
 from support.sentry_server import Reply, Server
 
 ANSWERS = {
@@ -16,6 +17,14 @@ ANSWERS = {
     "cut": Reply(cut=10),
     "closed": Reply(close=True),
 }
+
+
+def id_of(request):
+    """Of an envelope, or of a payload of protocol 3."""
+    if "/store/" in request.path:
+        body = request.plain
+        return (json.loads(body) if body[:1] == b"{" else decode_raven(body))["event_id"]
+    return request.event_id
 
 
 class Behaviour:
@@ -35,7 +44,7 @@ class Behaviour:
         mode, token = parts[1], parts[2]
         if "/envelope/" in request.path and "event" not in request.kinds:
             return Reply()  # a client report
-        event_id = request.event_id
+        event_id = id_of(request)
         with self._guard:
             mine = self._seen.setdefault(token, [])
             first = event_id not in mine

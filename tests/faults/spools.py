@@ -47,7 +47,6 @@ def send_clean(path):
 
     def act(tell):
         from heka_raven.cli.send import main
-        from heka_raven.sender.housekeeping import House
 
         for _ in range(ROUNDS):
             with contextlib.suppress(FileNotFoundError):
@@ -55,16 +54,35 @@ def send_clean(path):
             main(["--once", "--spool", path])
             if not os.listdir(os.path.join(path, "new")):
                 break
+
+    if not os.path.isdir(os.path.join(path, "state")):
+        return
+    run_here(act)
+    settle(path)
+
+
+def settle(path):
+    """The housekeeping of some minutes: what killed processes left is folded, and the level set right."""
+
+    def act(tell):
+        from heka_raven.sender.housekeeping import House
+
         spool = Spool(path)
         house = House(spool)
         for _ in range(3):
             house.keep(0.0)
         spool.ledger.close()
 
-    if not os.path.isdir(os.path.join(path, "state")):
-        return
     run_here(act)
     fold(path)
+
+
+def judge_waiting(path, kills, unwritten=0):
+    """What is wrong of a spool from which nobody has sent."""
+    wrong = half_files(path)
+    if not kills and _list(path, "tmp"):
+        wrong.append(f"left in tmp/: {_list(path, 'tmp')}")
+    return wrong + _judge_ledger(path, max(kills, unwritten), len(_list(path, "new")), None)
 
 
 def judge(
