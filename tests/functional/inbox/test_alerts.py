@@ -6,10 +6,13 @@ import sqlite3
 import stat
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from heka_raven.cli.inbox import main
+from heka_raven.inbox.alerts import targets
+from heka_raven.inbox.alerts.message import Names, make_test
 from support.browser import chromium, shoot, violations
 from support.inbox import AUTH, running_inbox
 from support.mail_server import MailServer
@@ -190,6 +193,27 @@ def test_a_command_that_fails_is_told(tmp_path, text, said):
     with running_inbox(tmp_path / "i.db", "--notify", str(command(tmp_path, text))) as inbox:
         send(inbox)
         wait_for(lambda: said in page_of(inbox))
+
+
+def test_a_command_that_does_not_end_is_ended(tmp_path, monkeypatch):
+    """With what it started itself, and counted as a failed try."""
+    monkeypatch.setattr(targets, "COMMAND_S", 1.0)
+    text = f"import subprocess, time\nchild = subprocess.Popen(['sleep', '600'])\nopen({str(tmp_path / 'pid')!r}, 'w')"
+    tell = command(tmp_path, f"{text}.write(str(child.pid))\ntime.sleep(600)\n")
+    (target,) = targets.parse_targets([str(tell)])
+    assert "it did not end within 1 s" == target.send(make_test(Names("http://localhost", {}))).error
+    if pid := (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
+        wait_for(lambda: not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text())
+
+
+def test_a_webhook_that_answers_too_slowly_is_cut(monkeypatch):
+    """A byte now and then is no answer: the try has one limit as a whole."""
+    monkeypatch.setattr(targets, "TIMEOUT_S", 1.0)
+    with Server(lambda request: Reply(trickle_s=0.3)) as server:
+        (target,) = targets.parse_targets([f"http://127.0.0.1:{server.port}/SECRET"])
+        began = time.monotonic()
+        assert "no answer in time" == target.send(make_test(Names("http://localhost", {}))).error
+        assert time.monotonic() - began < 20
 
 
 def test_a_restart_sends_what_waited(tmp_path):
