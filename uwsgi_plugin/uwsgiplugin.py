@@ -26,14 +26,14 @@ ROOMS = {  # each may call those above it only
         "scrub_source", "scrub_text", "scrub_values", "sentence", "template", "trace", "values", "waiting", "watch",
         "wire",
     ],
-    "edge": ["capture", "kernel", "ledger", "ledgers", "source", "spool", "symbols", "sys", "thread"],
+    "edge": ["capture", "kernel", "ledger", "ledgers", "source", "spool", "statefile", "symbols", "sys", "thread"],
     "sender": [
         "datagram", "housekeeping", "http", "http_request", "names", "queue", "reply", "sender", "servers", "targets",
     ],
     "server": ["handler", "server_spool", "settings"],
     "watch": [
         "answer", "crash", "deaths", "doing", "eyes", "helpers", "live", "master", "reader", "report", "running",
-        "shared", "snapshot", "stack", "storm", "unwind", "worker",
+        "shared", "snapshot", "stack", "storm", "top", "unwind", "worker",
     ],
     "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "start"],
 }

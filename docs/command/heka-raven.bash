@@ -5,7 +5,7 @@ _heka_raven() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]-} options
     COMPREPLY=()
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin plugin-path uwsgi relay tail mcp inbox --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin plugin-path uwsgi relay top tail mcp inbox --help --version" -- "$word")
         return
     fi
     case "$command $before" in
@@ -76,11 +76,14 @@ _heka_raven() {
         "relay --amqp-ca-file") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "relay --amqp-cert-file") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "relay --prefetch") return ;;
+        "top --spool") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+        "top --interval") return ;;
         "tail --spool") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         "tail --token") return ;;
         "tail --level") mapfile -t COMPREPLY < <(compgen -W "debug info warning error fatal" -- "$word"); return ;;
         "tail --grep") return ;;
         "mcp --db") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        "mcp --spool") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         "inbox --config") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         "inbox --listen") return ;;
         "inbox --db") mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
@@ -113,8 +116,9 @@ _heka_raven() {
         plugin-path) options="--help --uwsgi" ;;
         uwsgi) options="--help" ;;
         relay) options="--help --config --listen --dsn --signer --signer-file --allow-unsigned --no-allow-unsigned --forward --legacy --max-connections --max-record-time --spool --durability --max-bytes --max-count --sender --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --from --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --prefetch" ;;
+        top) options="--help --spool --once --json --interval" ;;
         tail) options="--help --spool --token --json --level --grep --once" ;;
-        mcp) options="--help --db" ;;
+        mcp) options="--help --db --spool" ;;
         inbox) options="--help --config --listen --db --keep --token --key --allow-host --project --editor --source --udp --rate-limit --max-event --notify --notify-on --notify-level --quiet-hours --url --notify-test --import --export" ;;
         *) return ;;
     esac

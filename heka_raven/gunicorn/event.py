@@ -34,9 +34,13 @@ class EventMaker:
 
     def __init__(self, client: Any, version: str) -> None:
         self._client = client
-        self._reporter: Any = reporter_of(client)
+        reporter: Any = reporter_of(client)
+        self._reporter = reporter
         self._version = version
         self._source = SourceReader()
+        self.scrubber = reporter.scrubber
+        spool = getattr(client.stream, "spool", None)
+        self.spool_path: str | None = None if spool is None else spool.path
 
     def report(
         self,

@@ -33,6 +33,7 @@ from heka_raven.gunicorn.kinds import (
 from heka_raven.gunicorn.queues import is_news, read_queues
 from heka_raven.gunicorn.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, InFlight, Row, Slots
 from heka_raven.gunicorn.threads import Doing, cpu_percent, look_at, read_doing
+from heka_raven.gunicorn.top import Top
 from heka_raven.gunicorn.worker import ANSWER_SIGNAL, EXIT_MARK, STACK_SIGNAL
 
 TICK_S = 0.2
@@ -93,13 +94,18 @@ class Watcher:
         self._full: dict[str, bool] = {}
         self._queues_at_s = 0.0
         self._oom = OomCount(oom_kills(), time.monotonic())
+        self._top: Top | None = None
 
     def run(self, arbiter: int, pidfd: int) -> None:
         """Until the arbiter ends."""
         self._arbiter = arbiter
+        if self._maker.spool_path:
+            self._top = Top(self._maker.spool_path, self._maker.scrubber, arbiter)
         while not select.select([pidfd], [], [], TICK_S)[0]:
             self.look()
         self.look()
+        if self._top is not None:
+            self._top.close()
 
     def look(self) -> None:
         """One tick."""
@@ -114,6 +120,8 @@ class Watcher:
             elif watched.fact is not None or now_s - watched.died_s > FACTS_WAIT_S:
                 self._bury(watched)
         self._oom.sample(oom_kills(), now_s)
+        if self._top is not None:
+            self._top.look(((each.row, each.last) for each in self._workers.values()), self._stack_of)
         if now_s - self._queues_at_s >= QUEUES_EVERY_S:
             self._queues_at_s = now_s
             self._look_at_queues()
@@ -250,6 +258,15 @@ class Watcher:
         watched.cpu_percent = None
         if doing is not None and since_s:
             watched.cpu_percent = cpu_percent(ticks, doing.ticks, time.monotonic() - since_s)
+
+    def _stack_of(self, worker: int) -> str:
+        """The stack of a worker that somebody asked for, whatever is read of it for an event later."""
+        watched = next((each for each in self._workers.values() if each.row.worker == worker and each.last), None)
+        if watched is None:
+            return ""
+        self._read_stack(watched, watched.last[0])
+        watched.read_for = None
+        return self._stack_text(watched)
 
     def _stack_text(self, watched: Watched) -> str:
         return os.pread(self._stacks[watched.row.place], MAX_STACK, 0).decode("utf-8", "replace")

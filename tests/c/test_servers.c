@@ -1,6 +1,7 @@
 /* test_servers.c: state/servers.json, which both senders write. */
 #include "spools.h"
 
+#include "../../uwsgi_plugin/edge/statefile.h"
 #include "../../uwsgi_plugin/sender/servers.h"
 
 /* What the Python sender wrote is read and written again as it was; damage and strangers count as nothing. */
@@ -16,7 +17,7 @@ static void servers_of_both(void)
 
     spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
     CHECK(hk_spool_ensure(&s) >= 0);
-    CHECK(hk_targets_replace(s.state_fd, "servers.json", "new", given) == HK_OK);
+    CHECK(hk_statefile_replace(s.state_fd, "servers.json", "new", given, (uid_t)-1, (gid_t)-1) == HK_OK);
     CHECK(hk_targets_init(&t) == HK_OK);
     hk_servers_load(&t, s.state_fd);
     CHECK(t.count == 3);
@@ -29,7 +30,7 @@ static void servers_of_both(void)
     hk_buf_release((void *)found.p);
     hk_targets_free(&t);
     for (i = 0; i < sizeof strange / sizeof strange[0]; i++) {
-        CHECK(hk_targets_replace(s.state_fd, "servers.json", "new", hk_slice_of(strange[i])) == HK_OK);
+        CHECK(hk_statefile_replace(s.state_fd, "servers.json", "new", hk_slice_of(strange[i]), (uid_t)-1, (gid_t)-1) == HK_OK);
         CHECK(hk_targets_init(&t) == HK_OK);
         hk_servers_load(&t, s.state_fd);
         CHECK(t.count <= 2 && (t.count < 2 || t.list[1].error == NULL));

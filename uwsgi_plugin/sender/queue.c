@@ -1,6 +1,7 @@
 #include "queue.h"
 
 #include "../core/envelope.h"
+#include "../edge/statefile.h"
 #include "../edge/sys.h"
 #include "targets.h"
 
@@ -246,7 +247,7 @@ static void keep_why(hk_spool *s, const char *name, const char *why)
     hk_buf_puts(&line, why);
     hk_buf_putc(&line, '\n');
     if (hk_buf_ok(&line))
-        (void)hk_targets_replace(s->dead_fd, path, temporary, hk_buf_slice(&line));
+        (void)hk_statefile_replace(s->dead_fd, path, temporary, hk_buf_slice(&line), (uid_t)-1, (gid_t)-1);
     hk_buf_free(&line);
 }
 

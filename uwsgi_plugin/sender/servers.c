@@ -4,6 +4,7 @@
 #include "../core/json.h"
 #include "../core/jsonread.h"
 #include "../core/policy.h"
+#include "../edge/statefile.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -136,6 +137,6 @@ void hk_servers_save(hk_targets *t, int state_fd, double now_s, uint64_t now_ms)
     }
     hk_json_close(&j, '}');
     if (hk_buf_ok(&text))
-        (void)hk_targets_replace(state_fd, file_name, ".servers", hk_buf_slice(&text));
+        (void)hk_statefile_replace(state_fd, file_name, ".servers", hk_buf_slice(&text), (uid_t)-1, (gid_t)-1);
     hk_buf_free(&text);
 }

@@ -3,6 +3,7 @@
 #include "../core/json.h"
 #include "../core/jsonread.h"
 #include "../core/policy.h"
+#include "../edge/statefile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -235,34 +236,11 @@ hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s)
     hk_json_close(&j, '}');
     hk_json_close(&j, '}');
     if (hk_buf_ok(&text))
-        rc = hk_targets_replace(state_fd, limits_name, temporary, hk_buf_slice(&text));
+        rc = hk_statefile_replace(state_fd, limits_name, temporary, hk_buf_slice(&text), (uid_t)-1, (gid_t)-1);
     if (rc == HK_OK)
         t->dirty = 0;
     hk_buf_free(&text);
     return rc;
-}
-
-hk_status hk_targets_replace(int dir_fd, const char *name, const char *temporary, hk_slice text)
-{
-    int fd;
-
-    unlinkat(dir_fd, temporary, 0);
-    fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return HK_ERR_SYSTEM;
-    while (text.n > 0) {
-        ssize_t done = write(fd, text.p, text.n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            break;
-        text = hk_slice_from(text, (size_t)done);
-    }
-    close(fd);
-    if (text.n == 0 && renameat(dir_fd, temporary, dir_fd, name) == 0)
-        return HK_OK;
-    unlinkat(dir_fd, temporary, 0);
-    return HK_ERR_SYSTEM;
 }
 
 int hk_targets_lock(int state_fd)

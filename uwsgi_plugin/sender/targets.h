@@ -52,10 +52,6 @@ void hk_targets_reach(hk_target *t, const hk_envelope_hk *way);
 void hk_targets_load(hk_targets *t, int state_fd, double now_s);
 hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s);
 
-/* Put a whole file, 0600, at name by rename; what lies at temporary, a link or a pipe, goes away. HK_ERR_SYSTEM: what was
- * at name is as it was. */
-hk_status hk_targets_replace(int dir_fd, const char *name, const char *temporary, hk_slice text);
-
 /* Hold state/sender.lock: the descriptor, or -1. The pid is written into it. */
 int hk_targets_lock(int state_fd);
 

@@ -79,6 +79,11 @@ static void wait_for_stack(int worker, const hk_watch_event *e)
         hk_live_report(worker);
 }
 
+int hk_live_waits(int worker)
+{
+    return waiting[worker].count > 0;
+}
+
 /* ---- what lives on ---- */
 
 void hk_live_find_slow(int worker)

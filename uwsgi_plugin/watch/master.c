@@ -10,6 +10,7 @@
 #include "reader.h"
 #include "report.h"
 #include "stack.h"
+#include "top.h"
 #include "unwind.h"
 #include "worker.h"
 
@@ -157,6 +158,7 @@ void hk_master_cycle(void)
             read_before_harakiri(i);
     if (hk_shared_watches(HK_WATCH_LISTEN_QUEUE))
         hk_live_look_at_queues();
+    hk_top_look();
 }
 
 void hk_master_describe(hk_buf *out)

@@ -1,9 +1,12 @@
 """The watch under real gunicorn: what a worker waits for that is slow or over its timeout."""
 
 import fcntl
+import json
 import os
 import re
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -32,7 +35,7 @@ def compute():
 def application(environ, start_response):
     path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
     if path == "/recv":
-        ask_database(int(query))
+        ask_database(int(query.rpartition("&")[2]))
     if path in ("/lock", "/pipe", "/busy"):
         {"/lock": take_lock, "/pipe": read_pipe, "/busy": compute}[path]()
     start_response("200 OK", [("Content-Length", "2")])
@@ -92,3 +95,20 @@ def test_slow_requests(tmp_path, port, options):
         context = found["/busy"]["contexts"]["gunicorn"]
         assert "running" == context["state"] and "waiting_on" not in context
         assert ": running at compute " in found["/busy"]["logentry"]["formatted"]
+
+
+def test_top(tmp_path, port):
+    """`heka-raven top` shows the requests in flight, with what each waits for, and leaves nothing behind."""
+    top = [sys.executable, "-m", "heka_raven.cli.main", "top", "--spool", str(tmp_path / "spool"), "--once"]
+    with Gunicorn(tmp_path, "-k", "gthread", "--threads", "3", app=APP, sender="auto") as server:
+        server.get_later(f"/recv?token=planted&{port}")
+        rows = wait_for(
+            lambda: json.loads(subprocess.run([*top, "--json"], stdout=subprocess.PIPE, check=True).stdout),
+            what=server.said,
+        )
+        assert "/recv" in subprocess.run(top, stdout=subprocess.PIPE, check=True, text=True).stdout
+        wait_for(lambda: not list((tmp_path / "spool" / "state").glob("*top*")), limit_s=20)
+    [row] = rows
+    assert ("gunicorn", "GET", "GET /recv") == (row["server"], row["method"], row["transaction"])
+    assert f"recv from 127.0.0.1:{port}, tcp" == row["waiting_on"] and row["rss_bytes"] > 1 << 20
+    assert "planted" not in str(row)

@@ -109,7 +109,7 @@ def test_no_event_moves_the_cursor():
 
 @pytest.mark.full
 def test_mcp(inbox):
-    """search, issue, event and in_flight, over a real client and a real process; nothing can be changed."""
+    """search, issue, event, in_flight and running, over a real client and a real process; nothing can be changed."""
     mcp = pytest.importorskip("mcp")
     in_flight = {"suspect": {"method": "POST", "url": "/checkout", "age_s": 60.0, "worker": 3, "core": 0, "pid": 77}}
     send(inbox, 1, message="harakiri: worker 3", tags={"uwsgi.event": "harakiri"}, contexts={"uwsgi": in_flight})
@@ -134,7 +134,7 @@ def test_mcp(inbox):
             return tools, found, wrong.is_error
 
     tools, (search, issue, event, flight), wrong = asyncio.run(ask())
-    assert {"search", "issue", "event", "in_flight"} == tools
+    assert {"search", "issue", "event", "in_flight", "running"} == tools
     assert ["KeyError: [Filtered]"] == [row["title"] for row in search["result"]]
     assert ("harakiri: worker 3", [f"{1:032x}"]) == (issue["title"], [e["event_id"] for e in issue["events"]])
     assert "KeyError: [Filtered]" in event["result"]
