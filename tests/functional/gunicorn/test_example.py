@@ -3,6 +3,8 @@
 import re
 import shutil
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -16,13 +18,14 @@ NAME = "gunicorn_watch.conf.py"
 
 
 def curl(port, path):
-    import urllib.request
-
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as reply:
             return reply.read()
+    except urllib.error.HTTPError as error:
+        error.close()
     except OSError:
-        return b""
+        pass
+    return b""
 
 
 def test_as_its_comment_says(tmp_path):

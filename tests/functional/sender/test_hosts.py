@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -40,8 +41,11 @@ def serving(tmp_path, spool, dsn, *options):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
                 return answer.read()
+        except urllib.error.HTTPError as error:
+            error.close()
         except OSError:
-            return None
+            pass
+        return None
 
     log = tmp_path / "uwsgi.log"
     with open(log, "wb") as file:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 import zlib
 from pathlib import Path
@@ -280,8 +281,11 @@ def test_kent_reads_back_what_was_sent(spool):
         try:
             with urllib.request.urlopen(url, timeout=30) as answer:
                 return json.load(answer)
+        except urllib.error.HTTPError as error:
+            error.close()
         except OSError:
-            return None
+            pass
+        return None
 
     try:
         wait_for(lambda: read(f"{base}/eventlist/") is not None)
