@@ -7,7 +7,7 @@ keep it on their request object: it is looked for among the locals of that name 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import CodeType, FrameType, MethodType, TracebackType
 from typing import Any
 
@@ -48,7 +48,8 @@ def find_route(environ: Environ, traceback: TracebackType | None = None, left: t
             if route is not None:
                 return route
     for frame in _frames(traceback):
-        for name in _names_in(frame.f_code):
+        known = _known_names.get(id(frame.f_code))
+        for name in _names_in(frame.f_code) if known is None else known[1]:
             route = _route_of(frame.f_locals.get(name), environ)
             if route is not None:
                 return route
@@ -77,31 +78,30 @@ _known_names: dict[int, tuple[CodeType, tuple[str, ...]]] = {}  # by the id of t
 
 def _names_in(code: CodeType) -> tuple[str, ...]:
     """Those of _NAMES that *code* has a variable for. Python 3.11 makes its tuples of names anew at each look."""
-    known = _known_names.get(id(code))
-    if known is None:
-        variables = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
-        known = code, tuple(name for name in _NAMES if name in variables)
-        if len(_known_names) >= MAX_KNOWN:
-            _known_names.clear()
-        _known_names[id(code)] = known
-    return known[1]
+    variables = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+    names = tuple(name for name in _NAMES if name in variables)
+    if len(_known_names) >= MAX_KNOWN:
+        _known_names.clear()
+    _known_names[id(code)] = code, names
+    return names
 
 
-def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
+def _frames(traceback: TracebackType | None) -> list[FrameType]:
     """The frames of the request, outermost first: those that run now, from the middleware on, then the error's."""
-    running: list[FrameType] = []
+    found: list[FrameType] = []
     frame: FrameType | None = sys._getframe(1)
     for _ in range(MAX_FRAMES):
         if frame is None or frame.f_globals.get("__name__") in _BORDERS:
             break
-        running.append(frame)
+        found.append(frame)
         frame = frame.f_back
-    yield from reversed(running)
+    found.reverse()
     for _ in range(MAX_FRAMES):
         if traceback is None:
             break
-        yield traceback.tb_frame
+        found.append(traceback.tb_frame)
         traceback = traceback.tb_next
+    return found
 
 
 def _route_of(request: Any, environ: Environ) -> str | None:

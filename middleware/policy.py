@@ -6,9 +6,10 @@ __class__ or __instancecheck__ of the application is called.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from heka_raven.capture.classes import module_name, mro_of, qualified_name
 from heka_raven.middleware.disconnect import is_disconnect
@@ -29,6 +30,7 @@ HTTP_EXCEPTIONS = {
     "falcon.http_error.HTTPError": ("status_code", "status"),
     "falcon.http_status.HTTPStatus": ("status_code", "status"),
 }
+MAX_KNOWN = 1024  # classes whose names are kept
 # How a greenlet or an asyncio task ends when somebody stops it.
 STOPPED = frozenset({"greenlet.GreenletExit", "asyncio.exceptions.CancelledError"})
 
@@ -41,9 +43,18 @@ class Verdict(Enum):
     DISCONNECT = "disconnect"  # counted, not reported
 
 
-def class_names(kind: type) -> Iterable[str]:
+def class_names(kind: type) -> Sequence[str]:
     """``module.qualname`` of *kind* and its bases."""
-    return [f"{module_name(base)}.{qualified_name(base)}" for base in mro_of(kind)]
+    known = _known_names.get(id(kind))
+    if known is None or known[0]() is not kind:
+        if len(_known_names) >= MAX_KNOWN:
+            _known_names.clear()
+        names = tuple(f"{module_name(base)}.{qualified_name(base)}" for base in mro_of(kind))
+        known = _known_names[id(kind)] = ref(kind), names
+    return known[1]
+
+
+_known_names: dict[int, tuple[Callable[[], type | None], tuple[str, ...]]] = {}  # by the id of the class
 
 
 class Policy:
@@ -84,6 +95,8 @@ class Policy:
         return bool(environ.get("paste.throw_errors"))
 
     def _is_ignored(self, names: Iterable[str]) -> bool:
+        if not self._ignore:
+            return False
         return any(name in self._ignore or name.removeprefix("builtins.") in self._ignore for name in names)
 
 

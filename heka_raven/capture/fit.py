@@ -49,8 +49,34 @@ class Fitter:
 
     def fit_variables(self, values: dict[str, Any], limit: int) -> dict[str, Any]:
         """*values*, which are new in every frame, in at most *limit* bytes: they are measured one by one."""
-        found: dict[str, Any] = self._cut_dict(values, limit)[0]
-        return found
+        count, names = len(values), "".join(values)
+        room = limit - 2 - len(names) - _PER_NAME * count
+        if room < count * LEAST_OF_MANY + _MARK + _PER_NAME or not (names.isidentifier() and names.isascii()):
+            found: dict[str, Any] = self._cut_dict(values, limit)[0]
+            return found
+        # What _cut_dict does, where none of the values has to be left out: for nearly every frame.
+        sizes = []
+        known, dumps = self._sizes, orjson.dumps
+        for value in values.values():
+            kind = type(value)
+            if kind is dict or kind is list:
+                measured = known.get(id(value))
+                if measured is None:
+                    measured = known[id(value)] = value, len(dumps(value))
+                sizes.append(measured[1])
+            else:
+                sizes.append(len(dumps(value)))
+        excess = sum(sizes) - room
+        if excess <= 0:
+            return values
+        average = room // count
+        large = [size for size in sizes if size > average]
+        share = _stepped(largest_share(large, sum(large) - excess))
+        out = values.copy()
+        for name, size in zip(values, sizes, strict=True):
+            if size > share:
+                out[name] = self._fit(values[name], share)[0]
+        return out
 
     def _size(self, value: Any) -> int:
         kind = type(value)
@@ -128,9 +154,7 @@ class Fitter:
         if whole and total <= limit:
             return values, total
         room = limit - used - (0 if whole else _MARK + _PER_NAME)
-        share = largest_share(list(sizes.values()), room)
-        if share > 2 * STEP:
-            share -= share % STEP
+        share = _stepped(largest_share(list(sizes.values()), room))
         out = {}
         for name, size in sizes.items():
             part = values[name]
@@ -160,6 +184,10 @@ def largest_share(sizes: list[int], room: int) -> int:
         room -= size
         left -= 1
     return max(sizes, default=0)
+
+
+def _stepped(share: int) -> int:
+    return share - share % STEP if share > 2 * STEP else share
 
 
 def _left_out(last: Any, count: int) -> int:

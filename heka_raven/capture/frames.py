@@ -18,9 +18,10 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from heka_raven.capture.classes import is_one_of
+from heka_raven.capture.containers import CUT, MAX_ITEMS
 from heka_raven.capture.fit import Fitter, json_size
 from heka_raven.capture.sensitive import sensitive_in
-from heka_raven.capture.values import CUT, MAX_ITEMS, Walker
+from heka_raven.capture.values import Walker
 from heka_raven.formats.text import ELLIPSIS, cut
 
 OUTER_FRAMES = 50
@@ -222,7 +223,8 @@ def local_variables(
         items = [(name, value) for name, value in list(items) if type(name) is str and not _DUNDER(name)]
         count = len(items)
     room = walker.room
-    shown = walker.show_names(items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS])
+    show = walker.show_names if special else walker.show_variables
+    shown = show(items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS])
     if not walker.legacy:
         # What the walker charges is at least what Sentry counts; without room it charges nothing.
         if room - walker.room > FRAME_SIZE or walker.room <= 0:

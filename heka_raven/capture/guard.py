@@ -16,6 +16,7 @@ class Guard(NameMask, Protocol):
     """What masks values while they are shown; see :class:`heka_raven.scrub.scrubber.Scrubber`."""
 
     safe_names: set[str]
+    public_names: set[str]
     mask: str
 
     @property

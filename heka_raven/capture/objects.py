@@ -94,7 +94,8 @@ def is_row(cls: type) -> bool:
 def instance_reader(cls: type) -> Callable[[Any], Held] | None:
     """A reader of what the instances of *cls* hold; ``None`` where that is nothing that can be read.
 
-    It gives the instance's own dict, of which the public names are to be shown, and what is shown beside it.
+    It gives the instance's own dict, of which the public names are to be shown that are not hidden, and what is shown
+    beside it.
     """
     if not is_heap_type(cls) or module_name(cls).partition(".")[0] in _OURS:
         return None
@@ -102,16 +103,15 @@ def instance_reader(cls: type) -> Callable[[Any], Held] | None:
     known = is_one_of(descriptor, types.GetSetDescriptorType, types.MemberDescriptorType)
     dict_of = descriptor.__get__ if known else _no_dict
     slots = _slots(cls)
-    hidden = _hidden(cls)
+    hidden = hidden_names(cls)
     if known and is_mapped(cls):
         return _mapped_reader(dict_of, hidden)
     slot = find_in_class(cls, "__pydantic_extra__")
     extra = slot.__get__ if type(slot) is types.MemberDescriptorType else None
-    if known and not slots and not hidden and extra is None:
+    if known and not slots and extra is None:
         return lambda value: (dict_of(value), ())
 
     def read(value: Any) -> Held:
-        own = _without(dict_of(value), hidden)
         more = []
         for name, get in slots:
             try:
@@ -120,17 +120,13 @@ def instance_reader(cls: type) -> Callable[[Any], Held] | None:
                 continue  # never set
         if extra is not None and type(found := extra(value)) is dict:
             more += [pair for pair in islice(found.items(), MAX_LOOKED) if type(pair[0]) is str and pair[0][:1] != "_"]
-        return own, [pair for pair in more if pair[0] not in hidden] if hidden else more
+        return dict_of(value), [pair for pair in more if pair[0] not in hidden] if hidden else more
 
     return read if known or slots else None
 
 
 def _no_dict(value: Any) -> dict[str, Any]:
     return {}
-
-
-def _without(own: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in own.items() if name not in hidden} if hidden else own
 
 
 def _slots(cls: type) -> list[tuple[str, Callable[[Any], Any]]]:
@@ -145,7 +141,7 @@ def _slots(cls: type) -> list[tuple[str, Callable[[Any], Any]]]:
     return [(name, get) for name, get in found.items() if type(find_in_class(cls, name)) is types.MemberDescriptorType]
 
 
-def _hidden(cls: type) -> frozenset[str]:
+def hidden_names(cls: type) -> frozenset[str]:
     """The names of fields that are declared with repr=False."""
     names = set(_declared_names(cls, shown=False) or ())
     for attribute in ("__pydantic_fields__", "model_fields"):
@@ -168,12 +164,12 @@ def _mapped_reader(dict_of: Callable[[Any], Any], hidden: frozenset[str]) -> Cal
         if type(state) is not known[0]:
             slot = find_in_class(type(state), "expired_attributes")
             if type(slot) is not types.MemberDescriptorType:
-                return _without(own, hidden), ()
+                return own, ()
             known[:] = type(state), slot.__get__
         expired = known[1](state)
-        names: list[str] = []
-        if expired and type(expired) is set:
-            names = sorted(name for name in expired.copy() if type(name) is str and name not in own)
-        return _without(own, hidden), [(name, NOT_LOADED) for name in names if name not in hidden]
+        if not expired or type(expired) is not set:
+            return own, ()
+        names = sorted(name for name in expired.copy() if type(name) is str and name not in own)
+        return own, [(name, NOT_LOADED) for name in names if name not in hidden]
 
     return read

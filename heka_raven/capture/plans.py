@@ -18,7 +18,15 @@ from heka_raven.capture.classes import (
     mro_of,
     type_name,
 )
-from heka_raven.capture.objects import MAX_FIELDS, declared_fields, enum_fields, instance_reader, is_mapped, is_row
+from heka_raven.capture.objects import (
+    MAX_FIELDS,
+    declared_fields,
+    enum_fields,
+    hidden_names,
+    instance_reader,
+    is_mapped,
+    is_row,
+)
 from heka_raven.capture.readers import AS_FIELDS, AS_PAIRS, AS_TEXT, AS_VALUE, row_of
 from heka_raven.capture.standard import read_date, read_datetime, read_decimal, read_time, read_timedelta
 
@@ -32,8 +40,8 @@ class Plan:
     """How to show the values of one class."""
 
     __slots__ = (
-        "by_value", "charge", "cls", "harmless", "kind", "length", "name", "nesting", "opaque", "show", "str_file",
-        "str_owner", "user_repr",
+        "by_value", "charge", "cls", "harmless", "hidden", "kind", "length", "name", "nesting", "opaque", "show",
+        "str_file", "str_owner", "user_repr",
     )  # fmt: skip
 
     def __init__(self, cls: type, kind: str, show: Callable[[Any], Any] = id) -> None:
@@ -47,6 +55,7 @@ class Plan:
         self.by_value = False  # whether a text that show() returns is the value itself
         self.harmless = False  # whether that text can hold nothing private
         self.user_repr = False
+        self.hidden: frozenset[str] = frozenset()  # names of fields that are not shown
         self.nesting = 1  # how many levels of the depth limit the fields of an object take
         self.str_owner: type = object  # the class whose __str__ an exception has
         self.str_file: str | None = None  # where that is defined, if it is Python
@@ -67,6 +76,11 @@ def plan_of(cls: type) -> Plan:
             return Plan(cls, OPAQUE)  # not kept: it may be for want of stack or memory
         _plans[id(cls)] = plan
     return plan
+
+
+def is_kept(plan: Plan) -> bool:
+    """Whether *plan* is the one that :func:`plan_of` gives from now on."""
+    return _plans.get(id(plan.cls)) is plan
 
 
 # -- the plan of a class ---------------------------------------------------------------------------------------------
@@ -142,6 +156,7 @@ def _by_instance(cls: type) -> Plan | None:
     if read is None:
         return None
     plan = Plan(cls, OBJECT, read)
+    plan.hidden = hidden_names(cls)
     # An object that is no record holds what it works with: of that not as much is shown.
     plan.nesting = 1 if is_row(cls) else 2
     return plan

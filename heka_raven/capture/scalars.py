@@ -37,25 +37,26 @@ def show_float(walker: Walker, value: float, depth: int) -> float | str:
 
 
 def show_str(walker: Walker, value: str, depth: int) -> str:
+    length = len(value)
+    known = walker.texts.get(value) if length <= MAX_CHARACTERS else None
+    if known is not None:
+        walker.room -= known[1]
+        return known[0]
     if walker.legacy:
         return show_quoted(walker, value)
-    length = len(value)
     if length > MAX_CHARACTERS:
         value = value[: MAX_CHARACTERS - 1] + ELLIPSIS
         length = MAX_CHARACTERS
-    walker.room -= length
-    if not value.isascii():
-        walker.room -= 2 * length  # bytes, not characters
-    known = walker.texts.get(value)
-    if known is None:
-        known = value
-        # Of letters alone only AKIA… is private; a surrogate is no letter.
-        if "A" in value or not value.isalpha():
-            known = clean(value)
-            if is_suspicious(known):
-                known = walker.guard.clean_text(known)
-        walker.texts[value] = known
-    return known
+    charge = length if value.isascii() else 3 * length  # bytes, not characters
+    shown = value
+    # Of letters alone only AKIA… is private; a surrogate is no letter.
+    if "A" in value or not value.isalpha():
+        shown = clean(value)
+        if is_suspicious(shown):
+            shown = walker.guard.clean_text(shown)
+    walker.room -= charge
+    walker.texts[value] = shown, charge
+    return shown
 
 
 def show_quoted(walker: Walker, value: str) -> str:

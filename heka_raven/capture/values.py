@@ -10,36 +10,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import islice
 from typing import Any
 
-from heka_raven.capture.classes import type_name
+from heka_raven.capture.containers import CUT, MAX_DEPTH, MAX_KEY, fill, show_items, show_pairs
 from heka_raven.capture.fit import Fitter
 from heka_raven.capture.guard import Guard
-from heka_raven.capture.messages import exception_text
-from heka_raven.capture.objects import MAX_LOOKED
-from heka_raven.capture.plans import DICT, EXCEPTION, FIELDS, ITEMS, OBJECT, OPAQUE, TEXT, VALUE, Plan, plan_of
-from heka_raven.capture.scalars import (
-    MAX_CHARACTERS,
-    SHORT,
-    are_small,
-    show_bytes,
-    show_float,
-    show_int,
-    show_str,
-)
-from heka_raven.formats.text import ELLIPSIS, clean, cut
+from heka_raven.capture.handlers import FLAT, HANDLERS, Handler, handler_of, register
+from heka_raven.capture.instances import SHOWN_BY
+from heka_raven.capture.scalars import SHORT, show_bytes, show_float, show_int, show_str
+from heka_raven.formats.text import clean, cut
 
-MAX_ITEMS = 50  # of one container
-MAX_KEY = 200  # characters of a dict key
-MAX_DEPTH = 4  # containers inside each other
 ROOM = 512 * 1024  # characters of all variables of one event
 TICKS = 16  # containers between two looks at the clock; one container takes some microseconds
 TIME_BUDGET_S = 0.02  # of all variables of one event
 
-CUT = "<not shown: the event's budget is used up>"
-
-Handler = Callable[["Walker", Any, int], Any]
+Known = tuple[Any, Any, int]
 
 
 class Walker:
@@ -58,7 +43,7 @@ class Walker:
     """
 
     __slots__ = (
-        "_flat", "_memo", "_open", "call_repr", "clock", "deadline", "fitter", "guard", "hidden_fields", "is_library",
+        "_memo", "_open", "call_repr", "clock", "deadline", "fitter", "guard", "hidden_fields", "is_library",
         "legacy", "max_depth", "room", "show_locals", "texts", "ticks",
     )  # fmt: skip
 
@@ -84,12 +69,10 @@ class Walker:
         self.is_library = is_library
         self.show_locals = show_locals
         self.max_depth = MAX_DEPTH + 1 if legacy else MAX_DEPTH
-        # One object is shown once, however many frames hold it. The object is kept, so that its id stays its own.
-        self._memo: dict[int, tuple[Any, Any, int]] = {}
-        self._flat: dict[
-            int, tuple[Any, Any, int]
-        ] = {}  # objects of plain fields: the same at every depth that shows any
-        self.texts: dict[str, str] = {}  # texts that were shown: a frame's are mostly its caller's
+        # One object is shown once at each depth, however many frames hold it: itself (so that its id stays its own),
+        # what is shown of it, and the room that takes.
+        self._memo: list[dict[int, Known]] = [{} for _ in range(self.max_depth)]
+        self.texts: dict[str, tuple[str, int]] = {}  # how texts are shown, and the room that takes
         self.fitter: Fitter | None = None  # made for the first frame that is too large
         self._open: set[int] = set()  # ids of the objects whose fields are being shown
 
@@ -104,8 +87,8 @@ class Walker:
 
     def show(self, value: Any, depth: int = 0) -> Any:
         """*value* as None, bool, int, float, str, list or dict, nested at most :data:`MAX_DEPTH` deep."""
-        handler = HANDLERS.get(id(type(value)))
-        return _by_plan(self, value, depth) if handler is None else handler(self, value, depth)
+        kind = type(value)
+        return (HANDLERS.get(id(kind)) or handler_of(kind))(self, value, depth)
 
     def text(self, value: Any) -> str:
         """*value* on one line, as Python would write it."""
@@ -115,7 +98,34 @@ class Walker:
     def show_names(self, pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
         """Values under plain names: local variables, keyword arguments. At most :data:`MAX_ITEMS` of them."""
         out: dict[str, Any] = {}
-        _fill(self, out, pairs, 0)
+        fill(self, out, pairs, 0)
+        return out
+
+    def show_variables(self, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        """As :meth:`show_names`, for the variables of a function, most of which hold what its caller's hold."""
+        out: dict[str, Any] = {}
+        get, known_of = HANDLERS.get, self._memo[0].get
+        safe = self.guard.safe_names
+        unsafe: list[str] = []
+        for name, item in pairs:
+            if name not in safe:
+                name = self.key(name, False)
+                unsafe.append(name)
+            kind = type(item)
+            if kind is int and -SHORT < item < SHORT:
+                out[name] = item
+                continue
+            known = known_of(id(item))
+            if known is not None:
+                self.room -= known[2]
+                out[name] = known[1] if self.room > 0 else CUT
+                continue
+            room = self.room
+            out[name] = shown = (get(id(kind)) or handler_of(kind))(self, item, 0)
+            if id(kind) in FLAT:
+                self._memo[0][id(item)] = (item, shown, room - self.room)
+        if unsafe:
+            self.guard.mask_names(out, unsafe)
         return out
 
     def key(self, key: Any, quoted: bool) -> str:
@@ -130,308 +140,17 @@ class Walker:
         return repr(text) if quoted else text
 
 
-# -- containers -------------------------------------------------------------------------------------------------------
+def _as_it_is(walker: Walker, value: Any, depth: int) -> Any:
+    return value
 
 
-def _too_deep(walker: Walker, value: Any, length: int) -> str:
-    """What stands for a container that is nested too deep: its size, or, as raven 3.4 did, its text."""
-    if not walker.legacy:
-        return f"<{type_name(type(value))} of {length:,}>"
-    memo, walker._memo, walker.legacy = walker._memo, {}, False
-    try:
-        text = repr(walker.show(value, MAX_DEPTH - 2))
-    finally:
-        walker._memo, walker.legacy = memo, True
-    return walker.guard.clean_text(cut(text, MAX_CHARACTERS))
-
-
-def _sequence(walker: Walker, value: Any, depth: int, length: int = -1, items: Iterable[Any] = ()) -> Any:
-    """Show a list or a tuple; of anything else, *length* *items*, which iterate without the application's code."""
-    if length < 0:
-        length, items = len(value), value
-    if depth >= walker.max_depth:
-        return _too_deep(walker, value, length)
-    key = id(value) * 8 + depth
-    known = walker._memo.get(key)
-    if known is not None:
-        # Shown once, but encoded as often as it stands somewhere: it takes its room again.
-        walker.room -= known[2]
-        return known[1] if walker.room > 0 else CUT
-    room = walker.room
-    keep = length if length <= MAX_ITEMS else MAX_ITEMS if walker.legacy else MAX_ITEMS - 1
-    walker.room -= 4 * keep
-    walker.ticks -= 1
-    if (walker.ticks <= 0 or walker.room <= 0) and walker.exhausted():
-        return CUT
-    # Of a list a slice, which takes a third of the time.
-    head: list[Any] = value[:keep] if type(value) is list else [*islice(items, keep)]
-    for item in head:
-        # Types are compared by `is`: a set of them would ask their metaclasses for a hash.
-        if type(item) is not int:
-            plain = False
-            break
-    else:
-        plain = are_small(walker, head)
-    if not plain:
-        depth += 1
-        get = HANDLERS.get
-        for index, item in enumerate(head):
-            handler = get(id(type(item)))
-            head[index] = handler(walker, item, depth) if handler is not None else _by_plan(walker, item, depth)
-        if len(head) == 2:  # not *length*: another thread may have written to it
-            walker.guard.mask_pair(head)
-        elif head and type(head[0]) is str:
-            walker.guard.mask_flags(head)
-    if length > keep and not walker.legacy:
-        head.append(f"<{length - keep:,} more>")
-    walker._memo[key] = (value, head, room - walker.room)
-    return head
-
-
-def _mapping(walker: Walker, value: Any, depth: int, length: int = -1, items: Iterable[tuple[Any, Any]] = ()) -> Any:
-    """Show a dict; of anything else, *length* pairs, which iterate without the application's code."""
-    if length < 0:
-        length, items = len(value), value.items()
-    if depth >= walker.max_depth:
-        return _too_deep(walker, value, length)
-    key = id(value) * 8 + depth
-    known = walker._memo.get(key)
-    if known is not None:
-        # Shown once, but encoded as often as it stands somewhere: it takes its room again.
-        walker.room -= known[2]
-        return known[1] if walker.room > 0 else CUT
-    room = walker.room
-    keep = length if length <= MAX_ITEMS else MAX_ITEMS if walker.legacy else MAX_ITEMS - 1
-    walker.room -= 8 * keep
-    walker.ticks -= 1
-    if (walker.ticks <= 0 or walker.room <= 0) and walker.exhausted():
-        return CUT
-    out: dict[str, Any] = {}
-    try:
-        _fill(walker, out, items if length == keep else islice(items, keep), depth + 1, walker.legacy)
-    except RuntimeError as error:
-        if isinstance(error, RecursionError):
-            raise
-        return f"<{type_name(type(value))}, changing>"  # another thread writes to it
-    if length > keep and not walker.legacy:
-        out[ELLIPSIS] = f"<{length - keep:,} more>"
-    walker._memo[key] = (value, out, room - walker.room)
-    return out
-
-
-def _fill(
-    walker: Walker, out: dict[str, Any], pairs: Iterable[tuple[Any, Any]], depth: int, quoted: bool = False
-) -> None:
-    """The inner loop: most of an event's time is spent here, so the commonest types are told apart in place."""
-    get = HANDLERS.get
-    guard = walker.guard
-    safe = guard.safe_names
-    unsafe: list[str] = []
-    for name, item in pairs:
-        # A safe name was looked at before: it is no private name, short, and encodes.
-        if quoted or type(name) is not str or name not in safe:
-            name = walker.key(name, quoted)
-            if name in out:
-                name = f"{name} ({len(out)})"
-            unsafe.append(name)
-        kind = type(item)
-        if kind is int and -SHORT < item < SHORT:
-            out[name] = item
-        elif kind is str:
-            out[name] = show_str(walker, item, depth)
-        else:
-            handler = get(id(kind))
-            out[name] = handler(walker, item, depth) if handler is not None else _by_plan(walker, item, depth)
-    if unsafe:
-        guard.mask_names(out, unsafe)
-
-
-# -- by plan: subclasses and classes with fields ---------------------------------------------------------------------
-
-
-def _by_plan(walker: Walker, value: Any, depth: int) -> Any:
-    plan = plan_of(type(value))
-    return _BY_KIND[plan.kind](walker, value, depth, plan)
-
-
-def _opaque(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
-    if not walker.call_repr:
-        return plan.opaque
-    if not walker.exhausted():
-        try:
-            text = repr(value)
-            if type(text) is str:
-                return show_str(walker, text, depth)
-        except BaseException:
-            return f"<{plan.name} object, its __repr__ raised>"
-    return plan.opaque
-
-
-def _text(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
-    try:
-        shown = plan.show(value)
-    except Exception:
-        return plan.opaque
-    if type(shown) is str and not plan.by_value:
-        text = cut(clean(shown), MAX_CHARACTERS)
-        walker.room -= len(text)
-        return text if plan.harmless else walker.guard.clean_text(text)
-    return HANDLERS[id(type(shown))](walker, shown, depth)
-
-
-def _items(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
-    try:
-        return _sequence(walker, value, depth, plan.length(value), plan.show(value))
-    except Exception:
-        return f"<{plan.name}, changing>"
-
-
-def _dict_items(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
-    try:
-        if plan.by_value:
-            return _mapping(walker, value, depth, dict.__len__(value), dict.items(value))
-        pairs = plan.show(value)
-        return _mapping(walker, value, depth, len(pairs), pairs)
-    except Exception:
-        return f"<{plan.name}, changing>"
-
-
-def _value(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
-    try:
-        other = plan.show(value)
-    except Exception:
-        return plan.opaque
-    return walker.show(other, depth)
-
-
-def _fields(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
-    if walker.call_repr and plan.user_repr:
-        return _opaque(walker, value, depth, plan)
-    known = walker._memo.get(id(value) * 8 + depth)
-    if known is not None:
-        walker.room -= known[2]
-        return known[1] if walker.room > 0 else CUT
-    try:
-        pairs = plan.show(value)
-    except Exception:
-        return plan.opaque
-    if not plan.user_repr:
-        walker.ticks = 1  # a library's reader may have taken its time: the next container looks at the clock
-        if not pairs:
-            return plan.opaque
-    pairs.insert(0, ("__class__", plan.name))
-    return _mapping(walker, value, depth, len(pairs), pairs)
-
-
-def _object(walker: Walker, value: Any, depth: int, plan: Plan) -> Any:
-    """An instance by its attributes; once on each way down, so that a row and its parent do not show each other."""
-    place = id(value)
-    if depth >= walker.max_depth or walker.call_repr or place in walker._open:
-        return _opaque(walker, value, depth, plan)
-    known = walker._flat.get(place) or walker._memo.get(place * 8 + depth)
-    if known is not None:
-        walker.room -= known[2]
-        return known[1] if walker.room > 0 else CUT
-    room = walker.room
-    walker.ticks -= 1
-    if (walker.ticks <= 0 or walker.room <= 0) and walker.exhausted():
-        return CUT
-    out: dict[str, Any] = {"__class__": plan.name}
-    walker._open.add(place)
-    try:
-        own, more = plan.show(value)
-        flat = _fill_own(walker, out, own, depth + plan.nesting) if len(own) <= MAX_LOOKED else False
-        if more:
-            flat = flat and all(type(item) is str for _, item in more)
-            _fill(walker, out, more, depth + plan.nesting)
-    except RecursionError:
-        raise
-    except Exception:
-        return plan.opaque  # another thread writes to it
-    finally:
-        walker._open.discard(place)
-    if len(out) == 1:
-        return plan.opaque
-    if len(out) > MAX_ITEMS:
-        out = _first_fields(out)
-    walker.room -= plan.charge + 8 * len(out)
-    if walker.legacy:
-        out = {repr(name): item for name, item in out.items()}
-    if flat:
-        walker._flat[place] = (value, out, room - walker.room)
-    else:
-        walker._memo[place * 8 + depth] = (value, out, room - walker.room)
-    return out
-
-
-def _fill_own(walker: Walker, out: dict[str, Any], own: dict[str, Any], depth: int) -> bool:
-    """As :func:`_fill`, with what an object's own dict holds under public names.
-
-    Returns:
-        Whether all of it is shown the same at every depth.
-    """
-    get = HANDLERS.get
-    safe = walker.guard.safe_names
-    unsafe: list[str] = []
-    flat = True
-    for name, item in own.items():
-        if type(name) is not str or name[:1] == "_":
-            continue
-        if name not in safe:
-            name = walker.key(name, False)
-            unsafe.append(name)
-        kind = type(item)
-        if kind is int and -SHORT < item < SHORT:
-            out[name] = item
-        elif kind is str:
-            out[name] = show_str(walker, item, depth)
-        else:
-            handler = get(id(kind))
-            if handler is not None:
-                out[name] = handler(walker, item, depth)
-                flat = flat and kind is not list and kind is not dict and kind is not tuple
-            else:
-                plan = plan_of(kind)
-                out[name] = _BY_KIND[plan.kind](walker, item, depth, plan)
-                flat = flat and plan.kind is TEXT
-    if unsafe:
-        walker.guard.mask_names(out, unsafe)
-    return flat
-
-
-def _first_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    kept = dict(islice(fields.items(), MAX_ITEMS - 1))
-    kept[ELLIPSIS] = f"<{len(fields) - len(kept):,} more>"
-    return kept
-
-
-def _exception(walker: Walker, value: BaseException, depth: int, plan: Plan) -> Any:
-    if depth >= walker.max_depth:
-        return f"<{plan.name}>"
-    text = walker.guard.clean_text(cut(exception_text(walker, value), MAX_CHARACTERS))
-    return cut(f"<{plan.name}: {text}>" if text else f"<{plan.name}>", MAX_CHARACTERS)
-
-
-_BY_KIND: dict[str, Callable[[Walker, Any, int, Plan], Any]] = {
-    OPAQUE: _opaque,
-    TEXT: _text,
-    ITEMS: _items,
-    DICT: _dict_items,
-    FIELDS: _fields,
-    OBJECT: _object,
-    VALUE: _value,
-    EXCEPTION: _exception,
+_PLAIN: dict[type, Handler] = {
+    int: show_int,
+    str: show_str,
+    float: show_float,
+    bool: _as_it_is,
+    type(None): _as_it_is,
+    bytes: show_bytes,
+    bytearray: show_bytes,
 }
-
-HANDLERS: dict[int, Handler] = {
-    id(int): show_int,
-    id(str): show_str,
-    id(float): show_float,
-    id(bool): lambda walker, value, depth: value,
-    id(type(None)): lambda walker, value, depth: value,
-    id(bytes): show_bytes,
-    id(bytearray): show_bytes,
-    id(list): _sequence,
-    id(tuple): _sequence,
-    id(dict): _mapping,
-}
+register({**_PLAIN, list: show_items, tuple: show_items, dict: show_pairs}, tuple(_PLAIN), SHOWN_BY)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from heka_raven.capture.fit import fitted
+from heka_raven.capture.fit import fitted, json_size
 from heka_raven.formats.text import cut
 
 # Bytes of JSON, a little below what Sentry counts in a way of its own.
@@ -56,7 +56,7 @@ def fit_event(event: dict[str, Any]) -> None:
 def _fit(node: dict[Any, Any], sizes: dict[Any, int]) -> None:
     for name, limit in sizes.items():
         value = node.get(name)
-        if type(value) in _CUT:
+        if type(value) in _CUT and json_size(value) > limit:
             node[name] = fitted(value, limit)
 
 

@@ -54,7 +54,7 @@ class Masker:
         mask: what a masked value becomes.
     """
 
-    __slots__ = ("_kinds", "_loose_kinds", "_names", "mask", "safe_names")
+    __slots__ = ("_kinds", "_loose_kinds", "_names", "mask", "public_names", "safe_names")
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class Masker:
         self._kinds: dict[Any, str] = {}
         self._loose_kinds: dict[Any, str] = {}
         self.safe_names: set[str] = set()  # names that need no look: the only answer on the hot path
+        self.public_names: set[str] = set()  # those of them that do not begin with an underscore
 
     # -- names --------------------------------------------------------------------------------------------------------
 
@@ -90,6 +91,7 @@ class Masker:
             if len(known) >= MAX_KNOWN_NAMES:
                 known.clear()
                 self.safe_names.clear()
+                self.public_names.clear()
             kind = known[name] = self._names.kind_of(name if type(name) is str else str(name), loose)
             self._remember(name, kind, loose)
         return kind
@@ -97,6 +99,8 @@ class Masker:
     def _remember(self, name: Any, kind: str, loose: bool) -> None:
         if not kind and not loose and type(name) is str and name.isascii() and not is_suspicious(name):
             self.safe_names.add(name)
+            if name[:1] != "_":
+                self.public_names.add(name)
 
     # -- texts --------------------------------------------------------------------------------------------------------
 

@@ -22,8 +22,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from heka_raven.capture.containers import CUT, MAX_ITEMS
 from heka_raven.capture.scalars import MAX_CHARACTERS
-from heka_raven.capture.values import CUT, MAX_ITEMS
 from heka_raven.scrub.scrubber import Scrubber
 from support.events import make_walker
 
@@ -413,7 +413,7 @@ def test_what_many_frames_hold_is_shown_as_if_anew(parts, data, legacy):
     local = held | st.lists(held, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "token"]), held)
     frames = data.draw(st.lists(st.dictionaries(st.sampled_from("pqrs"), local, max_size=4), max_size=5))
     keeping, forgetting = (make_walker(legacy=legacy, budget_s=60) for _ in range(2))
-    forgetting._memo, forgetting._flat, forgetting.texts = Forgetful(), Forgetful(), Forgetful()
+    forgetting._memo, forgetting.texts = [Forgetful() for _ in forgetting._memo], Forgetful()
     for frame in frames:
         kept, anew = (walker.show_names(frame.items()) for walker in (keeping, forgetting))
         assert orjson.dumps(kept) == orjson.dumps(anew)
