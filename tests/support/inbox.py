@@ -1,7 +1,9 @@
 """What the inbox's tests share: a real inbox process, and events to send to it."""
 
+import html
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -28,6 +30,11 @@ class Reply:
     @property
     def text(self):
         return self.body.decode()
+
+    @property
+    def shown(self):
+        """A page's text, without its tags: source lines are cut into coloured pieces."""
+        return html.unescape(re.sub(r"<[^>]+>", "", self.text))
 
 
 class RunningInbox:
