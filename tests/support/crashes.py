@@ -9,6 +9,7 @@ from pathlib import Path
 SOURCE = r"""
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FAR __attribute__((noinline, noclone))
 #define STAY __asm__ volatile("" ::: "memory") /* what was called last stays a call, and no jump */
@@ -33,10 +34,11 @@ FAR void shop_smash(void) { smash(); STAY; }
 FAR static void smash_and_return(void) { volatile char here[16]; here[0] = 0; write_over(here); STAY; }
 FAR void shop_smash_and_return(void) { smash_and_return(); STAY; }
 
+FAR void shop_sleep(void) { sleep(60); STAY; }
 FAR void shop_spin(void) { for (;;) STAY; }
 """
 APP = """
-import ctypes, os, sys, threading
+import ctypes, os, signal, sys, threading, time
 sys.path.insert(0, {root!r})
 from heka_raven import uwsgi_bridge
 
@@ -61,6 +63,9 @@ def repr_of(nested):
 def view(name):
     if name == "memcpy":
         ctypes.memmove(8, b"abcdefgh", 8)
+    elif name == "loop":
+        while True:
+            pass
     elif name == "python_overflow":
         python_overflow()
     elif name.startswith("bare_"):
@@ -70,9 +75,20 @@ def view(name):
     else:
         getattr(shop, "shop_" + name)()
 
+def wake(signum, frame):
+    raise TimeoutError
+
 def application(env, start):
     name = env["PATH_INFO"].strip("/")
-    if name.startswith("thread_"):
+    if name == "survive":
+        signal.signal(signal.SIGALRM, wake)
+        try:
+            time.sleep(60)
+        except TimeoutError:
+            pass
+    elif name == "leave":
+        os._exit(7)
+    elif name.startswith("thread_"):
         thread = threading.Thread(target=view, args=(name.replace("thread_", ""),))
         thread.start()
         thread.join()

@@ -87,10 +87,10 @@ hk_frame *hk_native_join(const hk_frame *python, size_t count, const hk_native *
     hk_frame *all;
 
     *total = count;
+    if (native > 0 && count > 0)
+        native = n->lives_on && evaluates_python(symbols[0].name) ? 0 : inside_python(n, symbols);
     if (native == 0)
         return (hk_frame *)python;
-    if (count > 0)
-        native = inside_python(n, symbols);
     all = hk_pool_alloc(pool, (count + native) * sizeof *all);
     if (all == NULL)
         return (hk_frame *)python;

@@ -34,6 +34,8 @@ typedef struct hk_native_frame {
 typedef struct hk_native {
     uint32_t count;
     uint32_t image_count;
+    uint32_t done;    /* the handler is back from it */
+    uint32_t lives_on; /* set in a copy: it did not crash, so a loop of the interpreter itself is no news */
     uint32_t guessed; /* from this frame on they were looked for on a stack that is broken, and may be old; 0: none */
     hk_native_frame frames[HK_NATIVE_FRAMES];
     hk_native_image images[HK_NATIVE_IMAGES];

@@ -146,7 +146,8 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
         if (life->signal != 0 || life->exits) {
             e.suspect.thread_id = life->thread;
             e.stack = hk_stack_read(worker, &pool);
-            e.native = hk_native_copy(hk_shared_native(life), &pool);
+            if (life->signal != 0)
+                e.native = hk_native_copy(hk_shared_native(life), &pool);
             e.asked = (hk_asked){ life->own_values, life->outside_values, life->thread };
         }
         hk_report_event(&e, &pool);

@@ -100,9 +100,10 @@ void hk_master_harakiri(int worker)
     if (!hk_shared_watches(HK_WATCH_HARAKIRI))
         goto out;
     hk_doing_read(worker, &e.suspect, &pool, &e.doing);
-    if (hk_stack_ask(worker) == 0) {
+    if (hk_stack_ask_last(worker) == 0) {
         hk_stack_wait(worker);
         e.stack = hk_stack_read(worker, &pool);
+        e.native = hk_stack_read_native(worker, e.suspect.core, &pool);
     }
     e.asked.thread = e.suspect.thread_id;
     if (e.suspect.start_us > 0 && hk_answer_ask(worker, e.suspect.thread_id, &e.asked.own) == 0) {

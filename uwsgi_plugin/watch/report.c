@@ -9,7 +9,8 @@
 #include "../server/handler.h"
 #include "../server/server_spool.h"
 
-#define SYMBOLS_MS 100 /* nobody waits for a worker that is dead */
+#define SYMBOLS_MS 100 /* of a worker that is dead */
+#define ALIVE_MS 20    /* of one that is killed for its time */
 #define SOURCE_MS 30 /* of the 150 that a harakiri may hold the master; the stack takes 100 */
 
 static hk_handler handler;
@@ -268,7 +269,7 @@ static hk_frame *find_frames(hk_watch_event *e, hk_pool *pool, size_t *count, hk
     hk_server_spool_user(&uid, &gid);
     hk_source_fill(frames, python, uid, gid, SOURCE_MS, pool);
     if (e->native != NULL)
-        symbols = hk_symbols_find(e->native, uid, gid, SYMBOLS_MS, pool);
+        symbols = hk_symbols_find(e->native, uid, gid, e->native->lives_on ? ALIVE_MS : SYMBOLS_MS, pool);
     frames = hk_native_join(frames, python, e->native, symbols, roots, pool, count);
     if (python > 0)
         facts->threads = other_threads(e, roots, pool, &facts->thread_count);
@@ -329,7 +330,10 @@ void hk_report_event(hk_watch_event *e, hk_pool *pool)
         facts.extra = extra(e, &suspect, others, count, pool, &facts.extra_count);
     hk_sentence_fingerprint(e->kind, facts.transaction, place, pool, fingerprint);
     facts.fingerprint = fingerprint;
-    fingerprint[3] = hk_native_place(frames, frame_count);
+    if (e->signal > 0) /* where a worker hangs in C differs from time to time */
+        fingerprint[3] = hk_native_place(frames, frame_count);
+    else
+        fingerprint[3] = hk_slice_make("", 0);
     facts.fingerprint_count = fingerprint[3].n > 0 ? 4 : 3;
     hk_handler_report(&handler, &facts);
 }

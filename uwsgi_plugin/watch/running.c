@@ -71,16 +71,27 @@ uint64_t hk_running_instruction(const void *context)
 #endif
 }
 
+uint64_t hk_running_link(const void *context)
+{
+#if defined(__aarch64__)
+    return (uint64_t)((const ucontext_t *)context)->uc_mcontext.regs[30];
+#else
+    (void)context;
+    return 0;
+#endif
+}
+
 void hk_running_go_to(void *context, uint64_t instruction, uintptr_t sp)
 {
 #if defined(__x86_64__)
     ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] = (greg_t)instruction;
     ((ucontext_t *)context)->uc_mcontext.gregs[REG_RSP] = (greg_t)sp;
 #elif defined(__aarch64__)
+    /* A saved return address stands behind the frame pointer that was saved with it. */
+    if (((ucontext_t *)context)->uc_mcontext.sp != sp)
+        memcpy(&((ucontext_t *)context)->uc_mcontext.regs[29], (const char *)sp - 16, 8);
     ((ucontext_t *)context)->uc_mcontext.pc = instruction;
     ((ucontext_t *)context)->uc_mcontext.sp = sp;
-    /* A saved return address stands behind the frame pointer that was saved with it. */
-    memcpy(&((ucontext_t *)context)->uc_mcontext.regs[29], (const char *)sp - 16, 8);
 #else
     (void)context;
     (void)instruction;

@@ -13,12 +13,14 @@
 
 #define HK_STACK_SIGNAL (SIGRTMIN + 5)  /* uwsgi_bridge.py registers faulthandler on it, */
 #define HK_ANSWER_SIGNAL (SIGRTMIN + 6) /* and on this one its own handler */
+#define HK_NATIVE_SIGNAL (SIGRTMIN + 7) /* the plugin's own: both stacks of a worker that will be killed */
 
 /* What one life of a worker leaves behind, in shared memory. */
 typedef struct hk_life {
     pid_t pid;
     pid_t ready;   /* the process whose faulthandler is registered: no other is ever signalled */
     pid_t answers; /* likewise, that tells of its request when asked */
+    pid_t unwinds; /* likewise, that tells its C stack */
     int signal;    /* the crash signal that its handler saw */
     int exits;     /* the application called os._exit */
     uint64_t thread; /* that crashed or called it, as Python numbers threads */

@@ -24,7 +24,7 @@ int hk_stack_has_file(int worker)
         && lock.l_pid == uwsgi.workers[worker].pid;
 }
 
-int hk_stack_ask(int worker)
+static int ask(int worker, int signum)
 {
     const struct uwsgi_worker *w = &uwsgi.workers[worker];
     hk_life *life = hk_shared_life(worker, w->respawn_count);
@@ -33,7 +33,20 @@ int hk_stack_ask(int worker)
         || !hk_stack_has_file(worker))
         return -1;
     hk_stack_clear(worker);
-    return kill(w->pid, HK_STACK_SIGNAL);
+    return kill(w->pid, signum);
+}
+
+int hk_stack_ask(int worker)
+{
+    return ask(worker, HK_STACK_SIGNAL);
+}
+
+int hk_stack_ask_last(int worker)
+{
+    hk_life *life = hk_shared_life(worker, uwsgi.workers[worker].respawn_count);
+
+    __atomic_store_n(&hk_shared_native(life)->done, 0, __ATOMIC_RELEASE);
+    return ask(worker, __atomic_load_n(&life->unwinds, __ATOMIC_ACQUIRE) == life->pid ? HK_NATIVE_SIGNAL : HK_STACK_SIGNAL);
 }
 
 void hk_stack_wait(int worker)
@@ -52,6 +65,18 @@ void hk_stack_wait(int worker)
         same = st.st_size > 0 && st.st_size == last ? same + 1 : 0;
         last = st.st_size;
     }
+}
+
+hk_native *hk_stack_read_native(int worker, int core, hk_pool *pool)
+{
+    const hk_native *shared = hk_shared_native(hk_shared_life(worker, uwsgi.workers[worker].respawn_count));
+    hk_native *copy = NULL;
+
+    if ((uwsgi.threads < 2 || core == 0) && __atomic_load_n(&shared->done, __ATOMIC_ACQUIRE))
+        copy = hk_native_copy(shared, pool);
+    if (copy != NULL)
+        copy->lives_on = 1;
+    return copy;
 }
 
 static hk_slice read_file(int fd, hk_pool *pool)

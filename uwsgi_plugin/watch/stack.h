@@ -3,12 +3,18 @@
 #ifndef HK_STACK_H
 #define HK_STACK_H
 
-#include "../core/pool.h"
+#include "../core/native.h"
 
 int hk_stack_ask(int worker); /* 0: it will write it */
 void hk_stack_wait(int worker);
 hk_slice hk_stack_read(int worker, hk_pool *pool);
 void hk_stack_clear(int worker);
+
+/* The last question to a worker, which will be killed: its C stack as well, of the same moment. Not to one that lives on: who
+ * unwinds may meet a lock of what it interrupts. The C stack is read after the other; NULL: it told none, or another thread than its
+ * main one has the request. */
+int hk_stack_ask_last(int worker);
+hk_native *hk_stack_read_native(int worker, int core, hk_pool *pool);
 
 /* Whether a worker has its memory file still. The application may have closed it and opened a file of its own under the
  * number, or be another program by now: an exec closes it, and takes the handlers along. With the descriptor goes the

@@ -10,6 +10,8 @@ void hk_unwind_start(void); /* once, before any fork: what a first call has to d
  * until then stays. context is as before when it is back. */
 void hk_unwind_take(hk_native *out, void *context);
 
+int hk_unwind_works(void); /* 0: not built for this C library or machine */
+
 /* The first line of that handler: where the fault is that of hk_unwind_take itself, it goes on there and does not return. */
 void hk_unwind_go_on(void);
 

@@ -10,6 +10,7 @@
 #include "stack.h"
 #include "unwind.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -76,6 +77,32 @@ static void note_crash(int signum, siginfo_t *info, void *context)
     hk_crash_pass_on(previous, signum, info, context);
 }
 
+/* The last question of the master: the C stack of the main thread, where a signal comes unless that blocks it, and Python's. */
+static void tell_last(int signum, siginfo_t *info, void *context)
+{
+    int saved = errno;
+
+    (void)signum;
+    (void)info;
+    if (own_life != NULL && own_life->pid == getpid() && own_life->signal == 0 && syscall(SYS_gettid) == getpid())
+        hk_unwind_take(hk_shared_native(own_life), context);
+    hk_crash_unblock();
+    if (own_life != NULL && own_life->pid == getpid())
+        dump_stack();
+    errno = saved;
+}
+
+static void answer_with_frames(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = tell_last;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+    if (hk_unwind_works() && sigaction(HK_NATIVE_SIGNAL, &action, NULL) == 0)
+        __atomic_store_n(&own_life->unwinds, own_life->pid, __ATOMIC_RELEASE);
+}
+
 /* ---- a worker's start, requests, threads and end ---- */
 
 /* After each request, where uWSGI ends workers for their memory: it has just measured it. */
@@ -140,6 +167,8 @@ void hk_worker_start(void)
         stack_here = 0;
     set_ready();
     hk_crash_catch(note_crash, previous);
+    if (hk_shared_watches(HK_WATCH_HARAKIRI))
+        answer_with_frames();
     if (hk_shared_watches(HK_WATCH_MEMORY)
         && (uwsgi.reload_on_rss > 0 || uwsgi.reload_on_as > 0 || uwsgi.evil_reload_on_rss > 0 || uwsgi.evil_reload_on_as > 0))
         add_request_hook(note_memory);

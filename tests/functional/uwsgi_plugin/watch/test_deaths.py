@@ -21,6 +21,7 @@ from support.watch import (
     WATCH,
     bystanders,
     cgroup_with_limit,
+    frames,
     functions,
     hold_three,
     in_background,
@@ -48,7 +49,7 @@ def test_harakiri(serve, receiver, mode, path, function):
     assert {e["transaction"] for e in receiver.events} <= {transaction, "GET /hold"}
     assert {"harakiri"} == set(kinds(receiver))
     assert function == functions(event)[-1]
-    frame = event["exception"]["values"][0]["stacktrace"]["frames"][-1]
+    frame = frames(event, native=False)[-1]
     assert "seconds" in frame["context_line"] and frame["pre_context"][-1].startswith(("def ", "    #"))
     assert event["level"] == "error" and "hide" not in str(event)
     said = rf"uWSGI killed worker \d after 5 s in {transaction}(: .*)? at {function} \(app\.py:\d+\)"

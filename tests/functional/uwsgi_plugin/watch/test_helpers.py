@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from support.waiting import wait_for
-from support.watch import APP, EVERY_UWSGI, functions, kinds
+from support.watch import APP, EVERY_UWSGI, functions, kinds, native
 
 # What a mule and a spooler do is asked for by a file: the test says when.
 DIES = """
@@ -69,7 +69,7 @@ def test_a_mule(serve, receiver, mule, uwsgi):
     (event,) = receiver.events
     assert event["logentry"]["formatted"].startswith(f"uWSGI's mule 1 ({mule}) died of SIGSEGV")
     assert ("mule", int(signal.SIGSEGV)) == (event["tags"]["uwsgi.process"], figures(event)["signal"])
-    assert "crash" in functions(event)
+    assert "crash" in functions(event) and "libc.so.6" == native(event)[-1][1]
     tell(server, "mule.die", "7")
     wait_for(lambda: 2 == len(receiver.events), server.text)
     assert ("exit", 7) == (kinds(receiver)[1], figures(receiver.events[1])["exit_status"])

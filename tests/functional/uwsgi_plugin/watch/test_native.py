@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import time
 import uuid
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from support.waiting import wait_for
 from support.watch import GEVENT, MODES, PREFORK, THREADS, frames, full, functions, native, one_event
 
 WATCH = "sentry-watch = true\n"
+PATIENT = WATCH + "sentry-watch-patience = 5000\n"
 SCHEMA = DATA / "sentry_event.schema.json"
 CRASHES = {  # the event, the names that it shows, outermost first, and what tells it from others
     "write": ("segfault", ["shop_write", "inner_write"], "inner_write"),
@@ -154,6 +157,40 @@ def test_as_another_user(serve, receiver, passable, mode):
     server.crash("/abort")
     event = one_event(receiver, server, "abort")
     assert ["shop_abort", "give_up", "abort"] == [n for n in names(event) if n in CRASHES["abort"][1]]
+
+
+HANGS = {
+    "spin": ["shop_spin"],  # without the GIL, and with it
+    "holding_spin": ["shop_spin"],
+    "sleep": ["shop_sleep", "sleep"],  # which a signal ends
+    "loop": [],  # of Python itself
+}
+
+
+@pytest.mark.parametrize("mode", [PREFORK, pytest.param(GEVENT, marks=full)])
+@pytest.mark.parametrize("name", HANGS)
+def test_a_harakiri_in_c(serve, receiver, mode, name):
+    """A worker that hangs in C: the function and its library, also while Python cannot run; grouped as before."""
+    server = serve(f"{PATIENT}harakiri = 3\n{mode}")
+    server.crash("/" + name)
+    event = one_event(receiver, server, "harakiri")
+    assert "view" == functions(event)[-1]
+    assert HANGS[name] == [n for n in names(event) if n in HANGS[name]]
+    assert HANGS[name] or not native(event)
+    assert ["harakiri", "GET /" + name, "view in app.py"] == event["fingerprint"]
+    assert bool(HANGS[name]) == ("debug_meta" in event)
+
+
+def test_frames_of_a_harakiri_that_was_outlived(serve, receiver):
+    """What a worker told while it lived is not shown of its end."""
+    graceful = f"harakiri = 2\nharakiri-graceful-timeout = 20\nharakiri-graceful-signal = {int(signal.SIGALRM)}\n"
+    server = serve(f"{PATIENT}{graceful}processes = 1\n")
+    assert 200 == server.get("/survive")[0]
+    time.sleep(3)  # OUTLIVED_MS in watch/deaths.c, and a look of the master
+    server.crash("/leave")
+    wait_for(lambda: len(receiver.events) == 2, lambda: f"two events\n{server.text()}")
+    by_kind = {event["tags"]["uwsgi.event"]: event for event in receiver.events}
+    assert native(by_kind["harakiri"]) and not native(by_kind["exit"])
 
 
 @full
