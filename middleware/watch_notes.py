@@ -21,12 +21,13 @@ _KNOWN = (*_USERS, *ROUTE_KEYS)
 
 def is_wanted(client: Any) -> bool:
     """Whether somebody watches; then this process also answers when it is asked, as private as *client* is."""
+    reporter = reporter_of(client)
+    lines = EYES.add(rules_of(reporter.options)) if reporter is not None else b""  # gunicorn's watch asks them too
     if not tells_requests():
         return False
-    reporter = reporter_of(client)
-    if answer_for_requests() and reporter is not None:
+    if answer_for_requests() and lines:
         EYES.hide(answer_for_requests.__code__.co_filename)
-        answer_with_values(EYES.look, EYES.add(rules_of(reporter.options)))
+        answer_with_values(EYES.look, lines)
     return True
 
 

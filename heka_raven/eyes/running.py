@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -25,13 +26,14 @@ BUDGET_S = 0.015  # of the processor's time, for all values
 class Eyes:
     """Shows the frames of running threads of one process, by the rules of all its applications."""
 
-    __slots__ = ("_hidden", "_lines", "_rules", "_scrubber")
+    __slots__ = ("_hidden", "_lines", "_rules", "_scrubber", "told")
 
     def __init__(self) -> None:
         self._lines: dict[bytes, None] = {}
         self._hidden = {Eyes.look.__code__.co_filename}  # files whose frames at the inner end are those that look
         self._rules = Rules()
         self._scrubber = self._rules.scrubber()
+        self.told: Callable[[bytes], None] | None = None  # whom to tell of each change
 
     def add(self, rules: Rules) -> bytes:
         """Obey *rules* too.
@@ -43,6 +45,8 @@ class Eyes:
         lines = b"\n".join(self._lines)
         self._rules = read_rules(lines)
         self._scrubber = self._rules.scrubber()
+        if self.told is not None:
+            self.told(lines)
         return lines
 
     def hide(self, filename: str) -> None:

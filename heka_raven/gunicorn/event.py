@@ -119,6 +119,8 @@ class EventMaker:
             "lineno": frame.line,
             "in_app": self._reporter.app_code.in_app("", frame.file) and not any(o in frame.file for o in _OURS),
         }
+        if frame.values:
+            shown["vars"] = frame.values
         lines = self._source(frame.file, {})
         if lines and 0 < frame.line <= len(lines):
             begin = max(0, frame.line - 1 - CONTEXT_LINES)

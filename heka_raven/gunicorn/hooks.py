@@ -13,15 +13,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from heka.convert import to_int, to_seconds
+from heka.convert import to_flag, to_int, to_seconds
 from heka.exceptions import ConfigError
 from heka.limited_log import TROUBLES
 from heka_raven.gunicorn.event import EventMaker
 from heka_raven.gunicorn.queues import listening
 from heka_raven.gunicorn.slots import ROWS, Slots, make_request_hooks
+from heka_raven.gunicorn.values import ValuesReader
 from heka_raven.gunicorn.watcher import FACT, Settings, Watcher
 from heka_raven.gunicorn.worker import WorkerSide
-from heka_raven.reporting.clients import build_client, reporter_of
+from heka_raven.reporting.clients import build_client, reporter_of, rules_of
 
 MAX_SLOW_S = 86400.0
 RESPAWN_S = 1.0
@@ -35,11 +36,13 @@ class Watch:
     def __init__(self) -> None:
         self.slots = Slots()
         self.stacks = [os.memfd_create(f"heka-raven-{row}", os.MFD_CLOEXEC) for row in range(ROWS)]
+        self.values = [os.memfd_create(f"heka-raven-values-{row}", os.MFD_CLOEXEC) for row in range(ROWS)]
         self.facts_read, self.facts = _pipe()
         self.boot, self.boot_write = _pipe()
         os.write(self.boot_write, b"1")
         self.client: Any = None
         self.slow_s = 0.0
+        self.looks_outside = False
         self.backlog_percent = 100
         self.sockets: dict[int, str] = {}
         self.supervisor = 0
@@ -94,11 +97,15 @@ class Watch:
 
     # -- in a worker -------------------------------------------------------------------------------------------------
 
+    def post_worker_init(self) -> None:
+        if self.side is not None and self.looks_outside:
+            self.side.allow()
+
     def post_fork(self, server: Any, worker: Any) -> None:
         row = getattr(worker, "_heka_raven_row", None)
         if row is None:
             return
-        self.side = WorkerSide(self.client, self.slots, row, self.stacks[row], self.boot)
+        self.side = WorkerSide(self.client, self.slots, row, self.stacks[row], self.values[row], self.boot)
         self.side.begin(worker)
         before, after = self.of_requests
         for name, hook in zip(
@@ -138,7 +145,9 @@ def _watch(watch: Watch, server: Any, arbiter: int, pidfd: int) -> None:
     if start_sender is not None and getattr(stream, "_sends", False):
         start_sender()
     maker = EventMaker(watch.client, __version__)
-    Watcher(watch.slots, watch.stacks, watch.facts_read, settings, maker).run(arbiter, pidfd)
+    reporter: Any = reporter_of(watch.client)
+    values = ValuesReader(watch.slots, watch.values, watch.looks_outside, rules_of(reporter.options))
+    Watcher(watch.slots, watch.stacks, values, watch.facts_read, settings, maker).run(arbiter, pidfd)
     stream.close()
 
 
@@ -172,7 +181,14 @@ def _is_alive(pid: int) -> bool:
 _watches: list[Watch] = []  # one, which a reloaded configuration finds again
 
 
-def watch(config: dict[str, Any], dsn: str | None = None, slow: float = 0, backlog: int = 100, **options: Any) -> None:
+def watch(
+    config: dict[str, Any],
+    dsn: str | None = None,
+    slow: float = 0,
+    backlog: int = 100,
+    values: bool = False,
+    **options: Any,
+) -> None:
     """Watch the gunicorn whose configuration *config* is.
 
     Args:
@@ -180,6 +196,7 @@ def watch(config: dict[str, Any], dsn: str | None = None, slow: float = 0, backl
         dsn: where to report to.
         slow: seconds from which on a request that still runs is an event; 0: none is.
         backlog: percent of a listen queue from which on it is an event; 100: when it is full.
+        values: whether py-spy may read local variables where a worker cannot tell them itself.
         options: those of the raven plugin, and ``stream_*``.
 
     Raises:
@@ -189,6 +206,7 @@ def watch(config: dict[str, Any], dsn: str | None = None, slow: float = 0, backl
         raise ConfigError("watch: the first argument is globals() of gunicorn.conf.py")
     slow_s = to_seconds("slow", slow, low=0, high=MAX_SLOW_S)
     backlog_percent = to_int("backlog", backlog, low=1, high=100)
+    looks_outside = to_flag("values", values)
     missing = _missing()
     if missing is not None:
         logging.getLogger("heka_raven").warning("watch: nobody watches this gunicorn: %s", missing)
@@ -200,6 +218,7 @@ def watch(config: dict[str, Any], dsn: str | None = None, slow: float = 0, backl
         _watches.append(Watch())
     [found] = _watches
     found.client, found.slow_s, found.backlog_percent = client, slow_s, backlog_percent
+    found.looks_outside = looks_outside
     _chain(config, found)
 
 
@@ -246,6 +265,10 @@ def _chain(config: dict[str, Any], found: Watch) -> None:
         guarded("post_fork", found.post_fork, server, worker)
         hooks["post_fork"](server, worker)
 
+    def post_worker_init(worker: Any) -> None:
+        guarded("post_worker_init", found.post_worker_init)
+        hooks["post_worker_init"](worker)
+
     def child_exit(server: Any, worker: Any) -> None:
         # gunicorn has reaped it: how it ended stands in the caller alone.
         status = sys._getframe(1).f_locals.get("status")
@@ -263,13 +286,13 @@ def _chain(config: dict[str, Any], found: Watch) -> None:
         hooks["worker_exit"](server, worker)
 
     made = (
-        when_ready, on_reload, pre_fork, post_fork, child_exit, worker_abort, worker_exit,
+        when_ready, on_reload, pre_fork, post_fork, post_worker_init, child_exit, worker_abort, worker_exit,
     )  # fmt: skip
     config.update({hook.__name__: hook for hook in made})
 
 
 _HOOKS = (
-    "when_ready", "on_reload", "pre_fork", "post_fork", "child_exit", "worker_abort",
+    "when_ready", "on_reload", "pre_fork", "post_fork", "post_worker_init", "child_exit", "worker_abort",
     "worker_exit",
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 TIMEOUT, SEGFAULT, ABORT, KILLED, OOM, EXIT, BOOT, SLOW, BACKLOG = (
     "timeout", "segfault", "abort", "killed", "oom", "exit", "boot", "slow", "backlog",
@@ -90,6 +91,7 @@ class Frame:
     file: str
     line: int
     function: str
+    values: dict[str, Any] | None = None  # masked local variables, where somebody told them
 
 
 _THREAD = re.compile(r"(?:Current thread|Thread) 0x([0-9a-f]+)")

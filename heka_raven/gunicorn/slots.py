@@ -18,7 +18,8 @@ ROWS = 64  # workers at once, with those that just died
 SLOTS = 64  # requests of one worker that are seen at once
 SLOT_SIZE = 1024  # bytes
 MAX_TEXT = SLOT_SIZE - 20
-ROW_SIZE = 4096 + SLOTS * SLOT_SIZE
+RULES_AT, MAX_RULES = 4096 + SLOTS * SLOT_SIZE, 4092
+ROW_SIZE = RULES_AT + 4096
 ANSWER_AT, MAX_ANSWER = 64, 4000
 
 # Thread as Python numbers it, and as the kernel does; text; and last, as it is written last, when the request began, in
@@ -28,6 +29,8 @@ _BEGAN = struct.Struct("<Q")
 _BEGAN_AT = SLOT_SIZE - 8
 _ROW = struct.Struct("<QQQI")  # pid, begin of the process, number of the worker, length of the answer
 _FLAGS_AT = 40
+_QUESTION = struct.Struct("<QQ")  # number, thread
+_QUESTION_AT = 48
 REGISTERED, ABORTED, IN_ORDER, TOLD = range(4)  # places of flags
 
 
@@ -80,6 +83,17 @@ class Slots:
             self.memory[at + ANSWER_AT : at + ANSWER_AT + len(data)] = data
             struct.pack_into("<I", self.memory, at + 24, len(data))
 
+    def question(self, index: int) -> tuple[int, int]:
+        """The number and the thread that the watcher asks about."""
+        number, thread = _QUESTION.unpack_from(self.memory, index * ROW_SIZE + _QUESTION_AT)
+        return number, thread
+
+    def tell_rules(self, index: int, lines: bytes) -> None:
+        """What the applications of this worker call private; too many rules show nothing (see eyes/rules.py)."""
+        lines = lines if len(lines) <= MAX_RULES else b"-"
+        at = index * ROW_SIZE + RULES_AT
+        self.memory[at : at + MAX_RULES] = lines.ljust(MAX_RULES, b"\n")
+
     # -- read by the watcher -----------------------------------------------------------------------------------------
 
     def rows(self) -> Iterator[Row]:
@@ -96,6 +110,15 @@ class Slots:
         data = self.memory[at + ANSWER_AT : at + ANSWER_AT + min(length, MAX_ANSWER)]
         struct.pack_into("<I", self.memory, at + 24, 0)
         return data
+
+    def ask(self, index: int, number: int, thread: int) -> None:
+        """Before the signal that asks."""
+        _QUESTION.pack_into(self.memory, index * ROW_SIZE + _QUESTION_AT, number, thread)
+
+    def rules(self, index: int) -> bytes:
+        """What the applications of a worker call private."""
+        at = index * ROW_SIZE + RULES_AT
+        return self.memory[at : at + MAX_RULES].strip(b"\n\0")
 
     def in_flight(self, index: int) -> list[InFlight]:
         """The requests of one row, the oldest first."""

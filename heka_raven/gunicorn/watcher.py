@@ -34,6 +34,7 @@ from heka_raven.gunicorn.queues import is_news, read_queues
 from heka_raven.gunicorn.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, InFlight, Row, Slots
 from heka_raven.gunicorn.threads import Doing, cpu_percent, look_at, read_doing
 from heka_raven.gunicorn.top import Top
+from heka_raven.gunicorn.values import ValuesReader
 from heka_raven.gunicorn.worker import ANSWER_SIGNAL, EXIT_MARK, STACK_SIGNAL
 
 TICK_S = 0.2
@@ -66,6 +67,8 @@ class Watched:
     row: Row
     pidfd: int
     frames: dict[int, list[Frame]] = field(default_factory=dict)
+    shown: list[Frame] = field(default_factory=list)  # of the suspect, with values;
+    values: str | None = None  # and where they are from
     native: list[NativeFrame] = field(default_factory=list)  # of a crash
     answer: bytes = b""
     read_for: InFlight | None = None  # the request at which stack and answer were read,
@@ -81,8 +84,17 @@ class Watched:
 class Watcher:
     """Looks, once a tick, and reports."""
 
-    def __init__(self, slots: Slots, stacks: list[int], facts: int, settings: Settings, maker: EventMaker) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        stacks: list[int],
+        values: ValuesReader,
+        facts: int,
+        settings: Settings,
+        maker: EventMaker,
+    ) -> None:
         self._slots = slots
+        self._values = values
         self._stacks = stacks
         self._facts = facts
         self._settings = settings
@@ -229,7 +241,7 @@ class Watcher:
     def _read_stack(self, watched: Watched, request: InFlight) -> None:
         """Ask the worker for its stack and its request; only one that said it can answer is ever signalled."""
         watched.read_for = request
-        watched.frames, watched.answer = {}, b""
+        watched.frames, watched.answer, watched.shown, watched.values = {}, b"", [], None
         self._read_doing(watched, request)  # before the signals, which end the call in which it waits
         if not watched.row.flags[REGISTERED]:
             return
@@ -238,6 +250,7 @@ class Watcher:
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
             self._slots.take_answer(watched.row.place)
+            self._values.ask(watched.row.place, request.thread)
             signal.pidfd_send_signal(watched.pidfd, STACK_SIGNAL)
             signal.pidfd_send_signal(watched.pidfd, ANSWER_SIGNAL)
         except OSError:
@@ -251,6 +264,7 @@ class Watcher:
             size = now
         watched.frames, _ = read_stacks(self._stack_text(watched))
         watched.answer = self._slots.take_answer(watched.row.place)
+        watched.shown, watched.values = self._values.take(watched.row.place, watched.row.pid, request.thread)
 
     def _read_doing(self, watched: Watched, request: InFlight) -> None:
         watched.doing = doing = read_doing(watched.row.pid, request.tid)
@@ -308,6 +322,7 @@ class Watcher:
             # Before that mark may stand what was read of a request before.
             _, mark, text = self._stack_text(watched).rpartition(LAST_WORDS.get(kind, "\0"))
             watched.frames, current = read_stacks(text if mark else "")
+            watched.shown, watched.values = self._values.of_exit(watched.row.place) if kind == EXIT else ([], None)
             watched.native = read_c_stack(text) if mark else []
             suspect = next((request for request in left if request.thread == current), suspect)
         facts = Sentence(SERVER, kind, signal=death.signal or 0, status=death.exit_status)
@@ -345,6 +360,10 @@ class Watcher:
         chosen = frames.get(suspect.thread, []) if suspect is not None else []
         if not chosen and len(frames) == 1:
             [chosen] = frames.values()
+        if watched is not None and (is_own or not fresh):
+            chosen = watched.shown or chosen
+            if watched.values is not None:
+                worker["values"] = watched.values
         self._maker.report(
             said,
             worker={**worker, **(figures or {})},

@@ -8,11 +8,16 @@ import json
 import os
 import signal
 import sys
+from types import FrameType
 from typing import Any, NoReturn
 
+from heka_raven.eyes.rules import HIDDEN
+from heka_raven.eyes.running import EYES
 from heka_raven.gunicorn.kinds import BOOT, EXIT, LEVELS
 from heka_raven.gunicorn.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, Slots
-from heka_raven.reporting.clients import reporter_of
+from heka_raven.gunicorn.values import EXIT as EXIT_ANSWER
+from heka_raven.gunicorn.values import allow_looks, write_answer
+from heka_raven.reporting.clients import reporter_of, rules_of
 from heka_raven.reporting.dedupe import NOT_SENT, find_mark, mark_reported
 from heka_raven.reporting.report import Report
 from heka_raven.scope import current_environ, describe_current
@@ -27,17 +32,23 @@ MAX_TEXT = 200  # characters of a transaction
 class WorkerSide:
     """The watched half of one worker."""
 
-    def __init__(self, client: Any, slots: Slots, row: int, stack_fd: int, boot_fd: int) -> None:
+    def __init__(self, client: Any, slots: Slots, row: int, stack_fd: int, values_fd: int, boot_fd: int) -> None:
         self._client = client
         self._slots = slots
         self._row = row
         self._stack_fd = stack_fd
+        self._values_fd = values_fd
         self._boot_fd = boot_fd
         self._aborted = False
 
     def begin(self, worker: Any) -> None:
         """After the fork: take the row, and let the stack be seen."""
         self._slots.begin_row(self._row, os.getpid(), worker.age)
+        os.ftruncate(self._values_fd, 0)
+        reporter = reporter_of(self._client)
+        EYES.told = functools.partial(self._slots.tell_rules, self._row)
+        EYES.hide(WorkerSide.begin.__code__.co_filename)
+        EYES.add(rules_of(reporter.options) if reporter is not None else HIDDEN)
         try:
             # In the memory file stacks are found by their thread; C code that holds the interpreter does not matter.
             faulthandler.register(STACK_SIGNAL, file=self._stack_fd, all_threads=True, chain=False)
@@ -49,6 +60,10 @@ class WorkerSide:
         except Exception:
             return  # events without a stack
 
+    def allow(self) -> None:
+        """After the change of user: the watcher's py-spy may read this worker."""
+        allow_looks(os.getppid())
+
     def _watch_exit(self) -> None:
         """``os._exit`` leaves nothing behind: its stack is written before."""
         ours, leave, descriptor = os.getpid(), os._exit, self._stack_fd
@@ -59,13 +74,23 @@ class WorkerSide:
                 if os.getpid() == ours:  # not a child of the application's own
                     os.write(descriptor, EXIT_MARK.encode())
                     faulthandler.dump_traceback(file=descriptor, all_threads=True)
+                    os.ftruncate(self._values_fd, 0)
+                    write_answer(self._values_fd, EXIT_ANSWER, EYES.look(0, sys._getframe(1)))
             finally:
                 leave(status)
 
         os._exit = _exit
 
-    def _answer(self, signum: int, frame: object) -> None:
+    def _answer(self, signum: int, frame: FrameType | None) -> None:
         """Runs between two instructions of the application: reads, and lets nothing out."""
+        self._answer_request()
+        try:
+            number, thread = self._slots.question(self._row)
+            write_answer(self._values_fd, number, EYES.look(thread, frame))
+        except BaseException:
+            return
+
+    def _answer_request(self) -> None:
         try:
             facts = describe_current()
             if facts is not None:

@@ -1,0 +1,108 @@
+"""The values of a suspect's stack: asked of the worker itself, else read from outside where that is wanted."""
+
+# Rule 1: a memory file is written by its worker and believed by nobody: it is read whole, bounded, by number.
+# Rule 2: what is in it was masked before; what py-spy says is masked before it is kept.
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import time
+from typing import Any
+
+import orjson
+
+from heka_raven.eyes.outside import look_from_outside
+from heka_raven.eyes.rules import Rules, read_rules
+from heka_raven.eyes.running import EYES, MAX_ANSWER
+from heka_raven.gunicorn.kinds import MAX_FRAMES, Frame
+from heka_raven.gunicorn.slots import Slots
+
+ANSWER_WAIT_S = 0.1  # for a main thread that runs Python
+TOLD = "told by the worker"
+NOT_RUNNING = "none: Python did not run in the main thread (see values=True)"
+EXIT = 0  # the number of the answer that os._exit leaves without a question
+_HEAD = struct.Struct("<QQ")  # number of the question, length; written last
+
+PR_SET_DUMPABLE, PR_SET_PTRACER = 4, 0x59616D61
+
+
+def write_answer(descriptor: int, number: int, data: bytes) -> None:
+    """In the worker."""
+    if len(data) <= MAX_ANSWER:
+        os.pwrite(descriptor, data, _HEAD.size)
+        os.pwrite(descriptor, _HEAD.pack(number + 1, len(data)), 0)
+
+
+def read_answer(descriptor: int, number: int) -> bytes | None:
+    """The answer to this question; None: there is none yet."""
+    head = os.pread(descriptor, _HEAD.size, 0)
+    if len(head) < _HEAD.size:
+        return None
+    found, length = _HEAD.unpack(head)
+    return os.pread(descriptor, length, _HEAD.size) if found == number + 1 and length <= MAX_ANSWER else None
+
+
+def read_frames(data: bytes | None) -> list[Frame]:
+    """The frames of an answer, outermost first; none, if it is not what it should be."""
+    try:
+        found = orjson.loads(data) if data else None
+        return [_frame(frame) for frame in found["frames"][:MAX_FRAMES]] if type(found) is dict else []
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []
+
+
+def _frame(shown: dict[str, Any]) -> Frame:
+    file, line, function, values = shown["file"], shown["line"], shown["function"], shown.get("vars")
+    if type(file) is not str or type(line) is not int or type(function) is not str:
+        raise ValueError
+    return Frame(file, line, function, values if type(values) is dict else None)
+
+
+def allow_looks(arbiter: int) -> None:
+    """In a worker: the arbiter's children may read its memory, also where it changed its user."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PTRACER, ctypes.c_ulong(arbiter), 0, 0, 0)
+    libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+class ValuesReader:
+    """In the watcher: asks, and takes.
+
+    Args:
+        files: the memory files, by row.
+        outside: whether py-spy may look.
+        rules: of the watch's own client.
+    """
+
+    def __init__(self, slots: Slots, files: list[int], outside: bool, rules: Rules) -> None:
+        self._slots = slots
+        self._files = files
+        self._outside = outside
+        self._own = EYES.add(rules)
+        self._number = 0
+
+    def ask(self, place: int, thread: int) -> None:
+        """Before the signal."""
+        self._number += 1
+        os.ftruncate(self._files[place], 0)
+        self._slots.ask(place, self._number, thread)
+
+    def take(self, place: int, pid: int, thread: int) -> tuple[list[Frame], str]:
+        """The frames with their values; and where they are from, or why there are none."""
+        until = time.monotonic() + ANSWER_WAIT_S
+        while (data := read_answer(self._files[place], self._number)) is None and time.monotonic() < until:
+            time.sleep(0.005)
+        frames = read_frames(data)
+        if frames:
+            return frames, TOLD
+        if not self._outside:
+            return [], NOT_RUNNING if data is None else "none: the application shows none"
+        shown, why = look_from_outside(pid, thread, read_rules(self._own + b"\n" + self._slots.rules(place)))
+        return [_frame(frame) for frame in shown or ()], why
+
+    def of_exit(self, place: int) -> tuple[list[Frame], str | None]:
+        """What ``os._exit`` left."""
+        frames = read_frames(read_answer(self._files[place], EXIT))
+        return frames, TOLD if frames else None
