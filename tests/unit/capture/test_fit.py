@@ -40,6 +40,13 @@ def test_frames_are_cut_each_as_alone(values, limits, data):
         assert fitter.fit_variables(frame, limit) == Fitter().fit_variables(frame, limit)
 
 
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,9}", fullmatch=True), SHOWN, max_size=12), st.integers(200, 5000))
+@settings(max_examples=100, deadline=None)
+def test_the_short_way_cuts_alike(frame, limit):
+    """A frame whose variables have plain names is cut as any other dict is."""
+    assert Fitter().fit_variables(frame, limit) == Fitter()._cut_dict(frame, limit)[0]
+
+
 def test_small_values_stay_whole():
     """Beside a large value the small ones of a dict stay as they are."""
     found = fitted({"a": 1, "big": "x" * 10_000, "b": [1, 2, 3]}, 500)

@@ -23,6 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heka_raven.capture.containers import CUT, MAX_ITEMS
+from heka_raven.capture.handlers import HANDLERS
+from heka_raven.capture.plans import MAX_PLANS
 from heka_raven.capture.scalars import MAX_CHARACTERS
 from heka_raven.scrub.scrubber import Scrubber
 from support.events import make_walker
@@ -403,6 +405,18 @@ def test_an_object_beyond_the_depth_is_not_shown_because_it_was_shown_elsewhere(
     walker, anew = make_walker(budget_s=60), make_walker(budget_s=60)
     walker.show_names([("p", [outer])])
     assert anew.show_names([("q", [[outer]])]) == walker.show_names([("q", [[outer]])])
+
+
+def test_more_classes_than_are_kept():
+    """How a class is shown is kept for a bounded number of classes; others are shown all the same."""
+    walker = make_walker(budget_s=60)
+    for number in range(2 * MAX_PLANS):
+        cls = type(f"Made{number}", (), {})
+        made = cls()
+        made.number = number
+        assert {"__class__": f"{__name__}.Made{number}", "number": number} == walker.show(made)
+    assert len(HANDLERS) <= MAX_PLANS
+    assert {"a": [1, "x", None]} == walker.show({"a": (1, "x", None)})
 
 
 @given(st.lists(PARTS, min_size=1, max_size=5), st.data(), st.booleans())

@@ -122,6 +122,17 @@ def test_no_environ_is_too_odd(environ):
     describe(environ, trusted_proxies=1, status="xyz", tee=tee)
 
 
+def test_headers():
+    """Headers have the names that HTTP has for them; one of an odd name, or no text, costs no other."""
+    environ = make_environ(
+        HTTP_X_ONE="1", HTTP_x_two="2", HTTP_X_THREE=3, CONTENT_TYPE="text/plain", CONTENT_LENGTH="5"
+    )
+    headers = describe(environ).request["headers"]
+    expected = {"X-One": "1", "X-Two": "2", "Content-Type": "text/plain", "Content-Length": "5"}
+    assert expected == {name: headers.get(name) for name in expected}
+    assert "X-Three" not in headers
+
+
 @pytest.mark.parametrize(
     ("proxies", "forwarded", "address"),
     [
