@@ -306,6 +306,10 @@ class Spool:
                     os.rename(path, target)
                 except OSError:  # no dead/: the copy is lost, not the count; or no file: the unlink will tell
                     os.unlink(path)
+                else:
+                    # A plugin's sender that was killed here left one file under both names: a rename does nothing then.
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path)
         except FileNotFoundError:
             return False
         except OSError as error:

@@ -2,6 +2,7 @@
 #include "spools.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -145,6 +146,39 @@ static void ledgers_across_forks(void)
     CHECK(spools_capture(&s, "", "parent") == 0);
     spools_sum(&s, counts);
     CHECK(counts[HK_COUNT_CAPTURED] == 102);
+    spools_balanced(&s, counts);
+    hk_spool_free(&s);
+}
+
+/* A ledger that cannot be read now, for want of a descriptor, is folded the next time: it is not taken for an empty one. */
+static void fold_without_descriptors(void)
+{
+    uint64_t counts[HK_LEDGER_SLOTS];
+    struct rlimit limit, one;
+    hk_spool s;
+    pid_t pid;
+    int free_fd;
+
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    pid = fork();
+    if (pid == 0) {
+        spools_capture(&s, "", "child");
+        kill(getpid(), SIGKILL);
+    }
+    waitpid(pid, NULL, 0);
+    free_fd = dup(s.ledger_fd);
+    close(free_fd);
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    one = limit;
+    one.rlim_cur = (rlim_t)free_fd + 1; /* for the list of ledgers, and none for a ledger */
+    CHECK(setrlimit(RLIMIT_NOFILE, &one) == 0);
+    CHECK(hk_ledgers_fold(s.ledger_fd) == HK_OK);
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    spools_sum(&s, counts);
+    CHECK(counts[HK_COUNT_CAPTURED] == 1);
+    CHECK(hk_ledgers_fold(s.ledger_fd) == HK_OK);
+    spools_sum(&s, counts);
+    CHECK(counts[HK_COUNT_CAPTURED] == 1);
     spools_balanced(&s, counts);
     hk_spool_free(&s);
 }
@@ -308,6 +342,7 @@ int main(void)
     moved_under_us();
     descriptors_closed();
     ledgers_across_forks();
+    fold_without_descriptors();
     a_folded_name_comes_round();
     ledger_cut_short();
     ledger_is_a_trap();

@@ -15,7 +15,9 @@ import traceback
 
 from faults import c_half, changeover, fleet_half, inbox_half, python_half, uwsgi_half
 from faults.receiver import Receiver
+from support.paths import ROOT
 
+RECORD = ROOT / "docs" / "reliability" / "faults.txt"
 MEMORY = "/dev/shm"  # a try writes some dozen small files
 
 
@@ -113,6 +115,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=0, help="at most so long for each; a sample, then")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--only", default="", help="a pattern of faults, e.g. '^openat 3 error'")
+    parser.add_argument("--record", action="store_true", help=f"write the table into {RECORD.relative_to(ROOT)}")
     parser.add_argument("-j", "--jobs", type=int, default=2)
     options = parser.parse_args()
     known = scenarios()
@@ -124,18 +127,24 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     server = Receiver()
     base = tempfile.mkdtemp(prefix="hk-faults-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
-    bad = False
+    bad, table = False, []
+
+    def say(text):
+        print(text, flush=True)
+        table.append(text)
+
     try:
-        print(f"{'scenario':22} {'calls':>6} {'faults':>7} {'not met':>8} {'wrong':>6} {'seconds':>8}", flush=True)
+        say(time.strftime(f"%Y-%m-%d, {f'a sample of {options.seconds:g} s each' if options.seconds else 'whole'}"))
+        say(f"{'scenario':20} {'calls':>6} {'possible':>9} {'faults':>7} {'not met':>8} {'wrong':>6} {'seconds':>8}")
         for name in options.scenario or known:
             directory = os.path.join(base, name)
             os.mkdir(directory)
             row, lines = run(known[name], server, directory, options, options.seconds, random.Random(options.seed))
             missed = row["tried"] - row["faults"]
-            print(f"{name:22} {row['calls']:>6} {row['faults']:>7} {missed:>8} {row['wrong']:>6} {row['seconds']:>8}")
+            found = f"{row['faults']:>7} {missed:>8} {row['wrong']:>6} {row['seconds']:>8}"
+            say(f"{name:20} {row['calls']:>6} {row['known']:>9} {found}")
             for line in lines:
-                print(f"    {line['fault']}: {'; '.join(line['wrong'])}")
-            sys.stdout.flush()
+                say(f"    {line['fault']}: {'; '.join(line['wrong'])}")
             bad = bad or bool(lines) or not row["faults"]
             shutil.rmtree(directory, ignore_errors=True)
     finally:
@@ -143,6 +152,8 @@ def main():
             one.end()
         server.stop()
         shutil.rmtree(base, ignore_errors=True)
+    if options.record:
+        RECORD.write_text("\n".join(table) + "\n", encoding="utf-8")
     return 1 if bad else 0
 
 

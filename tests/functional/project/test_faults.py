@@ -50,6 +50,11 @@ def test_a_sample(scenario):
         pytest.param("python-sender-200", "^unlink [123] ", id="a file that was not removed at once was sent twice"),
         pytest.param("python-sender-200", r"^openat [12].*\+", id="without descriptors, a traceback"),
         pytest.param("python-sender-200", "^pwrite64 ", id="the last counts were not written"),
+        pytest.param(
+            "c-sender-400", "^(linkat|unlinkat|write|pwrite64) .*KILL", id="in new/ and dead/: counted for ever"
+        ),
+        pytest.param("amqp-consumer", "^pwrite64 .*EIO", id="nor the relay's"),
+        pytest.param("relay-intake", "^epoll_ctl .*error", id="a connection that could not be watched ended the relay"),
     ],
 )
 def test_what_was_found(scenario, only):

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import struct
 import threading
@@ -281,6 +282,22 @@ def test_a_full_disk_loses_no_count(spool, monkeypatch):
     mine.add("captured")
     assert (3, 1) == (read_snapshot(spool)["captured"], read_snapshot(spool)["delivered"])
     mine.close()
+
+
+def test_the_last_counts_are_written_at_the_end(spool):
+    """There is no next count: what could not be written (here: no file may grow) is written when the ledger closes."""
+
+    def count_and_close():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        mine = Ledger(spool)
+        mine.add("captured")
+        assert 0 == read_snapshot(spool)["captured"]
+        assert [] == os.listdir(f"{spool}/state/ledger")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        mine.close()
+
+    in_child(count_and_close)
+    assert 1 == read_snapshot(spool)["captured"]
 
 
 def test_many_processes_at_once(spool):

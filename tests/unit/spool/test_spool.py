@@ -185,6 +185,21 @@ def test_a_server_that_refuses_everything_does_not_fill_dead(tmp_path, monkeypat
     assert_exact(spool.path, captured=40, send_error=40)
 
 
+def test_a_copy_that_a_killed_sender_left_in_dead(tmp_path):
+    """The plugin's sender links into dead/, then unlinks; killed in between it leaves one file under both names.
+
+    Whoever sends next takes it out of new/, and counts it once.
+    """
+    spool = Spool(str(tmp_path / "spool"))
+    assert spool.put(ID, b"envelope")
+    (name,) = spool.names()
+    os.link(tmp_path / "spool" / "new" / name, tmp_path / "spool" / "dead" / name)
+    assert spool.bury(name, "discarded.send_error", 8)
+    assert not spool.bury(name, "discarded.send_error", 8)
+    assert ([], [name]) == (spool.names(), spool.dead_names())
+    assert 1 == read_snapshot(spool.path)["discarded.send_error"]
+
+
 def test_no_dead_directory(tmp_path):
     """Without dead/ the copy is lost, not the count."""
     fill(tmp_path / "spool", "http://a@b/1", 1)
