@@ -20,8 +20,8 @@ LIBS = ["-lcurl"]
 # fmt: off
 ROOMS = {  # each may call those above it only
     "core": [
-        "buf", "dsn", "duration", "elf", "envelope", "event", "frames", "inflight", "json", "jsonread", "legacy",
-        "masking", "native", "note", "options", "ownlines", "packet", "pathname", "policy", "pool", "pystack",
+        "buf", "dsn", "duration", "elf", "envelope", "event", "frames", "growth", "inflight", "json", "jsonread",
+        "legacy", "masking", "native", "note", "options", "ownlines", "packet", "pathname", "policy", "pool", "pystack",
         "request", "ring", "roots", "scrub", "scrub_kept", "scrub_messages", "scrub_names", "scrub_shapes",
         "scrub_source", "scrub_text", "scrub_values", "sentence", "template", "trace", "values", "waiting", "watch",
         "wire",
@@ -32,8 +32,8 @@ ROOMS = {  # each may call those above it only
     ],
     "server": ["handler", "server_spool", "settings"],
     "watch": [
-        "answer", "crash", "deaths", "doing", "eyes", "helpers", "live", "master", "reader", "report", "running",
-        "shared", "snapshot", "stack", "storm", "top", "unwind", "worker",
+        "answer", "crash", "deaths", "doing", "eyes", "grown", "helpers", "live", "master", "reader", "report",
+        "running", "shared", "snapshot", "stack", "storm", "top", "unwind", "worker",
     ],
     "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "start"],
 }

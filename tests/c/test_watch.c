@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "../../uwsgi_plugin/core/frames.h"
+#include "../../uwsgi_plugin/core/growth.h"
 #include "../../uwsgi_plugin/core/inflight.h"
 #include "../../uwsgi_plugin/core/jsonread.h"
 #include "../../uwsgi_plugin/core/note.h"
@@ -33,6 +34,35 @@ static void kinds(void)
     CHECK(hk_watch_parse(hk_slice_of("killed"), &mask) == 0 && mask == (1U << HK_WATCH_KILLED | 1U << HK_WATCH_OOM));
     CHECK(hk_watch_parse(hk_slice_of("false"), &mask) == 0 && mask == 0);
     CHECK(hk_watch_parse(hk_slice_of("harakiri,earthquake"), &mask) < 0);
+}
+
+/* The five that grew a worker most, the most first; what another thread writes meanwhile is not kept. */
+static void grown(void)
+{
+    static const uint64_t sizes[] = { 10, 20, 5, 30, 15, 3, 40 }, expected[] = { 40, 30, 20, 15, 10 };
+    const hk_grown *found[HK_GROWTH_MAX];
+    char path[400];
+    hk_growth g;
+    uint64_t now = 100U << 20;
+    size_t i;
+
+    memset(&g, 0, sizeof g);
+    memset(path, 'x', sizeof path);
+    hk_growth_add(&g, now, 1, hk_slice_of("GET"), hk_slice_of("/first")); /* nobody knows what was before */
+    CHECK(hk_growth_sort(&g, found) == 0);
+    for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        hk_growth_add(&g, now += sizes[i] << 20, 2 + i, hk_slice_of("GET"), hk_slice_make(path, sizeof path));
+        hk_growth_add(&g, now -= 1U << 20, 2 + i, hk_slice_of("GET"), hk_slice_of("/less"));
+        hk_growth_add(&g, now += 1000, 2 + i, hk_slice_of("GET"), hk_slice_of("/a little"));
+    }
+    CHECK(hk_growth_sort(&g, found) == 5);
+    for (i = 0; i < 5; i++)
+        CHECK(found[i]->after - found[i]->before == expected[i] << 20 && found[i]->path_size == HK_GROWTH_PATH);
+    g.writing = 1;
+    hk_growth_add(&g, now + (500U << 20), 9, hk_slice_of("GET"), hk_slice_of("/x"));
+    CHECK(hk_growth_sort(&g, found) == 5 && found[0]->after - found[0]->before == 40U << 20);
+    g.list[0].path_size = 60000; /* a worker may write anything */
+    CHECK(hk_growth_sort(&g, found) == 4);
 }
 
 /* A storm is told once in its window, when the last of its deaths comes; then again. */
@@ -512,6 +542,7 @@ static void oom_counts(void)
 int main(void)
 {
     kinds();
+    grown();
     storms();
     queues();
     oom();

@@ -2,6 +2,7 @@
 
 #include "../edge/kernel.h"
 #include "../edge/sys.h"
+#include "grown.h"
 #include "live.h"
 #include "report.h"
 #include "stack.h"
@@ -143,6 +144,8 @@ static void look_at_death(int worker, pid_t pid, uint64_t generation, const hk_k
             add_memory(life, &e, &pool);
         else if (found != NULL && w->rss_size > 0)
             hk_report_figure(&e, "rss_bytes", w->rss_size);
+        if (e.kind == HK_WATCH_MEMORY || e.kind == HK_WATCH_OOM)
+            e.grown = hk_grown_put(life, &e.suspect, e.kind == HK_WATCH_OOM && found != NULL ? found->peak_rss : 0, e.at_us, &pool);
         if (life->signal != 0 || life->exits) {
             e.suspect.thread_id = life->thread;
             e.stack = hk_stack_read(worker, &pool);

@@ -108,6 +108,10 @@ static hk_slice context(const hk_watch_event *e, const char *values, const hk_in
             hk_inflight_put(&j, &others[i]);
         hk_json_close(&j, ']');
     }
+    if (e->grown.n > 0) {
+        hk_json_key(&j, hk_slice_of("grown_by"), HK_JSON_NO_LIMIT);
+        hk_json_raw(&j, e->grown);
+    }
     if (e->deaths.n > 0) {
         hk_json_key(&j, hk_slice_of("deaths"), HK_JSON_NO_LIMIT);
         hk_json_raw(&j, e->deaths);
@@ -119,7 +123,7 @@ static hk_slice context(const hk_watch_event *e, const char *values, const hk_in
 /* Version 3 has no contexts: the same as texts. */
 static hk_pair *extra(const hk_watch_event *e, const hk_inflight *suspect, const hk_inflight *others, size_t count, hk_pool *pool, size_t *n)
 {
-    hk_pair *pairs = hk_pool_alloc(pool, (sizeof e->figures / sizeof e->figures[0] + 10) * sizeof *pairs);
+    hk_pair *pairs = hk_pool_alloc(pool, (sizeof e->figures / sizeof e->figures[0] + 11) * sizeof *pairs);
     hk_figure own[5];
     size_t i, k = 0;
     hk_buf b;
@@ -148,6 +152,9 @@ static hk_pair *extra(const hk_watch_event *e, const hk_inflight *suspect, const
         hk_inflight_put_line(&others[i], &b);
     pairs[*n].key = hk_slice_of("other_requests");
     pairs[*n].value = keep(&b, pool);
+    *n += pairs[*n].value.n > 0;
+    pairs[*n].key = hk_slice_of("grown_by");
+    pairs[*n].value = e->grown;
     *n += pairs[*n].value.n > 0;
     pairs[*n].key = hk_slice_of("state");
     pairs[*n].value = hk_slice_of(e->doing.state);

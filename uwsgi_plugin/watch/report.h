@@ -25,6 +25,7 @@ typedef struct hk_watch_event {
     hk_native *native; /* its C stack; NULL: not known */
     hk_slice words;    /* what the kind needs, in the sentence on top */
     hk_slice deaths;   /* a JSON array: of a storm */
+    hk_slice grown;    /* likewise: the requests that grew a worker most */
     hk_figure figures[8];
     size_t figure_count;
 } hk_watch_event;

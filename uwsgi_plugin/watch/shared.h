@@ -2,6 +2,7 @@
 #ifndef HK_SHARED_H
 #define HK_SHARED_H
 
+#include "../core/growth.h"
 #include "../core/native.h"
 #include "../core/note.h"
 #include "../core/roots.h"
@@ -28,6 +29,7 @@ typedef struct hk_life {
     int in_order;  /* it took uWSGI's own way out */
     int over;      /* its last request ended over a memory limit; the figures are of the first that did */
     uint64_t over_rss, over_vsz;
+    hk_growth growth; /* the requests that grew it */
     /* The request that went over, crashed or left: the next worker may be quicker than the master to use its core. */
     int kept_core;
     uint16_t kept_size; /* bytes of its variables, in hk_shared_kept_vars */

@@ -5,6 +5,7 @@
 #include "crash.h"
 #include "eyes.h"
 #include "reader.h"
+#include "grown.h"
 #include "running.h"
 #include "shared.h"
 #include "stack.h"
@@ -124,6 +125,12 @@ static void note_memory(struct wsgi_request *r)
     __atomic_store_n(&own_life->over, over, __ATOMIC_RELEASE);
 }
 
+static void note_growth(struct wsgi_request *r)
+{
+    if (own_life != NULL)
+        hk_grown_note(own_life, r);
+}
+
 static void add_request_hook(void (*func)(struct wsgi_request *))
 {
     struct uwsgi_string_list *item = uwsgi_string_new_list(&uwsgi.after_request_hooks, "sentry");
@@ -172,6 +179,10 @@ void hk_worker_start(void)
     if (hk_shared_watches(HK_WATCH_MEMORY)
         && (uwsgi.reload_on_rss > 0 || uwsgi.reload_on_as > 0 || uwsgi.evil_reload_on_rss > 0 || uwsgi.evil_reload_on_as > 0))
         add_request_hook(note_memory);
+    if (hk_shared_watches(HK_WATCH_MEMORY) || hk_shared_watches(HK_WATCH_OOM)) {
+        hk_grown_start(own_life);
+        add_request_hook(note_growth);
+    }
 }
 
 void hk_worker_end(void)

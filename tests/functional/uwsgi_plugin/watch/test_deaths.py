@@ -258,6 +258,8 @@ def test_oom_kill(serve, receiver):
         server.crash("/grow?400")
         event = one_event(receiver, server, "oom")
         assert "GET /grow" == event["transaction"] and "fatal" == event["level"]
+        most = event["contexts"]["uwsgi"]["grown_by"][0]
+        assert "GET /grow" == most["request"] and most["rss_after_bytes"] - most["rss_before_bytes"] > 50 << 20
         assert event["contexts"]["uwsgi"]["rss_peak_bytes"] > 50 << 20 and 9 == event["contexts"]["uwsgi"]["signal"]
         pid = int(wait_for(lambda: server.get("/")[1], "a worker"))
         os.kill(pid, signal.SIGKILL)
