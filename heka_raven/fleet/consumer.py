@@ -7,6 +7,7 @@ broker then stops at the prefetch, and the queue holds the rest.
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections import deque
@@ -45,7 +46,15 @@ class Consumer:
         self._thread = threading.Thread(target=self._run, name="heka-raven-amqp", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """Begin.
+
+        Raises:
+            OSError: when the system starts no more threads.
+        """
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, str(error)) from None
 
     def stop(self) -> None:
         """Acknowledge what was taken, give back the rest, close."""

@@ -13,7 +13,10 @@ from faults.python_half import EVENTS, fill, new_id
 from faults.scenario import Scenario
 from faults.spools import event_bytes, judge, judge_waiting, send_clean, settle
 from heka.exceptions import ConfigError
+from heka_raven.cli import relay as _relay  # imported here, so that no child has to, under a fault
 from heka_raven.cli.main import main as command
+from heka_raven.fleet import consumer as _consumer
+from heka_raven.fleet import publisher as _publisher
 from heka_raven.fleet.address import parse_address
 from heka_raven.fleet.allow import AllowList
 from heka_raven.fleet.intake import Intake
@@ -96,6 +99,8 @@ class Broker(Scenario):
     """What both sides of a broker need: one node for all workers, and a queue for each try."""
 
     cluster = None
+    may_wait = True
+    theirs = "site-packages/pika"
     leave_out = frozenset({"mmap"})  # threads, as for the Python sender
 
     @classmethod
@@ -217,4 +222,5 @@ class Consumer(Broker):
         return wrong + judge_waiting(self.path, kills, EVENTS if fault is not None and fault.on else 0)
 
 
+IMPORTED = (_relay, _consumer, _publisher)
 SCENARIOS = [RelayIntake, Publisher, Consumer]
