@@ -88,6 +88,8 @@ class Machine:
             options = [line for line in told.splitlines() if APT_OPTIONS.match(line)]
             self.write("etc/apt/apt.conf.d/01mirror", "\n".join([*options, ""]))
             self.write("etc/pip.conf", self.pip)
+            if not (self.root / "etc" / "hosts").exists():  # Debian 12's debootstrap leaves it to the installer
+                self.write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
             self.write("etc/made", "")
         return self
 
