@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -113,6 +114,7 @@ class Broker(Scenario):
     def end(cls):
         if Broker.cluster is not None:
             Broker.cluster.stop()
+            shutil.rmtree(Broker.cluster.directory, ignore_errors=True)
             Broker.cluster = None
 
     @property
