@@ -32,7 +32,7 @@ ROOMS = {  # each may call those above it only
     ],
     "server": ["handler", "server_spool", "settings"],
     "watch": [
-        "answer", "crash", "deaths", "doing", "eyes", "grown", "helpers", "live", "master", "reader", "report",
+        "alarm", "answer", "crash", "deaths", "doing", "eyes", "grown", "helpers", "live", "master", "reader", "report",
         "running", "shared", "snapshot", "stack", "storm", "top", "unwind", "worker",
     ],
     "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "start"],

@@ -7,6 +7,7 @@
 #include "../core/template.h"
 #include "../server/handler.h"
 #include "../server/server_spool.h"
+#include "../watch/alarm.h"
 #include "../watch/deaths.h"
 #include "glue.h"
 
@@ -44,18 +45,24 @@ static void alarm_init(struct uwsgi_alarm_instance *instance)
 /* Whatever alarm-log looks for, what the plugin itself logs raises no alarm of it: with debug=1 each event logs a line. */
 static void alarm_raise(struct uwsgi_alarm_instance *instance, char *message, size_t n)
 {
+    const hk_handler *h = instance->data_ptr;
     hk_capture_facts facts;
+    hk_pool pool;
     hk_buf others;
 
     memset(&facts, 0, sizeof facts);
+    hk_pool_init(&pool);
     facts.message = hk_slice_make(message, n);
     hk_buf_init(&others, HK_EVENT_MAX_BYTES);
     if (hk_ownlines_drop(facts.message, &others) > 0)
         facts.message = hk_buf_slice(&others);
-    if (hk_deaths_reports_crash(facts.message))
+    if (hk_deaths_reports_crash(facts.message)) {
         count_double();
-    else if (facts.message.n > 0 || n == 0)
-        hk_handler_report(instance->data_ptr, &facts);
+    } else if (facts.message.n > 0 || n == 0) {
+        hk_alarm_describe(instance->name, h->options.protocol, &pool, &facts);
+        hk_handler_report(h, &facts);
+    }
+    hk_pool_free(&pool);
     hk_buf_free(&others);
 }
 

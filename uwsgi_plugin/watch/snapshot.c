@@ -32,7 +32,7 @@ void hk_snapshot_again(hk_pool *pool, hk_snapshot *out)
 {
     hk_note copy;
 
-    if (out->start_us > 0 && hk_note_get(hk_shared_note(out->worker, out->core), out->start_us, &copy)) {
+    if (out->start_us > 0 && hk_shared_is_on() && hk_note_get(hk_shared_note(out->worker, out->core), out->start_us, &copy)) {
         out->transaction = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_TRANSACTION));
         out->user = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_USER));
         out->event_id = hk_pool_keep(pool, hk_note_text(&copy, HK_NOTE_EVENT_ID));
