@@ -24,6 +24,7 @@ from heka_raven.scrub.source import (
     literal_at,
     source_literals,
     source_names,
+    unpacked_names,
 )
 from heka_raven.scrub.texts import ASSIGNED
 
@@ -156,6 +157,11 @@ class Scrubber(Masker):
             end_of_line = begin + len(line)
             if self._names.may_be_in(line):
                 any_name = True
+                names, place = unpacked_names(text, begin, end_of_line)
+                if any(map(self.is_secret, names)):  # which value is whose, only Python knows: all of them
+                    spans = [(start, end) for start, end, _ in source_literals(text, place, ends="\n")]
+                    found += spans
+                    done = max([done, *(end for _, end in spans)])
                 for name in source_names(text, begin, end_of_line):
                     if not self.is_secret(name["name"]):
                         continue

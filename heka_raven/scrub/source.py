@@ -23,6 +23,11 @@ _SOURCE_ASSIGNED = re.compile(
     + rf"""|:(?=\s{{0,8}}(?:{_SOURCE_LITERAL}|[\w.]{{0,60}}[\[({{]))|(?<=["']),)""",
     re.DOTALL,
 )
+# Several names at once, at the beginning of a line: `user, password = ...`.
+_SOURCE_UNPACKED = re.compile(
+    r"[ \t]*[\[(]?(?P<names>\*?[\w.]{1,100}[ \t]{0,8}(?:,[ \t]{0,8}\*?[\w.]{1,100}[ \t]{0,8}){1,20})"
+    r",?[ \t]{0,8}[\])]?[ \t]{0,8}=(?!=)"
+)
 _SOURCE_STEP = re.compile(rf"{_SOURCE_LITERAL}|\#[^\n]*|\\\n|[\[({{\])}},;:\n]", re.DOTALL)
 _SOURCE_PARTS = re.compile(r"([bBrRuUfF]{0,2}(\"{3}|'{3}|[\"']))(.*)", re.DOTALL)
 _SOURCE_AT_ONCE = re.compile(rf"\s{{0,8}}({_SOURCE_LITERAL})", re.DOTALL)
@@ -45,6 +50,14 @@ def source_names(text: str, begin: int, end: int) -> Iterator[re.Match[str]]:
             yield found
 
 
+def unpacked_names(text: str, begin: int, end: int) -> tuple[list[str], int]:
+    """The names that the line from *begin* to *end* gives values to at once, and where their values begin."""
+    found = _SOURCE_UNPACKED.match(text, begin, end)
+    if found is None:
+        return [], end
+    return [name.strip(" \t*") for name in found["names"].split(",")], found.end()
+
+
 def literal_at(text: str, place: int) -> Iterator[tuple[int, int, str]]:
     """The literal that begins at *place*, if there is one; as :func:`source_literals`."""
     found = _SOURCE_AT_ONCE.match(text, place)
@@ -52,8 +65,8 @@ def literal_at(text: str, place: int) -> Iterator[tuple[int, int, str]]:
         yield _contents(found[1], found.start(1))
 
 
-def source_literals(text: str, place: int) -> Iterator[tuple[int, int, str]]:
-    """The literals of the expression at *place*: where their contents begin and end, and the contents.
+def source_literals(text: str, place: int, ends: str = ",;:\n") -> Iterator[tuple[int, int, str]]:
+    """The literals of the expression at *place*, up to one of *ends*: where their contents begin and end, and those.
 
     Those in the brackets of a subscript are keys, and left out.
     """
@@ -68,7 +81,7 @@ def source_literals(text: str, place: int) -> Iterator[tuple[int, int, str]]:
                 return
             subscripts.pop()
         elif mark in ",;:\n":
-            if not subscripts:
+            if mark in ends and not subscripts:
                 return
         elif mark[0] not in "#\\" and True not in subscripts:
             yield _contents(mark, found.start())

@@ -154,6 +154,11 @@ def test_texts(text, expected):
             "password = (\n    'hunter2'\n    'hunter3'\n)\nx = 'name'",
             "password = (\n    '[Filtered]'\n    '[Filtered]'\n)\nx = 'name'",
         ),
+        ('user, password = "ann", "hunter2"', 'user, password = "[Filtered]", "[Filtered]"'),
+        ('(self.token, *more) = "hunter2", 1', '(self.token, *more) = "[Filtered]", 1'),
+        ("key, token = (1,\n  'hunter2')\nx = 'name'", "key, token = (1,\n  '[Filtered]')\nx = 'name'"),
+        ("user, name = 'ann', 'bob'", "user, name = 'ann', 'bob'"),
+        ("user, password = row['user'], row['pass']", "user, password = row['user'], row['pass']"),
         ('API_KEY = """\nhunter2\n"""\nx = \'name\'', 'API_KEY = """[Filtered]\n\n"""\nx = \'name\''),
     ],
 )
