@@ -7,10 +7,12 @@ import ctypes
 import html
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from heka.holder import get_client
 from heka_raven.middleware import RavenMiddleware
@@ -57,12 +59,14 @@ BUTTONS = [
         "More visitors than the workers can take. An alarm of uWSGI repeats this one every second.",
     ),
     Button("/segfault", "A segfault", "The worker reads address 0 and dies. The server starts another."),
+    Button("/abort", "… an abort in a C library", "The C library's own function is shown, too, inside Python's."),
     Button(
         "/harakiri",
         "A request that never ends",
-        "After four seconds (gunicorn: six) the server kills the worker; first, it is reported.",
+        "After four seconds (gunicorn: six) the server kills the worker; first, it is reported, with local variables.",
     ),
     Button("/hang", "… in C code", "The same, while C code holds Python's lock: the stack is there all the same."),
+    Button("/waiting", "… which waits for a server", "It waits for an answer that never comes: the event says whose."),
     Button("/kill", "kill -9", "The worker is killed from outside. Which request was it?"),
     Button("/slow", "A slow request", f"Over {SLOW_S} seconds: reported once, and it lives on."),
     Button(
@@ -136,7 +140,13 @@ def segfault(environ, start_response):
     return text(start_response, "still here?")
 
 
+def abort(environ, start_response):
+    ctypes.CDLL(None).abort()
+    return text(start_response, "still here?")
+
+
 def harakiri(environ, start_response):
+    order, card_password = 4700 + 11, "correct horse"  # the event shows the first  # noqa: F841
     time.sleep(60)
     return text(start_response, "still here?")
 
@@ -147,6 +157,13 @@ def hang(environ, start_response):
     while left_s:  # the signal that asks for the stack ends a sleep
         left_s = sleep(left_s)
     return text(start_response, "still here?")
+
+
+def waiting(environ, start_response):
+    inbox = urlsplit(os.environ["SENTRY_DSN"])  # which waits for a question, as this waits for its answer
+    with socket.create_connection((inbox.hostname, inbox.port or 80)) as connection:
+        connection.recv(1)
+    return text(start_response, "an answer?")
 
 
 def kill(environ, start_response):
@@ -195,8 +212,10 @@ ROUTES = {
     "/full-queue": full_queue,
     "/busy": busy,
     "/segfault": segfault,
+    "/abort": abort,
     "/harakiri": harakiri,
     "/hang": hang,
+    "/waiting": waiting,
     "/kill": kill,
     "/slow": slow,
     "/upload": upload,
