@@ -158,4 +158,5 @@ class Gunicorn:
 
 
 def functions(event):
-    return [frame["function"] for frame in event["exception"]["values"][0].get("stacktrace", {}).get("frames", [])]
+    frames = event["exception"]["values"][0].get("stacktrace", {}).get("frames", [])
+    return [frame.get("function", "") for frame in frames]  # native ones may have none

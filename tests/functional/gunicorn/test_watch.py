@@ -49,7 +49,7 @@ def test_a_worker_that_dies(tmp_path, options, path, kind, level, words):
     assert "planted" not in str(event)
     if kind in ("segfault", "exit"):
         assert "view" in functions(event)
-        [frame] = [frame for frame in value["stacktrace"]["frames"] if frame["function"] == "view"]
+        [frame] = [frame for frame in value["stacktrace"]["frames"] if frame.get("function") == "view"]
         assert frame["in_app"]
         assert frame["context_line"].strip()
     else:
