@@ -306,14 +306,12 @@ def test_the_port_is_free_after_the_end(tmp_path):
 
 
 @ROOT_ONLY
-def test_as_root_for_another_user(tmp_path, passable):
+def test_as_root_for_another_user(passable):
     """Started as root for a user, the watcher is that user, as the workers are."""
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        os.chmod(folder, 0o755)
-    (tmp_path / "spool").mkdir(mode=0o700)
-    os.chown(tmp_path / "spool", NOBODY, NOBODY)
+    (passable / "spool").mkdir(mode=0o700)
+    os.chown(passable / "spool", NOBODY, NOBODY)
     user = ("--user", str(NOBODY), "--group", str(NOBODY))
-    with Gunicorn(tmp_path, *user, slow=1, launch=launch_readable(passable)) as server:
+    with Gunicorn(passable, *user, slow=1, launch=launch_readable(passable)) as server:
         server.get("/slow")
         event = server.event("slow")
         assert "view" == functions(event)[-1]

@@ -3,13 +3,15 @@
 import os
 import re
 import signal
+import sys
 import time
 from datetime import datetime
 
 import pytest
 
+from support.paths import ROOT
 from support.waiting import wait_for
-from support.watch import APP, EVERY_UWSGI, PREFORK, in_background, kinds, suspect
+from support.watch import APP, EVERY_UWSGI, PREFORK, WATCH, functions, in_background, kinds, suspect
 
 pytestmark = pytest.mark.timeout(180)
 full = pytest.mark.full
@@ -149,3 +151,38 @@ def test_start_says_what_it_will_do(serve, uwsgi, lines, said):
     wait_for(lambda: re.search(r"\[sentry\] " + said, server.text()), server.text)
     wait_for(lambda: "[sentry] watching " in server.text(), server.text)
     assert 1 == server.text().count("[sentry] watching ")
+
+
+MOUNTED = """
+import os, sys, time
+sys.path.insert(0, {root!r})
+from heka_raven.middleware import RavenMiddleware
+
+def stuck_in_{name}():
+    time.sleep(30)
+
+def inner(env, start):
+    if env["PATH_INFO"].endswith("stuck"):
+        stuck_in_{name}()
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [b"well"]
+
+application = RavenMiddleware(inner, dsn={dsn!r}, catchall=True)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 finds no frame of a second interpreter: a limit")
+def test_stacks_of_two_applications(serve, receiver, tmp_path):
+    """Two mounted applications in interpreters of their own: each one's harakiri has its own stack."""
+    lines = f"{WATCH}harakiri = 3\nprocesses = 1\nmanage-script-name = true\n"
+    for name in ("one", "two"):
+        text = MOUNTED.replace("{root!r}", repr(str(ROOT))).replace("{name}", name)
+        (tmp_path / f"{name}.py").write_text(text.replace("{dsn!r}", repr(receiver.dsn)))
+        lines += f"mount = /{name}={tmp_path}/{name}.py\n"
+    server = serve(lines)
+    for count, name in enumerate(("one", "two", "one"), start=1):
+        wait_for(lambda n=name: server.get(f"/{n}/")[0] == 200, server.text)
+        time.sleep(0.5)  # one that ends takes the one timer of its worker with it
+        server.crash(f"/{name}/stuck")
+        wait_for(lambda n=count: len(receiver.events) == n, server.text)
+        assert f"stuck_in_{name}" == functions(receiver.events[-1])[-1]
