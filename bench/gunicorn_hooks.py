@@ -10,7 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from heka_raven.gunicorn.slots import Slots, make_request_hooks
+from heka_raven.eyes.slots import Slots
+from heka_raven.gunicorn.request_hooks import make_request_hooks
 
 ROUNDS, REQUESTS = 15, 100_000
 

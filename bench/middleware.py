@@ -13,6 +13,7 @@ import io
 import json
 import subprocess
 import sys
+import tempfile
 import time
 import wsgiref.util
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from heka_raven.middleware import RavenMiddleware
+from heka_raven.reporting.clients import build_client
 
 ROUNDS = 300
 REQUESTS = 1000  # per round
@@ -111,6 +113,15 @@ def time_request(app):
     return (time.perf_counter() - begin) / REQUESTS * 1e6
 
 
+def time_fresh(app):
+    """One round with an environ of its own for each request."""
+    requests = [environ() for _ in range(REQUESTS)]
+    begin = time.perf_counter()
+    for request in requests:
+        app(request, start_response)
+    return (time.perf_counter() - begin) / REQUESTS * 1e6
+
+
 def time_whole_request(app):
     request = environ()
     begin = time.perf_counter()
@@ -130,9 +141,9 @@ def time_chunk(app):
     return (time.perf_counter() - begin) / CHUNKS * 1e6
 
 
-def compare(name, measure, app, rounds, limit=""):
+def compare(name, measure, app, rounds, limit="", client=None, **options):
     bare, watched = [], []
-    wrapped = RavenMiddleware(app, NoClient())
+    wrapped = RavenMiddleware(app, client or NoClient(), **options)
     for _ in range(rounds):
         bare.append(measure(app))
         watched.append(measure(wrapped))
@@ -186,6 +197,9 @@ def main():
     compare("request, list body", time_request, list_app, ROUNDS, LIMIT_REQUEST_US)
     compare("request, generator body, not begun", time_request, generator_app, ROUNDS)
     compare("request, iterator, one chunk, close", time_whole_request, framework_app, ROUNDS)
+    with tempfile.TemporaryDirectory() as spool:
+        client = build_client("http://key@127.0.0.1:9/1", stream_path=spool, stream_sender="off")
+        compare("request, list body, with watch", time_fresh, list_app, ROUNDS // 3, client=client, watch=True)
     compare("one chunk of a generator", time_chunk, generator_app, ROUNDS // 3, LIMIT_CHUNK_US)
     compare("one chunk of an iterator", time_chunk, iterator_app, ROUNDS // 3)
 

@@ -37,6 +37,7 @@ class MiddlewareOptions:
     error_page: Callable[..., Any] | None = None
     frameworks: tuple[str, ...] = tuple(FRAMEWORKS)
     report_5xx: bool = False
+    watch: bool = False
 
 
 def _frameworks(key: str, value: Any) -> tuple[str, ...]:
@@ -86,6 +87,7 @@ OPTIONS: Mapping[str, Option] = {
         "",
         "an event for each answer of 500 or more without a known error; default: one warning",
     ),
+    "watch": Option(to_flag, "boolean", "", "tell the requests in flight to heka-raven watch"),
 }
 
 

@@ -70,15 +70,17 @@ class RequestState(CurrentRequest):
         tee: what the application reads its body through, with the option ``body``.
         failure: while it is reported.
         kept: the event of an error that a framework keeps, until it is known how it answers.
+        in_flight: with the option ``watch``, while the body is iterated; else it is not set.
     """
 
-    __slots__ = ("failure", "kept", "middleware", "start_response", "status", "tee")
+    __slots__ = ("failure", "in_flight", "kept", "middleware", "start_response", "status", "tee")
 
     middleware: RavenMiddleware
     start_response: Callable[..., Any]
     status: str | None
     tee: InputTee | None
     failure: Failure | None
+    in_flight: Any
     kept: Any  # Held, Answer or None; mypy would take it for the None that it begins as
 
     def describe(self, environ: Environ) -> RequestFacts:

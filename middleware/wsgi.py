@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from heka_raven.capture.exceptions import traceback_of
-from heka_raven.middleware import frameworks, watch_notes
+from heka_raven.middleware import frameworks, watch_notes, watch_slots
 from heka_raven.middleware.body import watch
 from heka_raven.middleware.errorpage import respond
 from heka_raven.middleware.kept import complain, release, settle
@@ -149,6 +149,8 @@ class RavenMiddleware:
         if own is not error:
             pass_on(error, traceback, state.environ)
             inner = traceback_of(own)
+        if self.options.watch:
+            watch_slots.end(state)  # what failed may live on in a cycle
         if state.kept is not None:
             release(state, own)
         status = state.status if begun else "500"  # which the server answers, whatever was announced
@@ -241,11 +243,13 @@ def _beneath(error: BaseException) -> BaseException:
 
 
 def _with_what_is_wanted(app: Application, options: MiddlewareOptions, client: Any) -> Application:
-    """*app* with the body's tee and with what sentry-watch is told, where one or the other is wanted."""
+    """*app* with the body's tee and with what those who watch are told, where one or the other is wanted."""
     if options.body:
         app = partial(_with_tee, app, options.body)
     if watch_notes.is_wanted(client):
         app = partial(watch_notes.with_telling, app, options.trusted_proxies)
+    if options.watch:
+        app = watch_slots.around(app, client)
     return app
 
 

@@ -5,7 +5,7 @@ _heka_raven() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]-} options
     COMPREPLY=()
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin plugin-path uwsgi relay top tail mcp inbox --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "test run send status retry-dead decode build-plugin plugin-path uwsgi relay top watch tail mcp inbox --help --version" -- "$word")
         return
     fi
     case "$command $before" in
@@ -78,6 +78,12 @@ _heka_raven() {
         "relay --prefetch") return ;;
         "top --spool") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         "top --interval") return ;;
+        "watch --pid") return ;;
+        "watch --slow") return ;;
+        "watch --dsn") return ;;
+        "watch --release") return ;;
+        "watch --environment") return ;;
+        "watch --spool") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         "tail --spool") mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         "tail --token") return ;;
         "tail --level") mapfile -t COMPREPLY < <(compgen -W "debug info warning error fatal" -- "$word"); return ;;
@@ -117,6 +123,7 @@ _heka_raven() {
         uwsgi) options="--help" ;;
         relay) options="--help --config --listen --dsn --signer --signer-file --allow-unsigned --no-allow-unsigned --forward --legacy --max-connections --max-record-time --spool --durability --max-bytes --max-count --sender --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --from --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --prefetch" ;;
         top) options="--help --spool --once --json --interval" ;;
+        watch) options="--help --pid --slow --dsn --release --environment --spool" ;;
         tail) options="--help --spool --token --json --level --grep --once" ;;
         mcp) options="--help --db --spool" ;;
         inbox) options="--help --config --listen --db --keep --token --key --allow-host --project --editor --source --udp --rate-limit --max-event --notify --notify-on --notify-level --quiet-hours --url --notify-test --import --export" ;;

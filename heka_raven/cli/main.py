@@ -24,6 +24,7 @@ COMMANDS = {
     "uwsgi": ("heka_raven.cli.uwsgi:main", "uWSGI, or pyuwsgi, with that plugin"),
     "relay": ("heka_raven.cli.relay:main", "take events from a fleet: Heka records, or an AMQP broker"),
     "top": ("heka_raven.cli.top:main", "the requests in flight on this host, and what each waits for"),
+    "watch": ("heka_raven.cli.watch:main", "watch any server from outside: slow requests, crashes, kills"),
     "tail": ("heka_raven.cli.tail:main", "a line an event, as they come, from an inbox or a spool"),
     "mcp": ("heka_raven.cli.mcp:main", "an inbox for assistants: search, issue, event; read only"),
     "inbox": ("heka_raven.cli.inbox:main", "a local Sentry-compatible inbox with a web page"),

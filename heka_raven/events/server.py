@@ -38,7 +38,7 @@ class Sentence:
     """What the sentence is made of.
 
     Attributes:
-        server: uWSGI or gunicorn.
+        server: uWSGI, gunicorn, or what it calls itself.
         who: "worker 2"; empty: no process.
         request: "GET /report/2026" as it was asked for; empty: not read yet; None: there is none.
         age_ms: of the request.
@@ -90,7 +90,7 @@ def sentence(facts: Sentence) -> str:
 def _death(facts: Sentence, owner: str) -> str:
     if facts.kind == "oom":
         return f"The kernel killed {owner} for want of memory"
-    if facts.kind == "exit":
+    if facts.kind in ("exit", "ended"):
         return f"{owner} ended" if facts.status is None else f"{owner} exited with status {facts.status}"
     return f"{owner} {'was killed by' if facts.kind == 'killed' else 'died of'} {signal_name(facts.signal)}"
 

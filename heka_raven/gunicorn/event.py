@@ -10,30 +10,30 @@ from typing import Any
 
 from heka_raven.events.event import timestamp_text
 from heka_raven.events.server import Place, Sentence, fingerprint, path_name, place_of, sentence
+from heka_raven.eyes.slots import InFlight
 from heka_raven.formats.text import clean, cut
 from heka_raven.gunicorn.c_stack import NativeFrame
 from heka_raven.gunicorn.c_stack import place_of as native_place
 from heka_raven.gunicorn.kinds import LEVELS, Frame
-from heka_raven.gunicorn.slots import InFlight
 from heka_raven.reporting.clients import reporter_of
 from heka_raven.reporting.report import Report
 from heka_raven.reporting.source import SourceReader
 
-LOGGER = "gunicorn.watch"
 SERVER = "gunicorn"
 MAX_BYSTANDERS = 32
 CONTEXT_LINES = 5
 MAX_TEXT = 200
 MAX_LINE = 256
 # Frames of ours stand below every request.
-_OURS = ("/heka_raven/", "/middleware/wsgi.py", "/middleware/body.py")
+_OURS = ("/heka_raven/", "/middleware/wsgi.py", "/middleware/body.py", "/middleware/watch_slots.py")
 
 
 class EventMaker:
-    """Makes and spools the events of *client*."""
+    """Makes and spools the events of *client*: their tag is ``gunicorn.event``, or that of another *server*."""
 
-    def __init__(self, client: Any, version: str) -> None:
+    def __init__(self, client: Any, version: str, server: str = SERVER) -> None:
         self._client = client
+        self._server = server
         reporter: Any = reporter_of(client)
         self._reporter = reporter
         self._version = version
@@ -77,25 +77,26 @@ class EventMaker:
             said.request, said.age_ms = f"{shown['method']} {shown['path']}", shown["age_ms"]
         title = sentence(said)
         value: dict[str, Any] = {
-            "type": f"gunicorn {kind}",
+            "type": f"{said.server} {kind}",
             "value": title,
-            "mechanism": {"type": "gunicorn.watch", "handled": False},
+            "mechanism": {"type": f"{self._server}.watch", "handled": False},
         }
         if stack or native:
             value["stacktrace"] = {"frames": [*stack, *(frame.as_frame() for frame in native)]}
-        context = {"version": self._version, **worker, "bystanders": list(bystanders)[:MAX_BYSTANDERS]}
+        version = {"version": self._version} if self._version else {}
+        context = {**version, **worker, "bystanders": list(bystanders)[:MAX_BYSTANDERS]}
         if shown:
             context["suspect"] = {**shown, "transaction": transaction}
         event: dict[str, Any] = {
             "event_id": os.urandom(16).hex(),
             "timestamp": timestamp_text(time.time()),
             "level": LEVELS[kind],
-            "logger": LOGGER,
+            "logger": f"{self._server}.watch",
             **self._reporter.static,
             "logentry": {"formatted": title},
             "exception": {"values": [value]},
-            "contexts": {**self._reporter.static["contexts"], "gunicorn": context},
-            "tags": {**(self._reporter.static.get("tags") or {}), "gunicorn.event": kind},
+            "contexts": {**self._reporter.static["contexts"], self._server: context},
+            "tags": {**(self._reporter.static.get("tags") or {}), f"{self._server}.event": kind},
             "fingerprint": [*fingerprint(kind, transaction, said.place), *filter(None, [native_place(native)])],
             "culprit": cut(transaction or _where(said.place), MAX_TEXT),
         }
@@ -108,7 +109,7 @@ class EventMaker:
             event["user"] = user
         if isinstance(known.get("trace"), dict):
             event["contexts"]["trace"] = known["trace"]
-        report = Report(logger=LOGGER, level=LEVELS[kind], msg=" ".join(event["fingerprint"]))
+        report = Report(logger=event["logger"], level=LEVELS[kind], msg=" ".join(event["fingerprint"]))
         self._reporter.report_made(self._client, event, report)
 
     def _frame(self, frame: Frame) -> dict[str, Any]:

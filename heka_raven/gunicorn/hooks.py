@@ -16,9 +16,10 @@ from typing import Any
 from heka.convert import to_flag, to_int, to_seconds
 from heka.exceptions import ConfigError
 from heka.limited_log import TROUBLES
+from heka_raven.eyes.slots import ROWS, Slots
 from heka_raven.gunicorn.event import EventMaker
 from heka_raven.gunicorn.queues import listening
-from heka_raven.gunicorn.slots import ROWS, Slots, make_request_hooks
+from heka_raven.gunicorn.request_hooks import make_request_hooks
 from heka_raven.gunicorn.values import ValuesReader
 from heka_raven.gunicorn.watcher import FACT, Settings, Watcher
 from heka_raven.gunicorn.worker import WorkerSide

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from heka_raven.events.server import path_name
+from heka_raven.eyes.slots import InFlight, Row
 from heka_raven.gunicorn.event import SERVER, request_of
-from heka_raven.gunicorn.slots import InFlight, Row
 from heka_raven.spool.directory import SpoolError, make_spool
 from heka_raven.spool.in_flight import is_asked, stop_telling, tell
 

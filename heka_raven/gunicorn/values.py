@@ -16,8 +16,8 @@ import orjson
 from heka_raven.eyes.outside import look_from_outside
 from heka_raven.eyes.rules import Rules, read_rules
 from heka_raven.eyes.running import EYES, MAX_ANSWER
+from heka_raven.eyes.slots import Slots
 from heka_raven.gunicorn.kinds import MAX_FRAMES, Frame
-from heka_raven.gunicorn.slots import Slots
 
 ANSWER_WAIT_S = 0.1  # for a main thread that runs Python
 TOLD = "told by the worker"

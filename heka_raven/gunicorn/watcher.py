@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heka_raven.events.server import Sentence
+from heka_raven.eyes.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, InFlight, Row, Slots
 from heka_raven.gunicorn.c_stack import NativeFrame, read_c_stack
 from heka_raven.gunicorn.event import SERVER, EventMaker, request_of
 from heka_raven.gunicorn.kinds import (
@@ -31,7 +32,6 @@ from heka_raven.gunicorn.kinds import (
     read_stacks,
 )
 from heka_raven.gunicorn.queues import is_news, read_queues
-from heka_raven.gunicorn.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, InFlight, Row, Slots
 from heka_raven.gunicorn.threads import Doing, cpu_percent, look_at, read_doing
 from heka_raven.gunicorn.top import Top
 from heka_raven.gunicorn.values import ValuesReader

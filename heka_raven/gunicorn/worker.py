@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 from heka_raven.eyes.rules import HIDDEN
 from heka_raven.eyes.running import EYES
+from heka_raven.eyes.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, Slots
 from heka_raven.gunicorn.kinds import BOOT, EXIT, LEVELS
-from heka_raven.gunicorn.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, Slots
 from heka_raven.gunicorn.values import EXIT as EXIT_ANSWER
 from heka_raven.gunicorn.values import allow_looks, write_answer
 from heka_raven.reporting.clients import reporter_of, rules_of

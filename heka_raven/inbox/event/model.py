@@ -168,7 +168,7 @@ class Event:
 
         Empty for an event of the application.
         """
-        found = self.tag("uwsgi.event") or self.tag("gunicorn.event")
+        found = self.tag("uwsgi.event") or self.tag("gunicorn.event") or self.tag("server.event")
         if not found and (self.sdk.startswith("heka-raven.uwsgi") or self.logger == "uwsgi.sentry"):
             said = self.message.lstrip()
             return next((name for start, name in UWSGI_SAYS.items() if said.startswith(start)), "uwsgi")

@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
+from heka_raven.eyes.slots import MAX_TEXT, SLOTS, Slots
 from heka_raven.gunicorn.kinds import Frame, OomCount, read_stacks
 from heka_raven.gunicorn.queues import is_news
-from heka_raven.gunicorn.slots import MAX_TEXT, SLOTS, Slots, make_request_hooks
+from heka_raven.gunicorn.request_hooks import make_request_hooks
 
 
 def test_oom_kills_are_those_of_now():

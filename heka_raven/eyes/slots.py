@@ -1,18 +1,16 @@
-"""The memory that gunicorn's workers write and the watcher reads: one row a worker, one slot a request in flight.
+"""The memory that watched processes write and the watcher reads: one row a process, one slot a request in flight.
 
-Anonymous and shared, made before the first fork. A slot says when its request began, which tells requests apart: who
-reads copies, looks at that again, and drops what changed meanwhile.
+A slot says when its request began, which tells requests apart: who reads copies, looks at that again, and drops what
+changed meanwhile.
 """
 
 from __future__ import annotations
 
 import mmap
 import struct
-from collections import deque
-from collections.abc import Callable, Iterator
-from threading import get_ident, get_native_id
+from collections.abc import Iterator
 from time import monotonic_ns
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 ROWS = 64  # workers at once, with those that just died
 SLOTS = 64  # requests of one worker that are seen at once
@@ -24,9 +22,9 @@ ANSWER_AT, MAX_ANSWER = 64, 4000
 
 # Thread as Python numbers it, and as the kernel does; text; and last, as it is written last, when the request began, in
 # ns of the monotonic clock: 0 while there is none.
-_SLOT = struct.Struct(f"<QI{MAX_TEXT}sQ")
+SLOT = struct.Struct(f"<QI{MAX_TEXT}sQ")
 _BEGAN = struct.Struct("<Q")
-_BEGAN_AT = SLOT_SIZE - 8
+BEGAN_AT = SLOT_SIZE - 8
 _ROW = struct.Struct("<QQQI")  # pid, begin of the process, number of the worker, length of the answer
 _FLAGS_AT = 40
 _QUESTION = struct.Struct("<QQ")  # number, thread
@@ -60,10 +58,10 @@ class Row(NamedTuple):
 
 
 class Slots:
-    """All rows."""
+    """All rows: of gunicorn's workers in anonymous memory, made before the fork; else *memory*, of one or more rows."""
 
-    def __init__(self) -> None:
-        self.memory = mmap.mmap(-1, ROWS * ROW_SIZE)
+    def __init__(self, memory: mmap.mmap | None = None) -> None:
+        self.memory = mmap.mmap(-1, ROWS * ROW_SIZE) if memory is None else memory
 
     # -- written by the worker ---------------------------------------------------------------------------------------
 
@@ -97,18 +95,22 @@ class Slots:
     # -- read by the watcher -----------------------------------------------------------------------------------------
 
     def rows(self) -> Iterator[Row]:
-        for index in range(ROWS):
+        for index in range(len(self.memory) // ROW_SIZE):
             at = index * ROW_SIZE
             pid, began_ns, worker, _ = _ROW.unpack_from(self.memory, at)
             if pid:
                 yield Row(index, pid, began_ns, worker, self.memory[at + _FLAGS_AT : at + _FLAGS_AT + 8])
 
-    def take_answer(self, index: int) -> bytes:
-        """The answer, once; empty while there is none."""
+    def read_answer(self, index: int) -> bytes:
+        """The answer; empty while there is none."""
         at = index * ROW_SIZE
         (length,) = struct.unpack_from("<I", self.memory, at + 24)
-        data = self.memory[at + ANSWER_AT : at + ANSWER_AT + min(length, MAX_ANSWER)]
-        struct.pack_into("<I", self.memory, at + 24, 0)
+        return self.memory[at + ANSWER_AT : at + ANSWER_AT + min(length, MAX_ANSWER)]
+
+    def take_answer(self, index: int) -> bytes:
+        """The answer, once."""
+        data = self.read_answer(index)
+        struct.pack_into("<I", self.memory, index * ROW_SIZE + 24, 0)
         return data
 
     def ask(self, index: int, number: int, thread: int) -> None:
@@ -125,57 +127,9 @@ class Slots:
         found = []
         for slot in range(SLOTS):
             at = index * ROW_SIZE + 4096 + slot * SLOT_SIZE
-            if not (began := _BEGAN.unpack_from(self.memory, at + _BEGAN_AT)[0]):
+            if not (began := _BEGAN.unpack_from(self.memory, at + BEGAN_AT)[0]):
                 continue
-            thread, tid, text, again = _SLOT.unpack_from(self.memory, at)
-            if began == again == _BEGAN.unpack_from(self.memory, at + _BEGAN_AT)[0]:
+            thread, tid, text, again = SLOT.unpack_from(self.memory, at)
+            if began == again == _BEGAN.unpack_from(self.memory, at + BEGAN_AT)[0]:
                 found.append(InFlight(slot, began, thread, text.rstrip(b"\0").decode("utf-8", "replace"), tid))
         return sorted(found, key=lambda request: request.began_ns)
-
-
-def make_request_hooks(
-    slots: Slots, index: int, before: Callable[..., Any] | None, after: Callable[..., Any] | None
-) -> tuple[Callable[..., None], Callable[..., None]]:
-    """gunicorn's ``pre_request`` and ``post_request`` for the worker of row *index*, each before the hook given.
-
-    Every request pays for them: what they need is at hand, and nothing is called that could be left out. A request that
-    finds no free slot, or has another shape, is not seen.
-    """
-    base = index * ROW_SIZE + 4096
-    memory, pack_into = slots.memory, _SLOT.pack_into
-    begins = memoryview(slots.memory)[_BEGAN_AT:].cast("Q")
-    # deque's methods hold for threads and greenlets without a lock.
-    free = deque(base + slot * SLOT_SIZE for slot in range(SLOTS))
-    take, give = free.popleft, free.append
-
-    def pre_request(worker: Any, req: Any) -> None:
-        try:
-            at = take()
-            req._heka_raven = at
-            peer = req.peer_addr
-            host = ""
-            for name, value in req.headers:
-                if name == "HOST":
-                    host = value
-                    break
-            # What is too long is cut: the host is the first that may be missing.
-            text = (
-                f"{req.method}\n{peer[0] if peer.__class__ is tuple else ''}\n{req.uri}\n{req.scheme}://{host}".encode()
-            )
-            pack_into(memory, at, get_ident(), get_native_id(), text, monotonic_ns())
-        except Exception:
-            pass
-        if before is not None:
-            before(worker, req)
-
-    def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
-        try:
-            at = req._heka_raven
-            begins[at >> 3] = 0
-            give(at)
-        except Exception:
-            pass
-        if after is not None:
-            after(worker, req, environ, resp)
-
-    return pre_request, post_request

@@ -1,0 +1,1 @@
+"""The watch of any server from outside: what `heka-raven watch` does."""

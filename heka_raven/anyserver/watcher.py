@@ -1,0 +1,235 @@
+"""Looks at a process and its children, five times a second: the requests that they tell, and their ends."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from heka_raven.anyserver.ending import CRASHES, death_of, last_words, status_of
+from heka_raven.events.server import Sentence
+from heka_raven.eyes.slots import IN_ORDER, REGISTERED, ROW_SIZE, InFlight, Slots
+from heka_raven.gunicorn.c_stack import read_c_stack
+from heka_raven.gunicorn.event import EventMaker, request_of
+from heka_raven.gunicorn.kinds import SLOW, Frame, read_stacks
+from heka_raven.gunicorn.threads import cpu_percent, look_at, read_doing
+from heka_raven.gunicorn.watcher import parent_of
+from heka_raven.spool import watched as files
+
+TICK_S = 0.2
+STACK_WAIT_S = 0.1
+MAX_STACK = 256 * 1024
+CHILDREN_S = 2.0  # that outlive the process watched: how long they are waited for
+STACK_SIGNAL = signal.SIGRTMIN + 5
+MAX_NAME = 40
+MAX_ANCESTORS = 64
+
+
+@dataclass(slots=True)
+class Process:
+    """One that tells."""
+
+    pid: int
+    path: str
+    inode: int
+    pidfd: int
+    slots: Slots
+    stacks: int
+    server: str
+    last: list[InFlight] = field(default_factory=list)
+    said: set[InFlight] = field(default_factory=set)  # that were slow
+    ticks: dict[InFlight, tuple[int, float]] = field(default_factory=dict)  # of CPU, and when that was read
+
+    def flag(self, number: int) -> bool:
+        return any(row.flags[number] for row in self.slots.rows())
+
+    def close(self) -> None:
+        os.close(self.pidfd)
+        os.close(self.stacks)
+        self.slots.memory.close()
+
+
+class Watcher:
+    """Watches one process and what came from it."""
+
+    def __init__(self, pid: int, spool_path: str, slow_s: float, maker: EventMaker) -> None:
+        self._pid = pid
+        self._spool_path = spool_path
+        self._slow_s = slow_s
+        self._maker = maker
+        self._processes: dict[str, Process] = {}
+        files.sweep(spool_path)
+
+    def tells(self) -> bool:
+        """Whether there is a process that tells."""
+        return bool(self._processes)
+
+    def run(self, pidfd: int) -> None:
+        """Until the process ends, and its children, which may take a moment more."""
+        while not select.select([pidfd], [], [], TICK_S)[0]:
+            self.look()
+        until = time.monotonic() + CHILDREN_S
+        self.look()
+        while self._processes and time.monotonic() < until:
+            time.sleep(TICK_S)
+            self.look()
+
+    def look(self) -> None:
+        """One tick."""
+        self._find()
+        for path, process in list(self._processes.items()):
+            process.last = process.slots.in_flight(0)
+            if select.select([process.pidfd], [], [], 0)[0]:
+                del self._processes[path]
+                self._bury(process)
+            else:
+                self._look_at(process)
+
+    # -- who is there ------------------------------------------------------------------------------------------------
+
+    def _find(self) -> None:
+        for pid, start, path in files.told(self._spool_path):
+            known = self._processes.get(path)
+            try:
+                if known is not None and os.lstat(path).st_ino == known.inode:
+                    continue
+                if (known is not None or self._is_of_ours(pid)) and files.start_of(pid) == start:
+                    found = _open(pid, start, path)
+                    if known is not None:  # it is another program now
+                        known.close()
+                    if found is not None:
+                        self._processes[path] = found
+            except OSError:
+                continue  # it is going, or coming
+
+    def _is_of_ours(self, pid: int) -> bool:
+        for _ in range(MAX_ANCESTORS):
+            if pid == self._pid:
+                return True
+            pid = parent_of(pid)
+            if pid <= 1:
+                break
+        return False
+
+    # -- who lives ---------------------------------------------------------------------------------------------------
+
+    def _look_at(self, process: Process) -> None:
+        now_s = time.monotonic()
+        process.said.intersection_update(process.last)
+        for request in process.last:
+            if request not in process.ticks and (doing := look_at(process.pid, request.tid)) is not None:
+                process.ticks[request] = doing.ticks, now_s
+        process.ticks = {request: process.ticks[request] for request in process.last if request in process.ticks}
+        for request in process.last:
+            age_s = now_s - request.began_ns / 1e9
+            if self._slow_s and age_s >= self._slow_s and request not in process.said:
+                process.said.add(request)
+                self._tell_slow(process, request)
+
+    def _tell_slow(self, process: Process, request: InFlight) -> None:
+        doing = read_doing(process.pid, request.tid)  # before the signal, which ends the call in which it waits
+        said, facts = Sentence(process.server, SLOW), {}
+        if doing is not None:
+            said.doing, facts = doing.in_words(), dict[str, Any](doing.facts())
+            ticks, since_s = process.ticks.get(request, (0, 0.0))
+            share = cpu_percent(ticks, doing.ticks, time.monotonic() - since_s) if since_s else None
+            if share is not None:
+                facts["cpu_percent"] = share
+        stacks, _ = read_stacks(self._ask(process))
+        if request in process.slots.in_flight(0):  # else it ended meanwhile, and the stack is of another
+            self._tell(process, said, request, stacks.get(request.thread, []), facts=facts)
+
+    def _ask(self, process: Process) -> str:
+        """The stacks of all its threads; only a process that said it can answer is ever signalled."""
+        if not process.flag(REGISTERED):
+            return ""
+        try:
+            os.ftruncate(process.stacks, 0)
+            signal.pidfd_send_signal(process.pidfd, STACK_SIGNAL)
+        except OSError:
+            return ""
+        size, until = -1, time.monotonic() + STACK_WAIT_S
+        while time.monotonic() < until:
+            time.sleep(0.01)
+            now = os.fstat(process.stacks).st_size
+            if now and now == size:
+                break
+            size = now
+        return self._read(process)
+
+    def _read(self, process: Process) -> str:
+        return os.pread(process.stacks, MAX_STACK, 0).decode("utf-8", "replace")
+
+    # -- who died ----------------------------------------------------------------------------------------------------
+
+    def _bury(self, process: Process) -> None:
+        words, named = last_words(self._read(process))
+        status = status_of(process.pid, process.pidfd)
+        kind, death = death_of(status, named, process.flag(IN_ORDER), bool(process.last))
+        files.remove(process.path)
+        if kind is not None:
+            stacks, current = read_stacks(words if kind in CRASHES else "")
+            suspect = next((request for request in process.last if request.thread == current), None)
+            suspect = suspect or (process.last[0] if process.last else None)
+            said = Sentence(process.server, kind, signal=death.signal or 0, status=death.exit_status)
+            frames = stacks.get(suspect.thread if suspect is not None else current or 0, [])
+            self._tell(process, said, suspect, frames, native=read_c_stack(words) if words else [])
+        process.close()
+
+    def _tell(
+        self,
+        process: Process,
+        said: Sentence,
+        suspect: InFlight | None,
+        frames: list[Frame],
+        facts: dict[str, Any] | None = None,
+        native: list[Any] | None = None,
+    ) -> None:
+        now_ns = time.monotonic_ns()
+        said.who = f"process {process.pid}"
+        others = [process, *(each for each in self._processes.values() if each is not process)]
+        self._maker.report(
+            said,
+            worker={"name": process.server, "pid": process.pid, **(facts or {})},
+            suspect=suspect,
+            bystanders=[
+                {**request_of(request, now_ns), "pid": each.pid}
+                for each in others
+                for request in each.last
+                if request is not suspect
+            ],
+            frames=frames,
+            native=native or [],
+            answer=b"",
+            now_ns=now_ns,
+        )
+
+
+def _open(pid: int, start: int, path: str) -> Process | None:
+    """A process that tells; None: it has not begun to."""
+    file, stacks = files.open_told(path, ROW_SIZE)
+    pidfd = -1
+    try:
+        pidfd = os.pidfd_open(pid)
+        slots = Slots(mmap.mmap(file, ROW_SIZE, prot=mmap.PROT_READ))
+        if files.start_of(pid) == start and any(slots.rows()):
+            found = Process(pid, path, os.fstat(file).st_ino, pidfd, slots, stacks, _name(slots.read_answer(0)))
+            pidfd = stacks = -1
+            return found
+        return None
+    finally:
+        for descriptor in (file, stacks, pidfd):
+            if descriptor >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+
+
+def _name(software: bytes) -> str:
+    """What the server calls itself, without a version."""
+    words = software.decode("utf-8", "replace").replace("/", " ").replace(":", " ").split()
+    return words[0][:MAX_NAME] if words else "server"
