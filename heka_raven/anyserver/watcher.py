@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 import select
@@ -83,8 +84,9 @@ class Watcher:
         """One tick."""
         self._find()
         for path, process in list(self._processes.items()):
-            process.last = process.slots.in_flight(0)
-            if select.select([process.pidfd], [], [], 0)[0]:
+            ended = bool(select.select([process.pidfd], [], [], 0)[0])
+            process.last = process.slots.in_flight(0)  # after that: what ended leaves its slots as they were
+            if ended:
                 del self._processes[path]
                 self._bury(process)
             else:
@@ -215,6 +217,7 @@ def _open(pid: int, start: int, path: str) -> Process | None:
     file, stacks = files.open_told(path, ROW_SIZE)
     pidfd = -1
     try:
+        fcntl.flock(stacks, fcntl.LOCK_EX | fcntl.LOCK_NB)  # one watch, one event; another takes over when it ends
         pidfd = os.pidfd_open(pid)
         slots = Slots(mmap.mmap(file, ROW_SIZE, prot=mmap.PROT_READ))
         if files.start_of(pid) == start and any(slots.rows()):

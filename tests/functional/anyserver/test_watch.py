@@ -86,25 +86,29 @@ class Waitress:
         app = APP.replace("SPOOL", str(folder / "spool")).replace("DSN", DSN).replace("WATCH", str(watch))
         (folder / "app.py").write_text(app)
         (folder / "serve.py").write_text(SERVE)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("HEKA_RAVEN", "SENTRY"))}
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("HEKA_RAVEN", "SENTRY"))}
         self.logs = [(folder / name).open("wb") for name in ("log", "watch-log")]
         self.process = subprocess.Popen(
             [sys.executable, "serve.py", str(self.port), "child" if child else ""],
-            cwd=folder, env=environment, stdin=subprocess.PIPE,
+            cwd=folder, env=self.environment, stdin=subprocess.PIPE,
             stdout=self.logs[0], stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         self.watch = None
         try:
             wait_for(lambda: self.get("/") == b"ok", what=self.said, process=self.process)
-            self.watch = subprocess.Popen(
-                [sys.executable, "-m", "heka_raven.cli.main", "watch", "--pid", str(self.process.pid),
-                 "--spool", str(folder / "spool"), "--dsn", DSN, *options],
-                env=environment, stdout=self.logs[1], stderr=subprocess.STDOUT,
-            )  # fmt: skip
-            time.sleep(1.5)
+            self.watch = self.begin_watch(*options)
         except BaseException:
             self.stop()
             raise
+
+    def begin_watch(self, *options):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "heka_raven.cli.main", "watch", "--pid", str(self.process.pid),
+             "--spool", str(self.folder / "spool"), "--dsn", DSN, *options],
+            env=self.environment, stdout=self.logs[1], stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        time.sleep(1.5)
+        return process
 
     def __enter__(self):
         return self
@@ -159,6 +163,22 @@ def test_a_slow_request(tmp_path):
     said = event["logentry"]["formatted"]
     assert said.startswith(f"waitress's process {context['pid']} has been in GET /stuck for 1.")
     assert " at view (app.py:" in said
+
+
+def test_two_watches(tmp_path):
+    """Of two watches of one server one tells; the other goes on when that ends."""
+    with Waitress(tmp_path, "--slow", "1") as server:
+        second = server.begin_watch("--slow", "1")
+        try:
+            server.get_later("/slow")
+            server.event("slow")
+            server.watch.terminate()
+            assert 0 == server.watch.wait(timeout=10)
+            server.get_later("/stuck")
+            wait_for(lambda: 2 == len(server.events()), what=server.said)
+        finally:
+            second.kill()
+            second.wait()
 
 
 def test_a_slow_body(tmp_path):
