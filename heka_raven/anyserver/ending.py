@@ -8,8 +8,10 @@ import fcntl
 import os
 import re
 
-from heka_raven.gunicorn.kinds import ABORT, ENDED, EXIT, SEGFAULT, Death, kind_of
+from heka_raven.gunicorn.kinds import ABORT, EXIT, SEGFAULT, Death, kind_of
 
+ENDED = "ended"  # nobody tells how; beside gunicorn's kinds
+CRASHES = (SEGFAULT, ABORT)
 # struct pidfd_info of linux/pidfd.h, its first version: 64 bytes, the exit code in the last four.
 _PIDFD_GET_INFO = 0xC040FF0B
 _EXIT_INFO = 1 << 3
@@ -60,6 +62,3 @@ def death_of(status: int | None, named: int | None, in_order: bool, in_flight: b
     if kind == EXIT and not in_flight:
         kind = None  # whoever started it knows its status
     return kind, death
-
-
-CRASHES = (SEGFAULT, ABORT)

@@ -75,6 +75,7 @@ class EventMaker:
             said.who = f"worker {worker['worker']}"
         if shown:
             said.request, said.age_ms = f"{shown['method']} {shown['path']}", shown["age_ms"]
+        level = LEVELS.get(kind, "error")
         title = sentence(said)
         value: dict[str, Any] = {
             "type": f"{said.server} {kind}",
@@ -90,7 +91,7 @@ class EventMaker:
         event: dict[str, Any] = {
             "event_id": os.urandom(16).hex(),
             "timestamp": timestamp_text(time.time()),
-            "level": LEVELS[kind],
+            "level": level,
             "logger": f"{self._server}.watch",
             **self._reporter.static,
             "logentry": {"formatted": title},
@@ -109,7 +110,7 @@ class EventMaker:
             event["user"] = user
         if isinstance(known.get("trace"), dict):
             event["contexts"]["trace"] = known["trace"]
-        report = Report(logger=event["logger"], level=LEVELS[kind], msg=" ".join(event["fingerprint"]))
+        report = Report(logger=event["logger"], level=level, msg=" ".join(event["fingerprint"]))
         self._reporter.report_made(self._client, event, report)
 
     def _frame(self, frame: Frame) -> dict[str, Any]:

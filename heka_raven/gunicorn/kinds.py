@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-TIMEOUT, SEGFAULT, ABORT, KILLED, OOM, EXIT, BOOT, SLOW, BACKLOG, ENDED = (
-    "timeout", "segfault", "abort", "killed", "oom", "exit", "boot", "slow", "backlog", "ended",
+TIMEOUT, SEGFAULT, ABORT, KILLED, OOM, EXIT, BOOT, SLOW, BACKLOG = (
+    "timeout", "segfault", "abort", "killed", "oom", "exit", "boot", "slow", "backlog",
 )  # fmt: skip
 LEVELS = {
     TIMEOUT: "error", SEGFAULT: "fatal", ABORT: "fatal", KILLED: "fatal", OOM: "fatal", EXIT: "error", BOOT: "fatal",
-    SLOW: "warning", BACKLOG: "warning", ENDED: "error",
+    SLOW: "warning", BACKLOG: "warning",
 }  # fmt: skip
 SIGABRT, SIGKILL = 6, 9  # by Linux' numbers
 _SEGFAULTS = {11, 7, 8, 4}  # SIGSEGV, SIGBUS, SIGFPE, SIGILL
