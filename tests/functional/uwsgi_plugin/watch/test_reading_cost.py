@@ -1,0 +1,110 @@
+"""What it costs a worker to be read, and what many harakiris leave behind."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.values import APP
+from support.waiting import wait_for
+from support.watch import WATCH, in_background
+
+full = pytest.mark.full
+pytestmark = pytest.mark.timeout(600)
+MOST_STOPPED_MS = 50
+LOOKS = 3
+# Runs all the time, holds the interpreter, and notes its longest pause. The time for which it was ready to run and
+# other processes had the processor (schedstat) is none.
+SOURCE = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
+}
+
+static double ready(int fd)
+{
+    char text[128] = "";
+    long long ran = 0, waited = 0;
+    if (pread(fd, text, sizeof text - 1, 0) > 0) sscanf(text, "%lld %lld", &ran, &waited);
+    return waited / 1e6;
+}
+
+double longest_pause_ms(double seconds)
+{
+    int fd = open("/proc/thread-self/schedstat", O_RDONLY);
+    double began = now(), at = began, waited = ready(fd), longest = 0;
+    while (at - began < seconds * 1e3) {
+        double then = now(), more = ready(fd), pause = then - at - (more - waited);
+        if (pause > longest) longest = pause;
+        at = then;
+        waited = more;
+    }
+    close(fd);
+    return longest;
+}
+"""
+READ = """
+    if what == "be_read":
+        number = 41
+        shop = ctypes.PyDLL(os.path.abspath("libpause.so"))
+        shop.longest_pause_ms.restype = ctypes.c_double
+        pause = shop.longest_pause_ms(ctypes.c_double(5))
+        start("200 OK", [("Content-Type", "text/plain"), ("Connection", "close")])
+        return [b"%f" % pause]
+    if what in KINDS:"""
+
+
+def test_being_read_stops_no_worker(serve, receiver, tmp_path):
+    """A worker that is read from outside while it runs pauses for less than 50 ms, by its own count."""
+    (tmp_path / "pause.c").write_text(SOURCE)
+    command = ["gcc", "-shared", "-fPIC", "-O1", "pause.c", "-o", "libpause.so"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    lines = "sentry-watch = true\nsentry-watch-values = true\nsentry-watch-slow = 1\nprocesses = 1\n"
+    app = APP.replace("\n    if what in KINDS:", READ)
+    server = serve(lines, app=app, env={"TEST_DSN": receiver.dsn})
+    wait_for(lambda: "spawned uWSGI sentry reader" in server.text(), server.text)
+    pauses = [float(server.get("/be_read")[1]) for _ in range(LOOKS)]
+    wait_for(lambda: len(receiver.events) == LOOKS, server.text)
+    assert {"read from outside"} == {event["contexts"]["uwsgi"]["values"] for event in receiver.events}
+    assert min(pauses) < MOST_STOPPED_MS  # the least: the machine itself may stand still for a moment
+
+
+def open_files(server):
+    pids = server.pids()
+    return len(pids), sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
+
+
+def rss_kb(pid):
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0])
+
+
+@full
+def test_two_hundred_harakiris_leave_nothing_behind(serve, receiver):
+    """Each is told once; no process and no descriptor is left, and the master has the memory that it had before."""
+    at_once, rounds = 10, 20
+    lines = f"{WATCH}sentry-watch-values = true\nsentry-watch-storm = 1000\nharakiri = 2\nprocesses = {at_once}\n"
+    server = serve(lines, app=APP, env={"TEST_DSN": receiver.dsn})
+    wait_for(lambda: "spawned uWSGI sentry reader" in server.text(), server.text)
+    server.sender_pid()
+    for done in range(rounds + 1):
+        in_background(server, *["/sleep_in_python"] * at_once)
+        wait_for(lambda n=done + 1: len(receiver.events) >= n * at_once, server.text)
+        wait_for(lambda n=done + 1: server.text().count("Respawned uWSGI worker") >= n * at_once, server.text)
+        if done == 0:
+            wait_for(server._answers, server.text)
+            before, memory = open_files(server), rss_kb(server.process.pid)
+    wait_for(server._answers, server.text)
+    wait_for(lambda: open_files(server)[0] == before[0], lambda: f"{before} {open_files(server)}")
+    assert {"harakiri"} == {event["tags"]["uwsgi.event"] for event in receiver.events}
+    assert len(receiver.events) == (rounds + 1) * at_once
+    assert open_files(server)[1] <= before[1] + at_once
+    assert rss_kb(server.process.pid) < memory + 4096
