@@ -90,14 +90,15 @@ def row_of(event, variable):
     frames = event["exception"]["values"][0].get("stacktrace", {"frames": []})["frames"]
     shows = any(variable in frame.get("vars", {}) for frame in frames)
     where = told.get("values", NOTHING)
-    machine_code = [f"{name or 'no name'} ({library})" for name, library in native(event)]
+    every = [f"{name or 'no name'} ({library})" for name, library in native(event)]
+    machine_code = [frame for frame in every if "(libpython3" not in frame][-5:] or every[-3:]
     waits = told.get("waiting_on") or told.get("waiting_on_missing") or told.get("state", NOTHING)
     waits = re.sub(r"user \d+ may not read /proc/\d+/syscall", "not readable for the master's user", waits)
     return (
         event["tags"]["uwsgi.event"],
         where if shows or where.startswith("none") else f"{where}, but not of this function",
         functions(event)[-1] if functions(event) else NOTHING,
-        " > ".join(machine_code[-3:]) or NOTHING,
+        " > ".join(machine_code) or NOTHING,
         re.sub(r"(127\.0\.0\.1):\d+", r"\1:PORT", waits),
     )
 
