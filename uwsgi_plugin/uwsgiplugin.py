@@ -32,8 +32,8 @@ ROOMS = {  # each may call those above it only
     ],
     "server": ["handler", "server_spool", "settings"],
     "watch": [
-        "alarm", "answer", "crash", "deaths", "doing", "eyes", "grown", "helpers", "live", "master", "reader", "report",
-        "running", "shared", "snapshot", "stack", "storm", "top", "unwind", "worker",
+        "alarm", "answer", "crash", "deaths", "doing", "eyes", "grown", "helpers", "interpreters", "live", "master",
+        "reader", "report", "running", "shared", "snapshot", "stack", "storm", "top", "unwind", "worker",
     ],
     "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "start"],
 }

@@ -96,14 +96,16 @@ def _co_name(frame: dict[str, Any]) -> str:
 
 def _value(text: str) -> Any:
     """The value that *text* writes; *text* without addresses where it writes none, or only a part of one."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1]  # py-spy escapes nothing: what a visitor sent must not decide what is read as a literal
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # TypeError: a list as a key
         text = _ADDRESS.sub("", text)
     try:
         # With what cannot be read as texts, and without the dots of what was left out, it may be a value still.
         return ast.literal_eval(_PARTS.sub(_readable, text)) if text[:1] in "{[(" else text
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return text
 
 

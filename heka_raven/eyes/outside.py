@@ -43,7 +43,10 @@ def look_from_outside(pid: int, thread: int, rules: Rules, limit_s: float = LIMI
     for attempt in range(TRIES):
         data, now = _dump([program, "dump", "-lll", "--json", "--nonblocking", "--pid", str(pid)], until)
         if data is not None:
-            frames = read_dump(data, pid, thread, rules, time.process_time)
+            try:
+                frames = read_dump(data, pid, thread, rules, time.process_time)
+            except Exception:  # what it holds is the application's, and in part its visitors'
+                frames = None
             if frames is not None:
                 return frames, FROM_OUTSIDE
             now = NOTHING

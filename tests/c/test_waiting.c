@@ -238,7 +238,7 @@ static void refused(void)
 {
     hk_thread_reading reading;
     hk_buf on;
-    int status;
+    int status, tries;
     pid_t pid = fork(), other;
 
     if (pid == 0)
@@ -248,7 +248,12 @@ static void refused(void)
         if (setgid(65534) != 0 || setuid(65534) != 0)
             _exit(0); /* not root: it may look */
         hk_buf_init(&on, 4096);
-        hk_thread_read(pid, pid, 1000, &reading, &on);
+        for (tries = 0; tries < 500; tries++) { /* it may only be on its way to sleep */
+            hk_thread_read(pid, pid, 1000, &reading, &on);
+            if (reading.state == 'S')
+                break;
+            usleep(10000);
+        }
         _exit(reading.state == 'S' && on.len == 0 && reading.missing[0] != '\0' ? 0 : 1);
     }
     waitpid(other, &status, 0);

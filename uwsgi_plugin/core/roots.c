@@ -59,7 +59,7 @@ hk_slice hk_roots_get(const hk_roots *roots, hk_roots *out)
     memcpy(out, roots, sizeof *out);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if ((before & 1) != 0 || __atomic_load_n(&roots->sequence, __ATOMIC_ACQUIRE) != before || out->n > HK_ROOTS_MAX)
-        out->n = 0;
+        out->n = 0, out->sequence |= 1; /* who must obey it knows that it is not whole */
     return hk_slice_make(out->text, out->n);
 }
 

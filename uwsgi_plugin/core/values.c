@@ -32,13 +32,15 @@ int hk_values_begin(hk_values *v, uint64_t number)
 
 int hk_values_add(hk_values *v, hk_slice piece)
 {
-    if (v->n > HK_VALUES_MAX || HK_VALUES_MAX - v->n < piece.n) {
+    uint32_t n = __atomic_load_n(&v->n, __ATOMIC_RELAXED); /* once: a worker may write it meanwhile */
+
+    if (n > HK_VALUES_MAX || HK_VALUES_MAX - n < piece.n) {
         v->n = 0;
         return -1;
     }
     if (piece.n > 0)
-        memcpy(v->text + v->n, piece.p, piece.n);
-    v->n += (uint32_t)piece.n;
+        memcpy(v->text + n, piece.p, piece.n);
+    v->n = n + (uint32_t)piece.n;
     return 0;
 }
 

@@ -41,6 +41,7 @@ static void name_frames(hk_native *n, size_t index, hk_elf_symbol *symbols, cons
     const hk_native_image *image = &n->images[index];
     size_t i, count = 0;
 
+    memset(own, 0, sizeof own); /* what has no name keeps a start of 0 */
     for (i = 0; i < n->count; i++)
         if (n->frames[i].image == (int32_t)index)
             own[count++].address = hk_native_looked_up(&n->frames[i]) - image->start + image->vmaddr;

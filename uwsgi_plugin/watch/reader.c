@@ -90,7 +90,7 @@ void hk_reader_wait(int worker, uint64_t number)
 /* In the child: nothing of the server is left to it but three descriptors. Only calls that hold after a fork. */
 static void start(int in, int out, int err, char *const *argv)
 {
-    struct rlimit space = { ADDRESS_SPACE, ADDRESS_SPACE }, none = { 0, 0 };
+    struct rlimit space = { ADDRESS_SPACE, ADDRESS_SPACE }, none = { 0, 0 }, no_core = { 1, 1 };
     sigset_t all;
     int fd, i;
 
@@ -109,7 +109,7 @@ static void start(int in, int out, int err, char *const *argv)
     sigemptyset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     setrlimit(RLIMIT_AS, &space);
-    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_CORE, &no_core); /* a program that takes cores is asked in spite of 0 */
     setrlimit(RLIMIT_FSIZE, &none); /* into pipes, and nowhere else */
     if (chdir("/") == 0)
         execvp(argv[0], argv);

@@ -237,6 +237,7 @@ static void walk_on(walk *w)
             hk_crash_unblock();
             _Unwind_Backtrace(visit, w);
         }
+        hk_crash_unblock(); /* a jump back blocks them again */
         add_outer(w);
         if (is_whole(w))
             break;

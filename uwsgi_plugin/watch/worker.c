@@ -6,6 +6,7 @@
 #include "eyes.h"
 #include "reader.h"
 #include "grown.h"
+#include "interpreters.h"
 #include "running.h"
 #include "shared.h"
 #include "stack.h"
@@ -286,7 +287,7 @@ static uint64_t ready(uint8_t argc, char **argv, uint16_t *argvs, char **out)
     if (hk_slice_is(hk_slice_make(argv[0], argvs[0]), "answer"))
         answers_here = 1;
     else
-        stack_here = 1, hk_stack_can_dump(), hk_crash_stack(); /* faulthandler.enable() may have set a smaller one */
+        stack_here = 1, hk_interpreters_start(), hk_stack_can_dump(), hk_crash_stack(); /* faulthandler.enable() may have set a smaller one */
     if (own_life != NULL && own_life->pid == getpid())
         set_ready();
     return 0;

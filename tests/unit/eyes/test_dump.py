@@ -39,6 +39,13 @@ def test_values_are_shown_as_the_worker_shows_them():
     assert [1, 2] == found["vars"]["c"][:2]
 
 
+@pytest.mark.parametrize("text", ['", {[]:1}#', '", open("x")#', "a\nb", '"', "x" * 10_000 + '"'])
+def test_a_text_of_a_visitor_is_a_text(text):
+    """py-spy escapes nothing: what stands in a text decides nothing, and ends no reader."""
+    [found] = read(dump(thread(frame(a=f'"{text}"', b=f'{{"k": "{text}"}}'))))
+    assert found["vars"]["a"][:20] == text[:20] and "b" in found["vars"]
+
+
 @pytest.mark.parametrize(
     "local",
     [

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import sys
 import time
 from datetime import datetime
 
@@ -171,7 +170,6 @@ application = RavenMiddleware(inner, dsn={dsn!r}, catchall=True)
 """
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 finds no frame of a second interpreter: a limit")
 def test_stacks_of_two_applications(serve, receiver, tmp_path):
     """Two mounted applications in interpreters of their own: each one's harakiri has its own stack."""
     lines = f"{WATCH}harakiri = 3\nprocesses = 1\nmanage-script-name = true\n"
