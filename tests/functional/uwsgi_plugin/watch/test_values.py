@@ -162,6 +162,38 @@ def test_a_wait_for_a_lock_of_the_database(serve, receiver, mode):
         assert_nowhere(server)
 
 
+# As the default profile of older container runtimes: ptrace, process_vm_readv and process_vm_writev are refused.
+CONFINED = """
+import ctypes, os, platform, struct, sys
+refused = {"x86_64": (101, 310, 311), "aarch64": (117, 270, 271)}[platform.machine()]
+rules = [(0x20, 0, 0, 0)]  # load the number of the call
+rules += [(0x15, len(refused) - at, 0, number) for at, number in enumerate(refused)]  # one of these: to the end
+rules += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050000 | 1)]  # allow; EPERM
+code = b"".join(struct.pack("HBBI", *rule) for rule in rules)
+memory = ctypes.create_string_buffer(code)
+program = struct.pack("HP", len(rules), ctypes.addressof(memory))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0) == 0, ctypes.get_errno()
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+@full
+@pytest.mark.parametrize(
+    ("what", "kind"), [("loop_in_c", "harakiri"), ("write_to_8", "segfault"), ("loop_in_c", "slow")]
+)
+def test_where_a_container_refuses_ptrace(serve, receiver, what, kind):
+    """There py-spy reads /proc/PID/mem: one event each, with its stack and its values."""
+    lines = "harakiri = 4\n" if kind == "harakiri" else "sentry-watch-slow = 1\n" if kind == "slow" else ""
+    launch = [sys.executable, "-c", CONFINED]
+    server = wait_for_reader(serve(f"{WATCH}{OUTSIDE}{lines}{PREFORK}", launch=launch))
+    in_background(server, "/" + what)
+    event = one_event(receiver, server, kind)
+    assert_shown(event, what)
+    assert "read from outside" == event["contexts"]["uwsgi"]["values"]
+    assert_nowhere(server)
+
+
 # -- a reader that is not as it should be ------------------------------------------------------------------------------
 
 
