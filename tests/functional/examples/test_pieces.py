@@ -104,7 +104,7 @@ def test_nginx_in_front(tmp_path):
             running([UWSGI, "--ini", "app.ini"], folder, env) as uwsgi,
             running([nginx, "-p", str(folder), "-c", "nginx.conf"], folder, env) as front,
         ):
-            wait_for(lambda: get(port, "/")[0] == 200, lambda: uwsgi.log() + front.log(), front)
+            wait_for(lambda: get(port, "/")[0] == 200, lambda: uwsgi.log() + front.log(), process=front)
             assert 502 == get(port, "/fail", {"X-Forwarded-For": "203.0.113.99"})[0]
             event = box.one()
             assert "127.0.0.1" == event["request"]["env"]["REMOTE_ADDR"]

@@ -50,7 +50,7 @@ def test_sentry_node_reports_into_it(tmp_path):
         assert ("TypeError", "error", "web@3", "node") == (
             found["type"], found["level"], found["release"], found["environment"],
         )  # fmt: skip
-        page = running.request(f"/event/{found['event_id']}").text
+        page = running.request(f"/event/{found['event_id']}").shown
         for part in ("return cart.total.value", "price", "4711", "payment", "opened", "report.js"):
             assert part in page
         [outer] = [event["event_id"] for event in events if event["type"] == "Error"]
