@@ -308,8 +308,11 @@ class Spool:
                     os.unlink(path)
                 else:
                     # A plugin's sender that was killed here left one file under both names: a rename does nothing then.
-                    with contextlib.suppress(FileNotFoundError):
+                    try:
                         os.unlink(path)
+                    except OSError:  # as a rule it is gone
+                        if os.path.lexists(path):
+                            raise
         except FileNotFoundError:
             return False
         except OSError as error:

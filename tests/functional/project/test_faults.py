@@ -49,6 +49,7 @@ def test_a_sample(scenario):
         pytest.param("python-writer", r"^newfstatat \d+\+", id="a disk without stat made it raise"),
         pytest.param("python-sender-200", "^unlink [123] ", id="a file that was not removed at once was sent twice"),
         pytest.param("python-sender-200", r"^openat [12].*\+", id="without descriptors, a traceback"),
+        pytest.param("python-sender-400", "^unlink .*EACCES", id="a file that was moved to dead/ was not counted"),
         pytest.param("python-sender-200", "^pwrite64 ", id="the last counts were not written"),
         pytest.param(
             "c-sender-400", "^(linkat|unlinkat|write|pwrite64) .*KILL", id="in new/ and dead/: counted for ever"
