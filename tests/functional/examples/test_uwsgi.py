@@ -118,7 +118,7 @@ def test_a_full_queue(example):
             assert [b"all is well\n"] * 9 == list(clients.map(lambda n: example.get("/sleep?1"), range(9)))
         wait_for(lambda: example.receiver.events, lambda: f"a report of the queue: {example.process.log()}")
         full_queue = example.receiver.events[0]
-        assert ("uwsgi.queue", "warning", {"part": "listen-queue"}) == tuple(
+        assert ("uwsgi.queue", "warning", {"part": "listen-queue", "uwsgi.alarm": "full"}) == tuple(
             full_queue[key] for key in ("logger", "level", "tags")
         )
         assert "listen queue of socket" in text_of(full_queue)
