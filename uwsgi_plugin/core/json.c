@@ -181,3 +181,21 @@ void hk_json_pair(hk_json *j, const char *key, hk_slice text, size_t max_chars)
     hk_json_key(j, hk_slice_of(key), HK_JSON_NO_LIMIT);
     hk_json_value(j, text, max_chars);
 }
+
+void hk_json_line(hk_slice text, size_t most, hk_buf *out)
+{
+    size_t at = 0, chars = 0, n;
+
+    for (; at < text.n && chars < most; at += n, chars++) {
+        unsigned char c = (unsigned char)text.p[at];
+        n = hk_json_utf8((const unsigned char *)text.p + at, text.n - at);
+        if (n == 0 || c < 0x20 || c == 0x7f) {
+            n = 1;
+            hk_buf_putc(out, '?');
+        } else {
+            hk_buf_put(out, text.p + at, n);
+        }
+    }
+    if (at < text.n)
+        hk_buf_puts(out, "...");
+}

@@ -22,6 +22,10 @@ void hk_json_string(hk_buf *out, hk_slice text, size_t max_chars);
 /* Bytes of the UTF-8 sequence at p (1 to 4), or 0 when it is not valid. */
 size_t hk_json_utf8(const unsigned char *p, size_t n);
 
+/* A text as part of one line of words: at most so many code points of it, "..." for the rest, and a question mark for
+ * what would break the line. */
+void hk_json_line(hk_slice text, size_t most, hk_buf *out);
+
 void hk_json_init(hk_json *j, hk_buf *out);
 void hk_json_open(hk_json *j, char bracket);  /* '{' or '[' */
 void hk_json_close(hk_json *j, char bracket); /* '}' or ']' */

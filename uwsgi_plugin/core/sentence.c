@@ -1,28 +1,10 @@
 #include "sentence.h"
 
 #include "event.h"
+#include "json.h"
 
 #define MAX_REQUEST 200U /* code points; of the texts of a process's own, MAX_TEXT */
 #define MAX_TEXT 300U
-
-/* What would break the line becomes a question mark; a text that is cut ends in three dots. */
-static void put_text(hk_slice text, size_t most, hk_buf *out)
-{
-    size_t at = 0, chars = 0, n;
-
-    for (; at < text.n && chars < most; at += n, chars++) {
-        unsigned char c = (unsigned char)text.p[at];
-        n = hk_json_utf8((const unsigned char *)text.p + at, text.n - at);
-        if (n == 0 || c < 0x20 || c == 0x7f) {
-            n = 1;
-            hk_buf_putc(out, '?');
-        } else {
-            hk_buf_put(out, text.p + at, n);
-        }
-    }
-    if (at < text.n)
-        hk_buf_puts(out, "...");
-}
 
 static void put_time(uint64_t ms, hk_buf *out)
 {
@@ -47,7 +29,7 @@ static void put_who(const hk_sentence *s, const char *before, hk_buf *out)
 {
     hk_buf_puts(out, before);
     if (s->who.n > 0)
-        put_text(s->who, MAX_TEXT, out);
+        hk_json_line(s->who, MAX_TEXT, out);
     else
         hk_buf_puts(out, "a process");
 }
@@ -55,7 +37,7 @@ static void put_who(const hk_sentence *s, const char *before, hk_buf *out)
 static void put_request(const hk_sentence *s, hk_buf *out)
 {
     if (s->request.n > 0)
-        put_text(s->request, MAX_REQUEST, out);
+        hk_json_line(s->request, MAX_REQUEST, out);
     else
         hk_buf_puts(out, "a request that is not read yet");
 }
@@ -94,7 +76,7 @@ static void put_doing(const hk_sentence *s, hk_buf *out)
         doing.n -= 5;
     if (doing.n > 0) {
         hk_buf_puts(out, ": ");
-        put_text(doing, MAX_TEXT, out);
+        hk_json_line(doing, MAX_TEXT, out);
     }
 }
 
@@ -112,9 +94,9 @@ static void put_place(const hk_sentence *s, hk_buf *out)
     if (s->place == NULL)
         return;
     hk_buf_puts(out, " at ");
-    put_text(s->place->function, MAX_REQUEST, out);
+    hk_json_line(s->place->function, MAX_REQUEST, out);
     hk_buf_puts(out, " (");
-    put_text(base_name(s->place->file), MAX_REQUEST, out);
+    hk_json_line(base_name(s->place->file), MAX_REQUEST, out);
     if (s->place->line > 0) {
         hk_buf_putc(out, ':');
         hk_buf_put_u64(out, s->place->line);
@@ -129,7 +111,7 @@ static void put_owner(const hk_sentence *s, hk_buf *out)
     put_who(s, "'s ", out);
     if (s->words.n > 0) {
         hk_buf_puts(out, ", ");
-        put_text(s->words, MAX_TEXT, out);
+        hk_json_line(s->words, MAX_TEXT, out);
         hk_buf_putc(out, ',');
     }
 }
@@ -162,7 +144,7 @@ static void put_kill(const hk_sentence *s, const char *verb, hk_buf *out)
         hk_buf_puts(out, " for its memory");
     if (s->words.n > 0) {
         hk_buf_puts(out, ", ");
-        put_text(s->words, MAX_TEXT, out);
+        hk_json_line(s->words, MAX_TEXT, out);
         hk_buf_putc(out, ',');
     }
 }
@@ -181,7 +163,7 @@ void hk_sentence_put(const hk_sentence *s, hk_buf *out)
     case HK_WATCH_LISTEN_QUEUE:
         hk_buf_puts(out, s->server);
         hk_buf_puts(out, ": ");
-        put_text(s->words, MAX_TEXT, out);
+        hk_json_line(s->words, MAX_TEXT, out);
         if (s->has_request) {
             put_who(s, "; ", out);
             put_life(s, out);
@@ -190,7 +172,7 @@ void hk_sentence_put(const hk_sentence *s, hk_buf *out)
     case HK_WATCH_STORM:
         hk_buf_puts(out, s->server);
         hk_buf_puts(out, ": ");
-        put_text(s->words, MAX_TEXT, out);
+        hk_json_line(s->words, MAX_TEXT, out);
         break;
     case HK_WATCH_SLOW:
         put_owner(s, out);

@@ -204,39 +204,21 @@ int hk_waiting_read_peer(hk_slice line, uint64_t inode, const char *protocol, hk
 
 /* ---- words ---- */
 
-static void put_text(hk_slice text, hk_buf *out)
-{
-    size_t at = 0, chars = 0, n;
-
-    for (; at < text.n && chars < MAX_NAME; at += n, chars++) {
-        unsigned char c = (unsigned char)text.p[at];
-        n = hk_json_utf8((const unsigned char *)text.p + at, text.n - at);
-        if (n == 0 || c < 0x20 || c == 0x7f) {
-            n = 1;
-            hk_buf_putc(out, '?');
-        } else {
-            hk_buf_put(out, text.p + at, n);
-        }
-    }
-    if (at < text.n)
-        hk_buf_puts(out, "...");
-}
-
 /* A descriptor: "127.0.0.1:5432, tcp", "a pipe", "/srv/app/cache.lock". */
 static void put_target(const hk_waiting_facts *facts, hk_buf *out)
 {
     hk_slice target = facts->target;
 
     if (facts->peer.n > 0) {
-        put_text(facts->peer, out);
+        hk_json_line(facts->peer, MAX_NAME, out);
     } else if (hk_slice_starts(target, "socket:")) {
         hk_buf_puts(out, "a socket");
     } else if (hk_slice_starts(target, "pipe:")) {
         hk_buf_puts(out, "a pipe");
     } else if (hk_slice_starts(target, "anon_inode:")) {
-        put_text(without(target, "anon_inode:"), out);
+        hk_json_line(without(target, "anon_inode:"), MAX_NAME, out);
     } else if (target.n > 0) {
-        put_text(target, out);
+        hk_json_line(target, MAX_NAME, out);
     } else {
         hk_buf_puts(out, "a descriptor");
     }
