@@ -16,20 +16,25 @@ import orjson
 from heka.convert import to_seconds
 from heka_raven.cli.options import add_spool, existing_spool
 from heka_raven.cli.parser import EXIT_FAILED, EXIT_OK, Parser
+from heka_raven.cli.top_stack import stack_lines
 from heka_raven.cli.words import size
 from heka_raven.events.server import duration
 from heka_raven.formats.text import cut, printable
-from heka_raven.gunicorn.kinds import read_stacks
 from heka_raven.gunicorn.threads import cpu_percent, look_at, read_doing
 from heka_raven.spool.directory import SpoolError
-from heka_raven.spool.in_flight import ask, read_told, stop_asking
+from heka_raven.spool.in_flight import ask, pid_namespace, read_told, stop_asking
 
-ANSWER_S = 4.0  # uWSGI's master looks once a second
+ANSWER_S = 4.0  # a server that has not answered by then is none
+LOOK_S = 1.3  # each looks once a second
 MEASURE_S = 0.2  # between two readings of CPU time
+ELSEWHERE = "not known: in another container"
 CLEAR = "\x1b[H\x1b[2J"
 COLUMNS = ("#", "age", "worker", "pid", "rss", "cpu", "request", "user", "waits for")
 WIDTHS = (2, 7, 6, 7, 8, 4, 40, 12, 60)
-HELP = "q ends it; a number shows the Python stack of that request's worker, which interrupts what it waits for"
+HELP = (
+    "q ends it; a number shows the Python stack of that request, with its local variables where the server tells them: "
+    "its worker is asked, which interrupts what it waits for"
+)
 
 
 @dataclass(slots=True)
@@ -37,6 +42,7 @@ class Seen:
     """What is remembered from one look to the next: CPU ticks of each thread, and when they were read."""
 
     ticks: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
+    asked: bool = False
 
 
 def main(argv: list[str]) -> int:
@@ -64,16 +70,18 @@ def main(argv: list[str]) -> int:
     return EXIT_OK
 
 
-def collect(path: str, seen: Seen | None = None, stack_of: int = 0) -> list[dict[str, Any]] | None:
+def collect(path: str, seen: Seen | None = None) -> list[dict[str, Any]] | None:
     """The requests in flight, oldest first; None: no server of this spool answers."""
     seen = Seen() if seen is None else seen
     asked = time.time()
-    ask(path, stack_of)
+    ask(path)
     while not (told := _fresh(path, asked)):
         if time.time() - asked > ANSWER_S:
             return None
         time.sleep(0.05)
-    time.sleep(0.05)  # a second server may be about to answer
+    # Another server that shares the spool may look a moment later; after the first look each has answered already.
+    time.sleep(0.05 if seen.asked else max(0.05, LOOK_S - (time.time() - asked)))
+    seen.asked = True
     found = [_row(server, request) for server in _fresh(path, asked) or told for request in server["requests"]]
     rows = sorted((row for row in found if row), key=lambda row: -row["age_ms"])
     if not seen.ticks and rows:
@@ -89,30 +97,36 @@ def collect(path: str, seen: Seen | None = None, stack_of: int = 0) -> list[dict
 
 def _fresh(path: str, asked: float) -> list[dict[str, Any]]:
     found = read_told(path, asked)
-    return [told for told in found if isinstance(told.get("at_us"), int) and told["at_us"] / 1e6 > asked - 1.5]
+    latest = time.time() + 1.5  # what is later was told before the clock was set back
+    return [told for told in found if isinstance(told.get("at_us"), int) and asked - 1.5 < told["at_us"] / 1e6 < latest]
 
 
 def _row(server: dict[str, Any], told: Any) -> dict[str, Any] | None:
     """One request, with what /proc says of it now; None for what is no request."""
     request = told.get("request") if isinstance(told, dict) else None
-    if not isinstance(request, dict) or not all(isinstance(told.get(key), int) for key in ("tid", "thread")):
+    if not isinstance(request, dict) or not all(isinstance(told.get(key), int) for key in ("start", "tid", "thread")):
+        return None
+    if not all(isinstance(server.get(key), int) for key in ("pid", "pid_namespace")):
         return None
     numbers = {key: request.get(key) for key in ("age_ms", "worker", "core", "pid")}
     if not all(isinstance(value, int) for value in numbers.values()):
         return None
     pid, tid = int(request["pid"]), int(told["tid"])
-    doing = read_doing(pid, tid)
+    here = server.get("pid_namespace") == pid_namespace()
+    doing = read_doing(pid, tid) if here else None
     late_ms = int(time.time() * 1000) - server["at_us"] // 1000
     row = {
         "server": server.get("server"),
         "server_pid": server.get("pid"),
+        "pid_namespace": server.get("pid_namespace"),
         **numbers,
         "age_ms": request["age_ms"] + max(0, late_ms),
         "tid": tid,
         "thread": told["thread"],
-        "rss_bytes": _rss(pid),
+        "start": told["start"],
+        "rss_bytes": _rss(pid) if here else None,
         "user": told.get("user"),
-        **(doing.facts() if doing is not None else {"state": "gone"}),
+        **(doing.facts() if doing is not None else {"state": "gone" if here else ELSEWHERE}),
     }
     for key in ("method", "url", "query_string", "host", "remote_addr", "transaction", "trace_id", "event_id"):
         if request.get(key):
@@ -122,7 +136,7 @@ def _row(server: dict[str, Any], told: Any) -> dict[str, Any] | None:
 
 def _measure(row: dict[str, Any], seen: Seen) -> None:
     key, now = (row["pid"], row["tid"]), time.monotonic()
-    doing = look_at(*key)
+    doing = look_at(*key) if row["pid_namespace"] == pid_namespace() else None
     if doing is None:
         return
     before, since = seen.ticks.get(key, (doing.ticks, now))
@@ -173,7 +187,7 @@ def _watch(path: str, every_s: float, as_json: bool, keys: int | None) -> None:
         if key == "q":
             return
         if key.isdigit() and rows and 0 < int(key) <= len(rows):
-            sys.stdout.write(CLEAR + "\n".join(stack_lines(path, rows[int(key) - 1])) + "\n\nany key goes back\n")
+            sys.stdout.write(CLEAR + "\n".join(_stack_of(path, rows[int(key) - 1])) + "\n\nany key goes back\n")
             sys.stdout.flush()
             _pressed(keys, 3600)
 
@@ -221,6 +235,13 @@ def _cells(number: int, row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(printable(cell) for cell in cells)
 
 
+def _stack_of(path: str, row: dict[str, Any]) -> list[str]:
+    """What a key shows."""
+    sys.stdout.write(f"{CLEAR}the server is asked for the stack of: {printable(_request(row))}\n")
+    sys.stdout.flush()
+    return stack_lines(path, row, _request(row))
+
+
 def _request(row: dict[str, Any]) -> str:
     if not row.get("method"):
         return "(not read yet)"
@@ -228,28 +249,6 @@ def _request(row: dict[str, Any]) -> str:
     asked = f"{row['method']} {path}"
     route = row.get("transaction", "")
     return asked if route in ("", asked) or "<" not in route else f"{asked} ({route.partition(' ')[2]})"
-
-
-def stack_lines(path: str, row: dict[str, Any]) -> list[str]:
-    """The Python stack of the worker that has this request, innermost line last."""
-    head = [f"worker {row['worker']}, pid {row['pid']}: {printable(_request(row))}", ""]
-    until = time.time() + ANSWER_S
-    text = ""
-    while not text and time.time() < until:
-        ask(path, row["worker"])
-        for told in read_told(path, time.time()):
-            stack = told.get("stack")
-            if (
-                told.get("pid") == row["server_pid"]
-                and isinstance(stack, dict)
-                and stack.get("worker") == row["worker"]
-            ):
-                text = str(stack.get("text") or "-")
-        time.sleep(0.1)
-    stacks, _ = read_stacks(text)
-    frames = stacks.get(row.get("thread", 0)) or next(iter(stacks.values()), [])
-    shown = [printable(f"  {frame.file}:{frame.line} in {frame.function}") for frame in frames]
-    return head + (shown or ["  the worker did not answer"])
 
 
 # -- keys ------------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from heka_raven.gunicorn.kinds import (
 )
 from heka_raven.gunicorn.queues import is_news, read_queues
 from heka_raven.gunicorn.threads import Doing, cpu_percent, look_at, read_doing
-from heka_raven.gunicorn.top import Top
+from heka_raven.gunicorn.top import Shown, Top
 from heka_raven.gunicorn.values import ValuesReader
 from heka_raven.gunicorn.worker import ANSWER_SIGNAL, EXIT_MARK, STACK_SIGNAL
 
@@ -273,14 +273,15 @@ class Watcher:
         if doing is not None and since_s:
             watched.cpu_percent = cpu_percent(ticks, doing.ticks, time.monotonic() - since_s)
 
-    def _stack_of(self, worker: int) -> str:
-        """The stack of a worker that somebody asked for, whatever is read of it for an event later."""
-        watched = next((each for each in self._workers.values() if each.row.worker == worker and each.last), None)
-        if watched is None:
-            return ""
-        self._read_stack(watched, watched.last[0])
-        watched.read_for = None
-        return self._stack_text(watched)
+    def _stack_of(self, worker: int, slot: int) -> Shown | None:
+        """The stack of a request that somebody asked for, whatever is read of it for an event later."""
+        for watched in self._workers.values():
+            for request in watched.last:
+                if watched.row.worker == worker and request.slot == slot:
+                    self._read_stack(watched, request)
+                    watched.read_for = None
+                    return Shown(request.began_ns, self._stack_text(watched), watched.shown, watched.values)
+        return None
 
     def _stack_text(self, watched: Watched) -> str:
         return os.pread(self._stacks[watched.row.place], MAX_STACK, 0).decode("utf-8", "replace")

@@ -1,8 +1,8 @@
 """The requests in flight of the servers that share a spool: files in ``state/``, written only while somebody asks.
 
-Who asks keeps ``state/top`` fresh, in which may stand "stack 2", for the Python stack of worker 2; each server that
-watches then writes ``state/top-PID.json`` in each look (docs/adr/0009-requests-in-flight.rst). The uWSGI plugin does so
-in ``watch/top.c``.
+Who asks keeps ``state/top`` fresh, in which may stand "stack 2 0 PID NAMESPACE", for the Python stack of worker 2 of
+that server, with the values of its request 0; each server that watches then writes ``state/top-PID-NAMESPACE.json`` in
+each look (docs/adr/0009-requests-in-flight.rst). The uWSGI plugin does so in ``watch/top.c``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -24,14 +24,31 @@ MAX_FILES = 64
 OLD_S = 60.0  # a file that nobody writes any more
 
 
-def ask(spool_path: str, stack_of: int = 0) -> None:
+class Wanted(NamedTuple):
+    """Whose stack is wanted: the worker, which of its requests, and the server, for others may share the spool."""
+
+    worker: int
+    core: int
+    server_pid: int
+    namespace: int
+
+
+def pid_namespace() -> int:
+    """The number of this process's pid namespace, in which its pid means something; 0: not known."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def ask(spool_path: str, wanted: Wanted | None = None) -> None:
     """Ask all servers of this spool, for some seconds.
 
     Raises:
         OSError: when nothing can be written there.
     """
     with _state(spool_path) as state:
-        _replace(state, LEASE, f"stack {stack_of}\n".encode() if stack_of else b"")
+        _replace(state, LEASE, b"stack %d %d %d %d\n" % wanted if wanted else b"")
 
 
 def stop_asking(spool_path: str) -> None:
@@ -39,28 +56,30 @@ def stop_asking(spool_path: str) -> None:
         os.unlink(LEASE, dir_fd=state)
 
 
-def is_asked(spool_path: str, now: float) -> tuple[bool, int]:
-    """Whether somebody asks; and for the stack of which worker, 0 for none."""
+def is_asked(spool_path: str, now: float) -> tuple[bool, Wanted | None]:
+    """Whether somebody asks; and for whose stack, of whatever server."""
     path = os.path.join(spool_path, "state", LEASE)
     try:
         info = os.lstat(path)
     except OSError:
-        return False, 0
-    if not stat.S_ISREG(info.st_mode) or info.st_mtime + LEASE_S < now:
-        return False, 0
-    said = (read_file(path, 64) or b"").split()
-    return True, int(said[1]) if len(said) == 2 and said[0] == b"stack" and said[1].isdigit() else 0
+        return False, None
+    if not stat.S_ISREG(info.st_mode) or abs(now - info.st_mtime) > LEASE_S:  # the clock may have been set back
+        return False, None
+    word, *numbers = (read_file(path, 128) or b"").split() or [b""]
+    if word != b"stack" or len(numbers) != 4 or not all(number.isdigit() for number in numbers):
+        return True, None
+    return True, Wanted(*map(int, numbers))
 
 
 def tell(spool_path: str, told: dict[str, Any]) -> None:
     """Answer as this process. Never raises: it is for people only."""
     with contextlib.suppress(OSError, TypeError), _state(spool_path) as state:
-        _replace(state, f"top-{os.getpid()}.json", orjson.dumps(told))
+        _replace(state, f"top-{os.getpid()}-{pid_namespace()}.json", orjson.dumps(told))
 
 
 def stop_telling(spool_path: str) -> None:
     with contextlib.suppress(OSError), _state(spool_path) as state:
-        os.unlink(f"top-{os.getpid()}.json", dir_fd=state)
+        os.unlink(f"top-{os.getpid()}-{pid_namespace()}.json", dir_fd=state)
 
 
 def read_told(spool_path: str, now: float) -> list[dict[str, Any]]:
@@ -74,7 +93,7 @@ def read_told(spool_path: str, now: float) -> list[dict[str, Any]]:
         names = [name for name in os.listdir(state) if name.startswith("top-") and name.endswith(".json")]
         for name in sorted(names)[:MAX_FILES]:
             with contextlib.suppress(OSError, orjson.JSONDecodeError):
-                if os.stat(name, dir_fd=state, follow_symlinks=False).st_mtime < now - OLD_S:
+                if abs(os.stat(name, dir_fd=state, follow_symlinks=False).st_mtime - now) > OLD_S:
                     os.unlink(name, dir_fd=state)
                     continue
                 told = orjson.loads(_read(state, name))
@@ -99,7 +118,7 @@ def _state(spool_path: str) -> Iterator[int]:
 
 
 def _replace(state: int, name: str, data: bytes) -> None:
-    temporary = f".{name}.{os.getpid()}"
+    temporary = f".{name}.{os.getpid()}-{pid_namespace()}"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary, dir_fd=state)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

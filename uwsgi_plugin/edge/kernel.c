@@ -50,6 +50,13 @@ uint64_t hk_kernel_rss(pid_t pid)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+uint64_t hk_kernel_pid_namespace(void)
+{
+    struct stat st;
+
+    return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
+}
+
 /* The path after "…:controllers:" in a line of /proc/PID/cgroup; empty: not this line. */
 static hk_slice group_of(hk_slice line, int version)
 {

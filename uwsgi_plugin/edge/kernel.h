@@ -9,6 +9,9 @@
 /* A process's memory in RAM, bytes; 0: not known. */
 uint64_t hk_kernel_rss(pid_t pid);
 
+/* The number of this process's pid namespace, in which its pid means something; 0: not known. */
+uint64_t hk_kernel_pid_namespace(void);
+
 /* How many processes of this process's cgroup the kernel killed for memory: memory.events of version 2, else
  * memory.oom_control of version 1. 1; 0 where there is neither, -1 where this user may not read it, with *kills 0. root:
  * where proc and sys are, "" but in tests. */

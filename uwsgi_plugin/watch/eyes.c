@@ -114,6 +114,22 @@ void hk_eyes_add_outside(int worker, const hk_snapshot *suspect, hk_asked *asked
         asked->outside = q->number;
 }
 
+void hk_eyes_look_outside(int worker, const hk_snapshot *request, hk_asked *asked)
+{
+    hk_eyes_add_outside(worker, request, asked);
+    if (asked->outside == 0 && hk_settings.watch_values && uwsgi.workers[worker].pid > 0)
+        asked->outside = hk_reader_ask(worker, uwsgi.workers[worker].pid, request->thread_id);
+}
+
+void hk_eyes_drop(int worker, const hk_asked *asked)
+{
+    int is_own = asked->own == 0 || hk_shared_own_values(worker)->asked == asked->own;
+    int is_outside = asked->outside == 0 || hk_shared_outside_values(worker)->asked == asked->outside;
+
+    if (is_own && is_outside && (questions == NULL || questions[worker].number == 0))
+        hk_shared_clear_values(worker);
+}
+
 void hk_eyes_clear(int worker)
 {
     hk_shared_clear_values(worker);

@@ -18,6 +18,8 @@ void hk_eyes_allow(void);
 /* In the master. Ask the reader; it is never waited for. Of one request once, until hk_eyes_clear. */
 void hk_eyes_ask_outside(int worker, const hk_snapshot *suspect);
 void hk_eyes_add_outside(int worker, const hk_snapshot *suspect, hk_asked *asked); /* what was asked of this request */
+/* For who only looks (top.h): of this question no event will be made. One about the same request is shared. */
+void hk_eyes_look_outside(int worker, const hk_snapshot *request, hk_asked *asked);
 int hk_eyes_are_reading(int worker, const hk_asked *asked); /* the reader may have an answer soon */
 
 /* The frames, in pool; NULL: there are none. *why, if not NULL, says where they are from, or why there are none; NULL:
@@ -25,5 +27,6 @@ int hk_eyes_are_reading(int worker, const hk_asked *asked); /* the reader may ha
 hk_frame *hk_eyes_take(int worker, const hk_asked *asked, hk_pool *pool, size_t *count, const char **why);
 
 void hk_eyes_clear(int worker); /* the answers are read, or of nobody any more */
+void hk_eyes_drop(int worker, const hk_asked *asked); /* likewise, unless somebody has asked since */
 
 #endif

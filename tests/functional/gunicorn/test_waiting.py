@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from support.gunicorn import Gunicorn
+from support.terminal import Terminal
 from support.waiting import wait_for
 
 pytest.importorskip("gunicorn")
@@ -112,3 +113,16 @@ def test_top(tmp_path, port):
     assert ("gunicorn", "GET", "GET /recv") == (row["server"], row["method"], row["transaction"])
     assert f"recv from 127.0.0.1:{port}, tcp" == row["waiting_on"] and row["rss_bytes"] > 1 << 20
     assert "planted" not in str(row)
+
+
+def test_the_stack_on_a_key(tmp_path, port):
+    """On a key `heka-raven top` shows the stack of one request with its local variables, masked."""
+    with Gunicorn(tmp_path, "-k", "gthread", "--threads", "3", app=APP, sender="auto") as server:
+        server.get_later(f"/recv?token=planted&{port}")
+        with Terminal(tmp_path / "spool") as terminal:
+            wait_for(lambda: terminal.saw(b"GET /recv"), what=server.said)
+            terminal.press(b"1")
+            terminal.see(b"in ask_database")
+            terminal.see(b"any key goes back")
+            assert f"port = {port}".encode() in terminal.shown and b"told by the worker, masked" in terminal.shown
+            assert b"planted" not in terminal.shown + terminal.files

@@ -2,8 +2,6 @@
 
 import json
 import os
-import pty
-import select
 import socket
 import subprocess
 import sys
@@ -11,10 +9,13 @@ import time
 
 import pytest
 
+from heka_raven.spool.in_flight import Wanted, ask, read_told
+from support import values
 from support.paths import ROOT
+from support.terminal import Terminal
 from support.users import NOBODY, ROOT_ONLY, launch_readable
 from support.waiting import wait_for
-from support.watch import PREFORK, THREADS, in_background
+from support.watch import PREFORK, THREADS, full, in_background, one_event
 
 APP = """
 import os, socket, sys, time
@@ -125,24 +126,114 @@ def test_on_a_terminal(serve, port):
     server = serve("sentry-watch = true\n" + PREFORK, app=APP)
     in_background(server, f"/orders/16?port={port}")
     wait_for(lambda: one_row(server), server.text)
-    ours, theirs = pty.openpty()
-    shown = b""
-    command = [sys.executable, "-m", "heka_raven.cli.main", "top", "--spool", str(server.spool)]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT) as process:
+    with Terminal(server.spool) as terminal:
+        terminal.see(b"GET /orders/16")
+        terminal.press(b"1")
+        terminal.see(b"in ask_database")
+        terminal.see(b"no local variables: this worker tells none (see sentry-watch-values)")
+        terminal.press(b" ")
+        terminal.see(b"GET /orders/16")
+        terminal.press(b"q")
+        assert 0 == terminal.process.wait(timeout=30)
 
-        def see(words):
-            nonlocal shown
-            if select.select([ours], [], [], 0.1)[0]:
-                shown += os.read(ours, 65536)
-            return words in shown
 
-        wait_for(lambda: see(b"GET /orders/16"), lambda: shown.decode())
-        os.write(ours, b"1")
-        wait_for(lambda: see(b"in ask_database"), lambda: shown.decode(), limit_s=30)
-        os.write(ours, b" ")
-        shown = b""
-        wait_for(lambda: see(b"GET /orders/16"), lambda: shown.decode(), limit_s=30)
-        os.write(ours, b"q")
-        assert 0 == process.wait(timeout=30)
-    os.close(ours)
-    os.close(theirs)
+TOLD = b"local variables: told by the worker, masked"
+OUTSIDE = b"local variables: read from outside, masked"
+REFUSED = b"no local variables: Python did not run in the main thread (see sentry-watch-values)"
+VALUES = [
+    pytest.param(PREFORK, "sleep_in_python", TOLD, id="told"),
+    pytest.param(PREFORK + "sentry-watch-values = true\n", "match_text", TOLD, id="told-in-c", marks=full),
+    pytest.param(PREFORK + "sentry-watch-values = true\n", "loop_in_c", OUTSIDE, id="outside"),
+    pytest.param(THREADS + "sentry-watch-values = true\n", "sleep_in_python", None, id="threads", marks=full),
+    pytest.param(PREFORK, "loop_in_c", REFUSED, id="not-allowed", marks=full),
+]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("mode", "what", "words"), VALUES)
+def test_values_on_a_terminal(serve, receiver, mode, what, words):
+    """A number shows the local variables of that request too, masked, or one line says why there are none; what is
+    private stands on no terminal and in no file, and a harakiri after that has its own values."""
+    lines = "sentry-watch = true\nsentry-watch-patience = 5000\nharakiri = 25\n" + mode
+    server = serve(lines, app=values.APP, env={"TEST_DSN": receiver.dsn})
+    if "values" in mode:
+        wait_for(lambda: "spawned uWSGI sentry reader" in server.text(), server.text)
+    in_background(server, "/" + what)
+    wait_for(lambda: one_row(server), server.text)
+    with Terminal(server.spool) as terminal:
+        terminal.see(what.encode())
+        terminal.press(b"1")
+        terminal.see(b"local variables")
+        terminal.see(b"any key goes back")
+        assert what.encode() in terminal.shown
+        if words is not None:
+            assert words in terminal.shown, terminal.shown.decode()
+        if words is not REFUSED:
+            assert b"order = 20" in terminal.shown and b"token = [Filtered]" in terminal.shown
+            assert b'"api_key":"[Filtered]"' in terminal.shown
+            assert b'"order":20' in terminal.files
+        assert values.PLANTED.encode() not in terminal.shown + terminal.files
+        terminal.press(b" ")
+        terminal.see(b"GET /" + what.encode())
+    values.assert_nowhere(server)
+    event = one_event(receiver, server, "harakiri")
+    if words is not REFUSED:
+        values.assert_shown(event, what)
+
+
+def test_only_the_server_that_is_meant(serve, port):
+    """The stack is that of one server's worker: another that shares the spool interrupts nobody."""
+    server = serve("sentry-watch = true\n" + PREFORK, app=APP)
+    in_background(server, f"/orders/16?port={port}")
+    row = wait_for(lambda: one_row(server), server.text)
+    wanted = Wanted(row["worker"], row["core"], row["server_pid"] + 1, row["pid_namespace"])
+    told = read_told_after(server, wanted)
+    assert 1 == len(told["requests"]) and "stack" not in told
+    assert "stack" in read_told_after(server, wanted._replace(server_pid=row["server_pid"]))
+
+
+def read_told_after(server, wanted):
+    """What the server says some looks after it was asked."""
+    for _ in range(12):
+        ask(str(server.spool), wanted)
+        time.sleep(0.5)
+    [told] = read_told(str(server.spool), time.time())
+    return told
+
+
+def test_a_question_of_tomorrow(serve):
+    """A clock that was set back leaves a question of the future: nobody answers it for ever."""
+    server = serve("sentry-watch = true\n" + PREFORK, app=APP)
+    question = server.spool / "state" / "top"
+    question.write_bytes(b"")
+    wait_for(lambda: len(files(server)) == 2, server.text, limit_s=20)
+    os.utime(question, (time.time() + 3600, time.time() + 3600))
+    wait_for(lambda: files(server) == ["top"], lambda: str(files(server)), limit_s=20)
+
+
+IN_A_CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+@ROOT_ONLY
+def test_two_containers(serve, port, tmp_path):
+    """Two servers whose masters have the same number, each in its container, on one spool: both are shown, and what the
+    kernel says of that number here is of neither."""
+    lines = f"sentry-watch = true\nsentry-spool = {tmp_path / 'spool'}\n{PREFORK}"
+    servers = []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        servers.append(serve(lines, app=APP, where=tmp_path / name, launch=IN_A_CONTAINER, spool=False))
+        in_background(servers[-1], f"/orders/{name}?port={port}")
+    servers[0].spool = tmp_path / "spool"
+
+    def both():
+        rows = json.loads(top(servers[0], "--once", "--json").stdout or "[]")
+        return rows if len(rows) == 2 else None
+
+    rows = wait_for(both, lambda: servers[0].text() + servers[1].text(), limit_s=60)
+    assert {"a", "b"} == {row["url"][-1] for row in rows}
+    assert {1} == {row["server_pid"] for row in rows} and 2 == len({row["pid_namespace"] for row in rows})
+    assert {"not known: in another container"} == {row["state"] for row in rows}
+    assert {None} == {row["rss_bytes"] for row in rows}
+    for server in servers:
+        server.process.kill()  # unshare passes no other signal on
