@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,17 @@ from heka_raven.cli.parser import EXIT_FAILED, EXIT_OK, EXIT_USAGE, Parser
 PLUGIN = "sentry_plugin.so"
 SOURCES = Path(__file__).resolve().parent.parent / "uwsgi_plugin"
 LOG_LINES = 15  # of a failed build: the compiler's last words
+ANSWER_S = 60  # for uwsgi --cflags
+PACKAGES = "gcc libcurl4-openssl-dev"  # by their names in Debian
+# What uwsgi.h includes for the features that this uWSGI was compiled with; Debian's own has them all.
+FEATURES = {
+    "UWSGI_CAP": "libcap-dev",
+    "UWSGI_PCRE": "libpcre3-dev",
+    "UWSGI_PCRE2": "libpcre2-dev",
+    "UWSGI_SSL": "libssl-dev",
+    "UWSGI_UUID": "uuid-dev",
+    "UWSGI_ZLIB": "zlib1g-dev",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -47,10 +59,7 @@ def main(argv: list[str]) -> int:
 def build(prog: str, uwsgi: str, output: Path, sources: Path = SOURCES) -> int:
     """Put a plugin for *uwsgi* into *output*; the exit code, and what went wrong on stderr."""
     if not shutil.which(os.environ.get("CC", "gcc").split()[0]):
-        print(
-            f"{prog}: no C compiler; apt-get install gcc libcurl4-openssl-dev, or name one in $CC",
-            file=sys.stderr,
-        )
+        print(f"{prog}: no C compiler; apt-get install {packages_for(uwsgi)}, or name one in $CC", file=sys.stderr)
         return EXIT_USAGE
     print("compiling the plugin: half a minute, as a rule", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="heka-raven-build-") as scratch:
@@ -70,7 +79,8 @@ def build(prog: str, uwsgi: str, output: Path, sources: Path = SOURCES) -> int:
         built = Path(scratch) / PLUGIN
         if ran.returncode != 0 or not built.is_file():
             print("\n".join((ran.stdout + ran.stderr).splitlines()[-LOG_LINES:]), file=sys.stderr)
-            print(f"{prog}: {uwsgi} --build-plugin failed, see above; it needs libcurl4-openssl-dev", file=sys.stderr)
+            needed = f"it needs (Debian): apt-get install {packages_for(uwsgi)}"
+            print(f"{prog}: {uwsgi} --build-plugin failed, see above; {needed}", file=sys.stderr)
             return EXIT_FAILED
         # Beside the target first: a server that has the old one mapped must not see it change.
         temporary = output / f".{PLUGIN}.{os.getpid()}"
@@ -78,6 +88,23 @@ def build(prog: str, uwsgi: str, output: Path, sources: Path = SOURCES) -> int:
         temporary.chmod(0o755)
         temporary.rename(output / PLUGIN)
     return EXIT_OK
+
+
+def flags_of(uwsgi: str) -> str:
+    """The flags it was compiled with; empty where it does not tell."""
+    try:
+        ran = subprocess.run(  # noqa: S603 - the program the user named
+            [uwsgi, "--cflags"], capture_output=True, text=True, errors="replace", check=False, timeout=ANSWER_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return ran.stdout.rstrip("\n") if ran.returncode == 0 else ""
+
+
+def packages_for(uwsgi: str) -> str:
+    """What a plugin for this uwsgi is compiled with."""
+    flags = set(re.findall(r"-D(\w+)", flags_of(uwsgi)))
+    return " ".join([PACKAGES, *(package for flag, package in FEATURES.items() if flag in flags)])
 
 
 def named_or_found(prog: str, named: str | None) -> str | None:

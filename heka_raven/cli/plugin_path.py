@@ -13,17 +13,15 @@ import hashlib
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
-from heka_raven.cli.build_plugin import PLUGIN, SOURCES, build, named_or_found
+from heka_raven.cli.build_plugin import PLUGIN, SOURCES, build, flags_of, named_or_found
 from heka_raven.cli.parser import EXIT_OK, EXIT_USAGE, Parser
 
 SOURCE_KINDS = (".c", ".h", ".py")
 BROUGHT = "heka_raven_plugin"  # the package with plugins; .ci/plugin_wheel.py writes it
 CURL = "libcurl.so.4"
-ANSWER_S = 60  # for uwsgi --cflags
 
 
 def main(argv: list[str]) -> int:
@@ -66,17 +64,6 @@ def plugin_for(prog: str, uwsgi: str) -> Path | int:
         if code != EXIT_OK:
             return code
     return folder / PLUGIN
-
-
-def flags_of(uwsgi: str) -> str:
-    """The flags it was compiled with; empty where it does not tell."""
-    try:
-        ran = subprocess.run(  # noqa: S603 - the program the user named
-            [uwsgi, "--cflags"], capture_output=True, text=True, errors="replace", check=False, timeout=ANSWER_S
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return ran.stdout.rstrip("\n") if ran.returncode == 0 else ""
 
 
 def flags_hash(flags: str) -> str:
