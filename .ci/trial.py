@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from command import run
 
@@ -63,8 +63,7 @@ class Trial:
         try:
             yield process
         finally:
-            process.terminate()
-            process.wait(WAIT_S)
+            end(process)
 
     @contextmanager
     def inbox(self):
@@ -72,6 +71,18 @@ class Trial:
         arguments = ("inbox", "--listen", "127.0.0.1:0", "--db", self.folder / "inbox.db")
         with self.started("heka-raven", *arguments, stdout=subprocess.PIPE) as process:
             yield re.search(r"http://(\S+?)/?$", process.stdout.readline().strip())[1]
+
+
+def end(process):
+    """Ask until it has ended: from its start, or a reload, until its master is ready uWSGI ignores SIGTERM."""
+    until = time.monotonic() + WAIT_S
+    while process.poll() is None:
+        if time.monotonic() > until:
+            process.kill()
+            sys.exit(f"release: {process.args} does not end")
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
 
 
 def must_be(event):

@@ -17,6 +17,7 @@ from machine import USER, Machine
 
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13", "forky": "Debian testing"}
 TABLE = ROOT / "docs" / "machines.tsv"  # shown in docs/start.rst
+NOT_PASSED = "–"  # noqa: RUF001 - an en dash is meant
 LOGS = ROOT / "tests" / "artifacts"
 pytestmark = [
     pytest.mark.timeout(2 * 3600),
@@ -35,6 +36,50 @@ def done(machine, name, *command, user="root"):
     return text
 
 
+def passed(text):
+    """How many tests or buttons passed, as the last line that tells it has it."""
+    return re.findall(r"\d+ passed", text)[-1]
+
+
+def python_version(machine):
+    """Which Python a new machine has."""
+    return done(machine, "python", "python3", "-c", "import platform; print(platform.python_version())").strip()
+
+
+def demo(machine):
+    """The README's first command."""
+    return passed(done(machine, "demo", "./run", "demo", "--check"))
+
+
+def tests(machine):
+    """Its second."""
+    return passed(done(machine, "test", "./run", "test"))
+
+
+def demo_without_root(machine):
+    """The first, in the clone of somebody who may install nothing."""
+    machine.add_user()
+    return passed(done(machine, "user", "./run", "demo", "--check", user=USER))
+
+
+def debians_uwsgi(machine):
+    """Debian's own uWSGI, whose Python is a plugin."""
+    done(machine, "setup", "./run", "setup", "uwsgi")
+    text = done(machine, "uwsgi", "./run", "test", "--", "-m", "full", "-k", "debian", "tests/functional/uwsgi_plugin")
+    version = done(machine, "version", "uwsgi-core", "--version").strip()
+    return f"{version}: {passed(text)}"
+
+
+def docs(machine):
+    """The documentation: a warning is an error."""
+    done(machine, "docs", "./run", "docs")
+    return "built"
+
+
+# The columns of the table between the machine's name and the commit.
+CELLS = [python_version, demo, tests, demo_without_root, debians_uwsgi, docs]
+
+
 def head():
     """The commit that the machine had cloned."""
     told = subprocess.run(
@@ -43,16 +88,11 @@ def head():
     return told.stdout.strip()
 
 
-def record(suite, *cells):
+def record(suite, cells):
     """Enter what was seen into the table of the documentation."""
     rows = {row.split("\t")[0]: row for row in TABLE.read_text(encoding="utf-8").splitlines()}
-    rows[SUITES[suite]] = "\t".join([SUITES[suite], *cells, datetime.date.today().isoformat()])
+    rows[SUITES[suite]] = "\t".join([SUITES[suite], *cells, head(), datetime.date.today().isoformat()])
     TABLE.write_text("\n".join([*rows.values(), ""]), encoding="utf-8")
-
-
-def passed(text):
-    """How many tests or buttons passed, as the last line that tells it has it."""
-    return re.findall(r"\d+ passed", text)[-1]
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -66,13 +106,12 @@ def test_both_commands_work_from_nothing(suite):
     machine = Machine(suite, folder).make()
     done(machine, "packages", "sh", "-c", "apt-get update && apt-get install -y --no-install-recommends python3 git")
     machine.clone()
-    demo = done(machine, "demo", "./run", "demo", "--check")
-    tests = done(machine, "test", "./run", "test")
-    machine.add_user()
-    user = done(machine, "user", "./run", "demo", "--check", user=USER)
-    done(machine, "setup", "./run", "setup", "uwsgi")
-    uwsgi = done(machine, "uwsgi", "./run", "test", "--", "-m", "full", "-k", "debian", "tests/functional/uwsgi_plugin")
-    version = done(machine, "version", "uwsgi-core", "--version").strip()
-    done(machine, "docs", "./run", "docs")
-    python = done(machine, "python", "python3", "-c", "import platform; print(platform.python_version())").strip()
-    record(suite, python, passed(demo), passed(tests), passed(user), f"{version}: {passed(uwsgi)}", "built", head())
+    cells, failures = [], []
+    for cell in CELLS:  # each of them, so that one run of an hour tells all that is wrong
+        try:
+            cells.append(cell(machine))
+        except AssertionError as error:
+            cells.append(NOT_PASSED)
+            failures.append(f"{cell.__name__}: {error}")
+    record(suite, cells)
+    assert [] == failures, "\n\n".join(failures)
