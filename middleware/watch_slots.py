@@ -11,16 +11,25 @@ import logging
 import mmap
 import os
 import signal
-from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
-from threading import Lock, get_ident, get_native_id
-from time import monotonic_ns
+from operator import itemgetter
+from threading import Lock
+from time import monotonic
 from typing import Any
 
 from heka.limited_log import TROUBLES
 from heka_raven.eyes.running import EYES
-from heka_raven.eyes.slots import BEGAN_AT, IN_ORDER, REGISTERED, ROW_SIZE, SLOT, SLOT_SIZE, SLOTS, Slots
+from heka_raven.eyes.slots import (
+    BEGAN_AT,
+    IN_ORDER,
+    REGISTERED,
+    ROW_SIZE,
+    SLOT_AS_WRITTEN,
+    SLOT_SIZE,
+    SLOTS,
+    Slots,
+    Thread,
+)
 from heka_raven.scope import CURRENT
 from heka_raven.spool.watched import make_own, remove
 from heka_raven.uwsgi_bridge import in_uwsgi
@@ -30,10 +39,14 @@ Application = Callable[..., Iterable[bytes]]
 
 STACK_SIGNAL = signal.SIGRTMIN + 5
 MAX_NAME = 100
-WATCHED_KEY = "heka_raven.watched"  # in the environ: a middleware further out has told this request
+WATCHED_KEY = "heka_raven.watched"  # in the environ: the slot of this request
 
 _get = CURRENT.get
-_pack_into = SLOT.pack_into
+_pack_into = SLOT_AS_WRITTEN.pack_into
+# Without the query: this is a file, and nothing in it is masked yet.
+_KEYS = ("REQUEST_METHOD", "REMOTE_ADDR", "wsgi.url_scheme", "SCRIPT_NAME", "PATH_INFO", "HTTP_HOST")
+_values = itemgetter(*_KEYS)
+_join = "\n".join
 
 
 class Own:
@@ -42,9 +55,9 @@ class Own:
     def __init__(self, spool_path: str = "", server: str = "") -> None:
         self.path = ""
         self.enabled = False
-        free: deque[int] = deque()
-        # deque's methods hold for threads and greenlets without a lock.
-        self.take, self.give = free.popleft, free.append
+        # A list's methods hold for threads and greenlets without a lock. What was given back last is cached.
+        self.free: list[int] = []
+        self.thread = Thread()
         if not spool_path:
             return
         told, self._stacks, self.path = make_own(spool_path, ROW_SIZE)
@@ -56,7 +69,7 @@ class Own:
         self._slots = Slots(self.memory)
         self._slots.begin_row(0, os.getpid(), 0)
         self._slots.answer(0, server.encode("utf-8", "replace")[:MAX_NAME])
-        free.extend(4096 + slot * SLOT_SIZE for slot in range(SLOTS))
+        self.free.extend(4096 + slot * SLOT_SIZE for slot in range(SLOTS))
         # Its C code writes all threads' stacks, whoever holds the interpreter.
         faulthandler.register(STACK_SIGNAL, file=self._stacks, all_threads=True, chain=False)
         if not faulthandler.is_enabled():  # else it is the application's own
@@ -101,44 +114,47 @@ def around(app: Application, client: Any) -> Application:
     if spool is None:
         TROUBLES.tell("watch", logging.WARNING, "watch: nothing is told: the client writes into no spool")
         return app
-    return partial(_with_slot, app, spool.path)
+    spool_path, process = spool.path, _Process
+
+    def with_slot(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        """*app*, with its request in a slot until its body is through."""
+        __traceback_hide__ = True  # of the stack of an error, by Paste's convention
+        at = None
+        try:
+            own = process.own or _begin(spool_path, environ)
+            at = own.free.pop()
+            if environ.setdefault(WATCHED_KEY, at) is not at:  # a middleware further out has told it
+                own.free.append(at)
+                at = None
+            else:
+                try:
+                    text = _join(_values(environ)).encode()
+                except (LookupError, TypeError, ValueError):  # no HTTP_HOST, as in HTTP/1.0, or what is no text
+                    text = _join([str(environ.get(key) or "") for key in _KEYS]).encode("utf-8", "replace")
+                _pack_into(own.memory, at, own.thread.numbers, text, monotonic())
+        except Exception:
+            pass  # more requests at once than slots, or nobody to tell
+        if at is None:
+            return app(environ, start_response)
+        try:
+            body = app(environ, start_response)
+            if type(body) is not list and (state := _state_of(environ)) is not None:
+                state.in_flight = Mark(own, at)
+                at = None
+            return body
+        finally:
+            if at is not None and own is process.own:  # else this is a child, and the slot is its parent's
+                own.begins[at >> 3] = 0
+                own.free.append(at)
+
+    return with_slot
 
 
-def _with_slot(app: Application, spool_path: str, environ: Environ, start_response: Any) -> Iterable[bytes]:
-    """*app*, with its request in a slot until its body is through."""
-    __traceback_hide__ = True  # of the stack of an error, by Paste's convention
-    state: Any = None
-    at = own = None
-    try:
-        if WATCHED_KEY not in environ:
-            environ[WATCHED_KEY] = True
-            own = _Process.own or _begin(spool_path, environ)
-            get = environ.get
-            # Without its query: this is a file, and nothing in it is masked yet.
-            path = f"{get('SCRIPT_NAME', '')}{get('PATH_INFO', '')}"
-            if "\n" in path:
-                path = path.replace("\n", "%0A")
-            text = (
-                f"{get('REQUEST_METHOD')}\n{get('REMOTE_ADDR', '')}\n{path}\n"
-                f"{get('wsgi.url_scheme')}://{get('HTTP_HOST', '')}"
-            ).encode("latin-1", "replace")  # a text of WSGI is bytes by that code
-            reference: Any = _get()
-            state = reference()
-            at = own.take()
-            _pack_into(own.memory, at, get_ident(), get_native_id(), text, monotonic_ns())
-    except Exception:
-        pass  # more requests at once than slots, or nobody to tell
-    if at is None or own is None:
-        return app(environ, start_response)
-    try:
-        body = app(environ, start_response)
-        if type(body) is not list:
-            state.in_flight = Mark(own, at)
-            at = None
-        return body
-    finally:
-        if at is not None:
-            _end(own, at)
+def _state_of(environ: Environ) -> Any:
+    """The middleware's state of this request, which lives as long as its body."""
+    reference = _get()
+    state: Any = None if reference is None else reference()
+    return state if state is not None and state.environ is environ else None
 
 
 def end(state: Any) -> None:
@@ -151,7 +167,7 @@ def end(state: Any) -> None:
 def _end(own: Own, at: int) -> None:
     if own is _Process.own:  # else this is a child, and the slot is its parent's
         own.begins[at >> 3] = 0
-        own.give(at)
+        own.free.append(at)
 
 
 def _begin(spool_path: str, environ: Environ) -> Own:

@@ -17,9 +17,9 @@ from heka_raven.events.server import Sentence
 from heka_raven.eyes.slots import IN_ORDER, REGISTERED, ROW_SIZE, InFlight, Slots
 from heka_raven.gunicorn.c_stack import read_c_stack
 from heka_raven.gunicorn.event import EventMaker, request_of
+from heka_raven.gunicorn.kernel import parent_of
 from heka_raven.gunicorn.kinds import SLOW, Frame, read_stacks
 from heka_raven.gunicorn.threads import cpu_percent, look_at, read_doing
-from heka_raven.gunicorn.watcher import parent_of
 from heka_raven.spool import watched as files
 
 TICK_S = 0.2

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterator
+from threading import get_ident, get_native_id, local
 from time import monotonic_ns
 from typing import NamedTuple
 
@@ -16,14 +17,16 @@ ROWS = 64  # workers at once, with those that just died
 SLOTS = 64  # requests of one worker that are seen at once
 SLOT_SIZE = 1024  # bytes
 MAX_TEXT = SLOT_SIZE - 20
+CUT = "\0"
 RULES_AT, MAX_RULES = 4096 + SLOTS * SLOT_SIZE, 4092
 ROW_SIZE = RULES_AT + 4096
 ANSWER_AT, MAX_ANSWER = 64, 4000
 
 # Thread as Python numbers it, and as the kernel does; text; and last, as it is written last, when the request began, in
-# ns of the monotonic clock: 0 while there is none.
-SLOT = struct.Struct(f"<QI{MAX_TEXT}sQ")
-_BEGAN = struct.Struct("<Q")
+# seconds of the monotonic clock: 0 while there is none.
+SLOT = struct.Struct(f"<QI{MAX_TEXT}sd")
+SLOT_AS_WRITTEN = struct.Struct(f"<12s{MAX_TEXT}sd")  # the same, with a Thread's numbers as they are
+_BEGAN = struct.Struct("<d")
 BEGAN_AT = SLOT_SIZE - 8
 _ROW = struct.Struct("<QQQI")  # pid, begin of the process, number of the worker, length of the answer
 _FLAGS_AT = 40
@@ -32,8 +35,19 @@ _QUESTION_AT = 48
 REGISTERED, ABORTED, IN_ORDER, TOLD = range(4)  # places of flags
 
 
+class Thread(local):
+    """The numbers of the thread that asks, packed: the kernel is asked once a thread. A child makes its own."""
+
+    def __init__(self) -> None:
+        self.numbers = struct.pack("<QI", get_ident(), get_native_id())
+
+
 class InFlight(NamedTuple):
-    """One request as its slot says it."""
+    """One request as its slot says it.
+
+    Attributes:
+        text: lines: method, address of the visitor, scheme, SCRIPT_NAME, path, host; where it was too long, with CUT.
+    """
 
     slot: int
     began_ns: int
@@ -43,8 +57,13 @@ class InFlight(NamedTuple):
 
     def fields(self) -> tuple[str, str, str, str]:
         """Method, path with query, address of the visitor, scheme and host."""
-        method, address, uri, host, *_ = [*self.text.split("\n"), "", "", "", ""]
-        return method, uri, address, "" if host.endswith("://") or len(self.text) >= MAX_TEXT else host
+        method, address, scheme, rest, *_ = [*self.text.split("\n", 3), "", "", "", ""]
+        path, _, host = rest.rpartition("\n")
+        if self.text.endswith(CUT):
+            path, host = "\n".join(rest[:-1].split("\n")[:2]), ""
+        # A text of WSGI is bytes by Latin-1. What is left of newlines is the path's.
+        path = path.encode("latin-1", "replace").decode("utf-8", "replace")
+        return method, path.replace("\n", "", 1).replace("\n", "%0A"), address, host and f"{scheme}://{host}"
 
 
 class Row(NamedTuple):
@@ -131,5 +150,6 @@ class Slots:
                 continue
             thread, tid, text, again = SLOT.unpack_from(self.memory, at)
             if began == again == _BEGAN.unpack_from(self.memory, at + BEGAN_AT)[0]:
-                found.append(InFlight(slot, began, thread, text.rstrip(b"\0").decode("utf-8", "replace"), tid))
+                shown = text.rstrip(b"\0").decode("utf-8", "replace") + (CUT if text[-1] else "")
+                found.append(InFlight(slot, int(began * 1e9), thread, shown, tid))
         return sorted(found, key=lambda request: request.began_ns)

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from heka.exceptions import ConfigError
 from heka.limited_log import TROUBLES
 from heka_raven.eyes.slots import ROWS, Slots
 from heka_raven.gunicorn.event import EventMaker
+from heka_raven.gunicorn.last_words import LastWords, close_all, is_readable, make_pipes
 from heka_raven.gunicorn.queues import listening
 from heka_raven.gunicorn.request_hooks import make_request_hooks
 from heka_raven.gunicorn.values import ValuesReader
@@ -26,7 +27,7 @@ from heka_raven.gunicorn.worker import WorkerSide
 from heka_raven.reporting.clients import build_client, reporter_of, rules_of
 
 MAX_SLOW_S = 86400.0
-RESPAWN_S = 1.0
+RESPAWN_MS = 1000
 
 Hook = Callable[..., Any]
 
@@ -38,6 +39,8 @@ class Watch:
         self.slots = Slots()
         self.stacks = [os.memfd_create(f"heka-raven-{row}", os.MFD_CLOEXEC) for row in range(ROWS)]
         self.values = [os.memfd_create(f"heka-raven-values-{row}", os.MFD_CLOEXEC) for row in range(ROWS)]
+        self.crash_reads: list[int] = []  # of a watch that looks outside
+        self.crash_writes: list[int] = []
         self.facts_read, self.facts = _pipe()
         self.boot, self.boot_write = _pipe()
         os.write(self.boot_write, b"1")
@@ -47,6 +50,7 @@ class Watch:
         self.backlog_percent = 100
         self.sockets: dict[int, str] = {}
         self.supervisor = 0
+        self.turn = mmap.mmap(-1, 8)  # shared: the number of the supervisor whose watcher watches
         self.rows = list(range(ROWS))  # the longest unused first
         self.pids: dict[int, int] = {}  # of workers, to their row
         self.side: WorkerSide | None = None
@@ -83,14 +87,21 @@ class Watch:
     def start(self, server: Any) -> None:
         """Fork the process that keeps a watcher running as long as the arbiter lives."""
         arbiter = os.getpid()
+        turn = int.from_bytes(self.turn[:], "little") + 1
+        self.turn[:] = turn.to_bytes(8, "little")  # a watcher that lost its supervisor ends
         self.sockets = listening(server.LISTENERS)
+        close_all(self.crash_writes)
+        if self.looks_outside:
+            self.crash_reads, self.crash_writes = make_pipes(ROWS)
         pid = os.fork()
         if pid:
             self.supervisor = pid
+            close_all(self.crash_reads)  # workers that nobody reads any more are not held
             return
         try:
+            close_all(self.crash_writes)
             _become_quiet(server)
-            supervise(self, server, arbiter)
+            supervise(self, server, arbiter, lambda: int.from_bytes(self.turn[:], "little") == turn)
         except BaseException:
             TROUBLES.tell("gunicorn watch", logging.WARNING, "nobody watches this gunicorn", exc_info=True)
         finally:
@@ -106,7 +117,9 @@ class Watch:
         row = getattr(worker, "_heka_raven_row", None)
         if row is None:
             return
-        self.side = WorkerSide(self.client, self.slots, row, self.stacks[row], self.values[row], self.boot)
+        stack = self.stacks[row]
+        crash = self.crash_writes[row] if self.crash_writes else stack
+        self.side = WorkerSide(self.client, self.slots, row, stack, self.values[row], crash, self.boot)
         self.side.begin(worker)
         before, after = self.of_requests
         for name, hook in zip(
@@ -115,23 +128,23 @@ class Watch:
             worker.cfg.set(name, hook)
 
 
-def supervise(watch: Watch, server: Any, arbiter: int) -> None:
+def supervise(watch: Watch, server: Any, arbiter: int, is_current: Callable[[], bool]) -> None:
     """Keep a watcher running until the arbiter ends."""
     pidfd = os.pidfd_open(arbiter)
-    while not select.select([pidfd], [], [], 0)[0]:
+    while not is_readable(pidfd, 0):
         pid = os.fork()
         if not pid:
             try:
-                _watch(watch, server, arbiter, pidfd)
+                _watch(watch, server, arbiter, pidfd, is_current)
             except BaseException:
                 TROUBLES.tell("gunicorn watch", logging.WARNING, "the watcher failed; it is made again", exc_info=True)
                 os._exit(1)
             os._exit(0)
         os.waitpid(pid, 0)
-        select.select([pidfd], [], [], RESPAWN_S)
+        is_readable(pidfd, RESPAWN_MS)
 
 
-def _watch(watch: Watch, server: Any, arbiter: int, pidfd: int) -> None:
+def _watch(watch: Watch, server: Any, arbiter: int, pidfd: int, is_current: Callable[[], bool]) -> None:
     from gunicorn import __version__
 
     settings = Settings(
@@ -148,7 +161,9 @@ def _watch(watch: Watch, server: Any, arbiter: int, pidfd: int) -> None:
     maker = EventMaker(watch.client, __version__)
     reporter: Any = reporter_of(watch.client)
     values = ValuesReader(watch.slots, watch.values, watch.looks_outside, rules_of(reporter.options))
-    Watcher(watch.slots, watch.stacks, values, watch.facts_read, settings, maker).run(arbiter, pidfd)
+    last_words = LastWords(watch.crash_reads)
+    watcher = Watcher(watch.slots, watch.stacks, values, last_words, watch.facts_read, settings, maker)
+    watcher.run(arbiter, pidfd, is_current)
     stream.close()
 
 

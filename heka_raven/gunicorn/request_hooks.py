@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from threading import get_ident, get_native_id
-from time import monotonic_ns
+from time import monotonic
 from typing import Any
 
-from heka_raven.eyes.slots import BEGAN_AT, ROW_SIZE, SLOT, SLOT_SIZE, SLOTS, Slots
+from heka_raven.eyes.slots import BEGAN_AT, ROW_SIZE, SLOT_AS_WRITTEN, SLOT_SIZE, SLOTS, Slots, Thread
 
 
 def make_request_hooks(
@@ -20,11 +18,11 @@ def make_request_hooks(
     finds no free slot, or has another shape, is not seen.
     """
     base = index * ROW_SIZE + 4096
-    memory, pack_into = slots.memory, SLOT.pack_into
+    memory, pack_into, thread = slots.memory, SLOT_AS_WRITTEN.pack_into, Thread()
     begins = memoryview(slots.memory)[BEGAN_AT:].cast("Q")
-    # deque's methods hold for threads and greenlets without a lock.
-    free = deque(base + slot * SLOT_SIZE for slot in range(SLOTS))
-    take, give = free.popleft, free.append
+    # A list's methods hold for threads and greenlets without a lock. What was given back last is in the cache still.
+    free = [base + slot * SLOT_SIZE for slot in range(SLOTS)]
+    take, give = free.pop, free.append
 
     def pre_request(worker: Any, req: Any) -> None:
         try:
@@ -37,10 +35,9 @@ def make_request_hooks(
                     host = value
                     break
             # What is too long is cut: the host is the first that may be missing.
-            text = (
-                f"{req.method}\n{peer[0] if peer.__class__ is tuple else ''}\n{req.uri}\n{req.scheme}://{host}".encode()
-            )
-            pack_into(memory, at, get_ident(), get_native_id(), text, monotonic_ns())
+            address = peer[0] if peer.__class__ is tuple else ""
+            text = f"{req.method}\n{address}\n{req.scheme}\n\n{req.uri}\n{host}"
+            pack_into(memory, at, thread.numbers, text.encode(), monotonic())
         except Exception:
             pass
         if before is not None:

@@ -21,6 +21,8 @@ from heka_raven.gunicorn.kinds import MAX_FRAMES, Frame
 
 ANSWER_WAIT_S = 0.1  # for a main thread that runs Python
 TOLD = "told by the worker"
+GONE = "none: the worker is gone (see values=True)"
+TWO_AT_ONCE = "none: another worker crashed at the same time"
 NOT_RUNNING = "none: Python did not run in the main thread (see values=True)"
 EXIT = 0  # the number of the answer that os._exit leaves without a question
 _HEAD = struct.Struct("<QQ")  # number of the question, length; written last
@@ -99,6 +101,10 @@ class ValuesReader:
             return frames, TOLD
         if not self._outside:
             return [], NOT_RUNNING if data is None else "none: the application shows none"
+        return self.from_outside(place, pid, thread)
+
+    def from_outside(self, place: int, pid: int, thread: int) -> tuple[list[Frame], str]:
+        """What py-spy sees, masked."""
         shown, why = look_from_outside(pid, thread, read_rules(self._own + b"\n" + self._slots.rules(place)))
         return [_frame(frame) for frame in shown or ()], why
 

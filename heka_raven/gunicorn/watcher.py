@@ -11,7 +11,7 @@ import signal
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,9 @@ from heka_raven.events.server import Sentence
 from heka_raven.eyes.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, InFlight, Row, Slots
 from heka_raven.gunicorn.c_stack import NativeFrame, read_c_stack
 from heka_raven.gunicorn.event import SERVER, EventMaker, request_of
+from heka_raven.gunicorn.kernel import oom_kills, parent_of
 from heka_raven.gunicorn.kinds import (
+    ABORT,
     BACKLOG,
     EXIT,
     SEGFAULT,
@@ -31,18 +33,20 @@ from heka_raven.gunicorn.kinds import (
     kind_of,
     read_stacks,
 )
+from heka_raven.gunicorn.last_words import FIRST, LastWords, is_readable
 from heka_raven.gunicorn.queues import is_news, read_queues
 from heka_raven.gunicorn.threads import Doing, cpu_percent, look_at, read_doing
 from heka_raven.gunicorn.top import Shown, Top
-from heka_raven.gunicorn.values import ValuesReader
-from heka_raven.gunicorn.worker import ANSWER_SIGNAL, EXIT_MARK, STACK_SIGNAL
+from heka_raven.gunicorn.values import GONE, TWO_AT_ONCE, ValuesReader
+from heka_raven.gunicorn.worker import ANSWER_SIGNAL, EXIT_MARK, OWN_FILE, STACK_SIGNAL
 
 TICK_S = 0.2
 QUEUES_EVERY_S = 1.0
 BEFORE_TIMEOUT_S = 0.5  # a sync worker's stack is read so long before gunicorn may end it
 STACK_WAIT_S = 0.1
 FACTS_WAIT_S = 2.0  # after a death, for the arbiter to tell of it; without that the death is one in order
-LAST_WORDS = {SEGFAULT: "Fatal Python error", EXIT: EXIT_MARK}  # what a worker writes on its way out
+LAST_WORDS = {SEGFAULT: FIRST.decode(), ABORT: FIRST.decode(), EXIT: EXIT_MARK}  # of a worker on its way out
+CRASHES = (SEGFAULT, ABORT)
 GOES_ON = "over the timeout, which gunicorn does not end"
 MAX_BURIED = 1000
 MAX_STACK = 256 * 1024
@@ -70,12 +74,14 @@ class Watched:
     shown: list[Frame] = field(default_factory=list)  # of the suspect, with values;
     values: str | None = None  # and where they are from
     native: list[NativeFrame] = field(default_factory=list)  # of a crash
+    held: tuple[list[Frame], str] | None = None  # what was seen, with values, while it crashed
     answer: bytes = b""
     read_for: InFlight | None = None  # the request at which stack and answer were read,
     doing: Doing | None = None  # and what its thread did then
     cpu_percent: int | None = None
     ticks: dict[InFlight, tuple[int, float]] = field(default_factory=dict)  # of CPU, and when that was read
     last: list[InFlight] = field(default_factory=list)
+    beside: list[tuple[Row, InFlight]] | None = None  # of a dead one: the requests of the others when that was seen
     told: bool = False
     died_s: float | None = None
     fact: tuple[int, bool, bool] | None = None
@@ -89,12 +95,14 @@ class Watcher:
         slots: Slots,
         stacks: list[int],
         values: ValuesReader,
+        last_words: LastWords,
         facts: int,
         settings: Settings,
         maker: EventMaker,
     ) -> None:
         self._slots = slots
         self._values = values
+        self._last_words = last_words
         self._stacks = stacks
         self._facts = facts
         self._settings = settings
@@ -108,25 +116,36 @@ class Watcher:
         self._oom = OomCount(oom_kills(), time.monotonic())
         self._top: Top | None = None
 
-    def run(self, arbiter: int, pidfd: int) -> None:
-        """Until the arbiter ends."""
+    def run(self, arbiter: int, pidfd: int, is_current: Callable[[], bool]) -> None:
+        """Until the arbiter ends, or has made another."""
         self._arbiter = arbiter
         if self._maker.spool_path:
             self._top = Top(self._maker.spool_path, self._maker.scrubber, arbiter)
-        while not select.select([pidfd], [], [], TICK_S)[0]:
+        while not self._wait(pidfd) and is_current():
             self.look()
-        self.look()
+        if is_current():
+            self.look()
         if self._top is not None:
             self._top.close()
+
+    def _wait(self, arbiter: int) -> bool:
+        """For a tick, or until a worker dies, crashes, or is told of; whether the arbiter has ended."""
+        poll = select.poll()
+        living = [each.pidfd for each in self._workers.values() if each.died_s is None]
+        for descriptor in (arbiter, self._facts, *self._last_words.reads, *living):
+            poll.register(descriptor, select.POLLIN)
+        return any(descriptor == arbiter for descriptor, _ in poll.poll(TICK_S * 1000))
 
     def look(self) -> None:
         """One tick."""
         now_s = time.monotonic()
-        self._take_facts()
+        self._take_facts()  # before the flags are read, which a worker sets before it ends
         self._find_workers()
+        self._look_at_crashes()
         for watched in list(self._workers.values()):
-            if watched.died_s is None and select.select([watched.pidfd], [], [], 0)[0]:
+            if watched.died_s is None and is_readable(watched.pidfd, 0):
                 watched.died_s = now_s
+                watched.beside = watched.beside or self._beside(watched)
             if watched.died_s is None:
                 self._look_at(watched)
             elif watched.fact is not None or now_s - watched.died_s > FACTS_WAIT_S:
@@ -286,7 +305,38 @@ class Watcher:
     def _stack_text(self, watched: Watched) -> str:
         return os.pread(self._stacks[watched.row.place], MAX_STACK, 0).decode("utf-8", "replace")
 
-    # -- dead workers ------------------------------------------------------------------------------------------------
+    # -- workers that crash, and dead ones ----------------------------------------------------------------------------
+
+    def _look_at_crashes(self) -> None:
+        """Workers that are held by their last words: their values are read, and they are let go."""
+        begun = self._last_words.begun()
+        for place in begun[::-1]:
+            watched = next((each for each in self._workers.values() if each.row.place == place), None)
+            thread = self._last_words.thread(place) if watched is not None and watched.died_s is None else 0
+            if watched is not None and thread:
+                watched.beside = self._beside(watched)
+                watched.last = self._slots.in_flight(place)
+                if place != begun[0]:
+                    watched.held = [], TWO_AT_ONCE
+                elif not self._is_over_time(watched):  # else that was read before
+                    watched.held = self._values.from_outside(place, watched.row.pid, thread)
+            self._last_words.let_go(place)
+
+    def _is_over_time(self, watched: Watched) -> bool:
+        """Whether gunicorn ends this worker now, which it does with the signal of ``abort``."""
+        settings = self._settings
+        if not (settings.timeout_s and settings.arbiter_ends_it and watched.last):
+            return False
+        return time.monotonic() - watched.last[0].began_ns / 1e9 >= settings.timeout_s - BEFORE_TIMEOUT_S
+
+    def _beside(self, watched: Watched | None) -> list[tuple[Row, InFlight]]:
+        """The requests of the other workers."""
+        found = []
+        for other in self._workers.values():
+            if other is not watched and other.died_s is None:
+                other.last = self._slots.in_flight(other.row.place)
+                found += [(other.row, request) for request in other.last]
+        return found
 
     def _bury(self, watched: Watched) -> None:
         key = (watched.row.pid, watched.row.began_ns)
@@ -319,15 +369,29 @@ class Watcher:
         suspect = left[0] if left else None
         if kind == TIMEOUT:
             suspect = self._over_time(watched) or suspect
-        if kind != TIMEOUT:
-            # Before that mark may stand what was read of a request before.
-            _, mark, text = self._stack_text(watched).rpartition(LAST_WORDS.get(kind, "\0"))
-            watched.frames, current = read_stacks(text if mark else "")
-            watched.shown, watched.values = self._values.of_exit(watched.row.place) if kind == EXIT else ([], None)
-            watched.native = read_c_stack(text) if mark else []
-            suspect = next((request for request in left if request.thread == current), suspect)
+        else:
+            suspect = self._read_last_words(watched, kind) or suspect
         facts = Sentence(SERVER, kind, signal=death.signal or 0, status=death.exit_status)
         self._tell(watched, self._timed_out() if kind == TIMEOUT else facts, suspect, fresh=False)
+
+    def _read_last_words(self, watched: Watched, kind: str) -> InFlight | None:
+        """What a worker wrote on its way out; the request of the thread that did it, where that is known."""
+        place = watched.row.place
+        pipe = self._last_words.take(place) if kind in CRASHES and self._last_words.reads else ""
+        # Before that mark may stand what was read of a request before.
+        _, mark, text = (pipe or self._stack_text(watched)).rpartition(LAST_WORDS.get(kind, "\0"))
+        watched.frames, current = read_stacks(text if mark else "")
+        watched.native = read_c_stack(text) if mark else []
+        if kind == EXIT:
+            for frames in watched.frames.values():
+                if frames and frames[-1].file == OWN_FILE:
+                    del frames[-1]
+            watched.shown, watched.values = self._values.of_exit(place)
+        elif kind in CRASHES:
+            watched.shown, watched.values = watched.held or ([], GONE if mark else None)
+        else:
+            watched.shown, watched.values = [], None
+        return next((request for request in watched.last if request.thread == current), None)
 
     def _tell(
         self,
@@ -340,13 +404,11 @@ class Watcher:
         if watched is not None and fresh and suspect is not None:
             self._read_stack(watched, suspect)
         now_ns = time.monotonic_ns()
+        own = [(watched.row, request) for request in watched.last] if watched is not None else []
+        beside = watched.beside if watched is not None else None
         bystanders = [
-            {**request_of(request, now_ns), "worker": other.row.worker, "pid": other.row.pid}
-            for other in [
-                *([watched] if watched else []),
-                *(each for each in self._workers.values() if each is not watched),
-            ]
-            for request in other.last
+            {**request_of(request, now_ns), "worker": row.worker, "pid": row.pid}
+            for row, request in [*own, *(self._beside(watched) if beside is None else beside)]
             if request is not suspect
         ]
         # What was read of a request before this one is not its own.
@@ -371,29 +433,7 @@ class Watcher:
             suspect=suspect,
             bystanders=bystanders,
             frames=chosen,
-            native=watched.native if watched is not None and said.kind == SEGFAULT else [],
+            native=watched.native if watched is not None and said.kind in CRASHES else [],
             answer=watched.answer if watched is not None and is_own else b"",
             now_ns=now_ns,
         )
-
-
-def parent_of(pid: int) -> int:
-    """The parent of the process *pid*; 0 if it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def oom_kills() -> int:
-    """How many processes of our cgroup the kernel killed for want of memory; 0 where nobody counts."""
-    try:
-        with open("/proc/self/cgroup", encoding="ascii") as file:
-            path = next((line[3:].strip() for line in file if line.startswith("0::")), None)
-        if path is None:
-            return 0
-        with open(f"/sys/fs/cgroup{path}/memory.events", encoding="ascii") as file:
-            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
-    except (OSError, ValueError):
-        return 0

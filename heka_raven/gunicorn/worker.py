@@ -24,6 +24,7 @@ from heka_raven.scope import current_environ, describe_current
 
 STACK_SIGNAL = signal.SIGRTMIN + 5
 ANSWER_SIGNAL = signal.SIGRTMIN + 6
+OWN_FILE = __file__
 EXIT_MARK = "-- os._exit\n"
 LOGGER = "gunicorn.watch"
 MAX_TEXT = 200  # characters of a transaction
@@ -32,12 +33,15 @@ MAX_TEXT = 200  # characters of a transaction
 class WorkerSide:
     """The watched half of one worker."""
 
-    def __init__(self, client: Any, slots: Slots, row: int, stack_fd: int, values_fd: int, boot_fd: int) -> None:
+    def __init__(
+        self, client: Any, slots: Slots, row: int, stack_fd: int, values_fd: int, crash_fd: int, boot_fd: int
+    ) -> None:
         self._client = client
         self._slots = slots
         self._row = row
         self._stack_fd = stack_fd
         self._values_fd = values_fd
+        self._crash_fd = crash_fd
         self._boot_fd = boot_fd
         self._aborted = False
 
@@ -53,12 +57,31 @@ class WorkerSide:
             # In the memory file stacks are found by their thread; C code that holds the interpreter does not matter.
             faulthandler.register(STACK_SIGNAL, file=self._stack_fd, all_threads=True, chain=False)
             if not faulthandler.is_enabled():  # else it is the application's own
-                faulthandler.enable(file=self._stack_fd, all_threads=True)
+                faulthandler.enable(file=self._crash_fd, all_threads=True)
+                self._stay_in_front(worker)
+                os.register_at_fork(after_in_child=self._be_quiet)
             signal.signal(ANSWER_SIGNAL, self._answer)
             self._slots.set_flag(self._row, REGISTERED)
             self._watch_exit()
         except Exception:
             return  # events without a stack
+
+    def _stay_in_front(self, worker: Any) -> None:
+        """gunicorn's own handler for SIGABRT, which an ``abort`` in C does not wait for, comes after faulthandler's."""
+        init_signals = worker.init_signals
+
+        def init_and_step_in_front() -> None:
+            init_signals()
+            handler = signal.getsignal(signal.SIGABRT)
+            faulthandler.disable()
+            signal.signal(signal.SIGABRT, handler)
+            faulthandler.enable(file=self._crash_fd, all_threads=True)
+
+        worker.init_signals = init_and_step_in_front
+
+    def _be_quiet(self) -> None:
+        """In a child of the application's own: its crash is not the worker's."""
+        faulthandler.disable()
 
     def allow(self) -> None:
         """After the change of user: the watcher's py-spy may read this worker."""

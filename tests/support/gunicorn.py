@@ -160,3 +160,17 @@ class Gunicorn:
 def functions(event):
     frames = event["exception"]["values"][0].get("stacktrace", {}).get("frames", [])
     return [frame.get("function", "") for frame in frames]  # native ones may have none
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def kill_the_watch(arbiter):
+    """Kill the watcher and its keeper."""
+    [keeper] = [pid for pid in children_of(arbiter) if children_of(pid)]
+    watchers = children_of(keeper)
+    for pid in (keeper, *watchers):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in watchers))

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from heka_raven.spool.ledger import read_snapshot
-from support.gunicorn import Gunicorn, functions
+from support.gunicorn import Gunicorn, children_of, functions
 from support.ports import free_port
 from support.sentry_server import Server
 from support.spools import spooled
@@ -47,8 +47,9 @@ def test_a_worker_that_dies(tmp_path, options, path, kind, level, words):
     assert ("GET", f"/{path}", "127.0.0.1") == (suspect["method"], suspect["path"], suspect["remote_addr"])
     assert "token=[Filtered]&id=7" == event["request"]["query_string"]
     assert "planted" not in str(event)
-    if kind in ("segfault", "exit"):
+    if kind in ("segfault", "abort", "exit"):
         assert "view" in functions(event)
+        assert not [f for f in value["stacktrace"]["frames"] if "/heka_raven/gunicorn/" in f.get("abs_path", "")]
         [frame] = [frame for frame in value["stacktrace"]["frames"] if frame.get("function") == "view"]
         assert frame["in_app"]
         assert frame["context_line"].strip()
@@ -219,14 +220,9 @@ def test_nothing_out_of_the_ordinary(tmp_path, options):
     assert [] == spooled(tmp_path / "spool")
 
 
-def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        return [int(word) for word in file.read().split()]
-
-
 def test_a_watcher_that_dies(tmp_path):
-    """A watcher that is killed, and its parent too, is made again; what happens after that is told."""
-    with Gunicorn(tmp_path) as server:
+    """A watcher that is killed, and its parent too, is made again; what happens after that is told, once."""
+    with Gunicorn(tmp_path, slow=1) as server:
         [keeper] = [pid for pid in children_of(server.process.pid) if children_of(pid)]
         [watcher] = children_of(keeper)
         os.kill(watcher, signal.SIGKILL)
@@ -237,6 +233,12 @@ def test_a_watcher_that_dies(tmp_path):
         os.kill(keeper, signal.SIGKILL)
         server.get("/killed")
         wait_for(lambda: len(server.events()) == 2, what=server.said)
+        # The watcher that lost its keeper has ended: a request is not told by two.
+        wait_for(lambda: server.get("/") == b"ok")
+        server.get("/slow")
+        wait_for(lambda: len(server.events()) == 3, what=server.said)
+        time.sleep(1)
+        assert 3 == len(server.events())
 
 
 @pytest.mark.parametrize("count", [10, pytest.param(100, marks=[pytest.mark.full, pytest.mark.timeout(600)])])

@@ -1,10 +1,11 @@
 """What a death was, what faulthandler wrote, and the slots: copies that are whole or none."""
 
+import struct
 import threading
 
 import pytest
 
-from heka_raven.eyes.slots import MAX_TEXT, SLOTS, Slots
+from heka_raven.eyes.slots import MAX_TEXT, SLOTS, Slots, Thread
 from heka_raven.gunicorn.kinds import Frame, OomCount, read_stacks
 from heka_raven.gunicorn.queues import is_news
 from heka_raven.gunicorn.request_hooks import make_request_hooks
@@ -69,6 +70,36 @@ def test_slots():
     end(None, first, None, None)
     assert ["/c"] == [request.fields()[1] for request in slots.in_flight(5)]
     assert [] == slots.in_flight(4)
+
+
+@pytest.mark.parametrize("letter", ["x", "\xe4"])
+def test_what_is_too_long_is_cut(letter):
+    """A long path loses its end, and the host; a long host is none."""
+    slots = Slots()
+    begin, _ = make_request_hooks(slots, 0, None, None)
+    long, request = Request("/" + letter * MAX_TEXT), Request("/short")
+    request.headers = [("HOST", letter * MAX_TEXT)]
+    for each in (long, request):
+        begin(None, each)
+    (method, path, address, host), other = [each.fields() for each in slots.in_flight(0)]
+    assert ("GET", "127.0.0.1", "") == (method, address, host)
+    assert path.startswith("/" + letter * 300) or "\ufffd" in path
+    assert len(path) < MAX_TEXT
+    assert ("GET", "/short", "127.0.0.1", "") == other
+
+
+def test_the_numbers_of_a_thread():
+    """Each thread has its own, as Python and as the kernel number it."""
+    thread, found = Thread(), []
+
+    def look():
+        found.append(struct.unpack("<QI", thread.numbers) == (threading.get_ident(), threading.get_native_id()))
+
+    other = threading.Thread(target=look)
+    other.start()
+    other.join()
+    look()
+    assert [True, True] == found
 
 
 def test_more_requests_than_slots():
