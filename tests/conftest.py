@@ -18,12 +18,13 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import webob  # noqa: F401
 
-# A run in the background (nohup, or `&` in a script) begins with SIGINT and SIGQUIT ignored, and so would every program
-# that a test starts and then ends as Ctrl-C does.
+# A run in the background (nohup, or `&` in a script) begins with some of these ignored, and so would every program
+# that a test starts and then ends as a terminal does.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
-    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+for number in (signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 # On a busy machine any example can take longer than hypothesis' 200 ms; the tests' own time limit stays.
 settings.register_profile("project", deadline=None)

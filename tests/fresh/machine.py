@@ -103,6 +103,12 @@ class Machine:
         subprocess.run(["git", "clone", "-q", str(ROOT), str(where)], check=True)
         return where
 
+    def update(self):
+        """The clone of a machine that is there, with what was committed since."""
+        where = self.root / "root" / "heka-raven"
+        subprocess.run(["git", "-C", str(where), "fetch", "-q", str(ROOT), "HEAD"], check=True)
+        subprocess.run(["git", "-C", str(where), "reset", "-q", "--hard", "FETCH_HEAD"], check=True)
+
     def add_user(self):
         """An ordinary user, with a clone of their own."""
         if not (self.root / "home" / USER).exists():

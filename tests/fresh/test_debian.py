@@ -71,13 +71,21 @@ def debians_uwsgi(machine):
 
 
 def docs(machine):
-    """The documentation: a warning is an error."""
+    """The documentation in both themes: a warning is an error."""
     done(machine, "docs", "./run", "docs")
+    done(machine, "mozilla", "./run", "docs", "--theme", "mozilla")
     return "built"
 
 
-# The columns of the table between the machine's name and the commit.
-CELLS = [python_version, demo, tests, demo_without_root, debians_uwsgi, docs]
+# The columns of the table between the machine's name and the commit, by the words of `./run fresh SUITE COLUMN ...`.
+COLUMNS = {
+    "python": python_version,
+    "demo": demo,
+    "test": tests,
+    "user": demo_without_root,
+    "uwsgi": debians_uwsgi,
+    "docs": docs,
+}
 
 
 def head():
@@ -88,11 +96,25 @@ def head():
     return told.stdout.strip()
 
 
+def rows():
+    """The table of the documentation: what stands in each line behind its machine."""
+    lines = TABLE.read_text(encoding="utf-8").splitlines()
+    return {name: cells for name, *cells in (line.split("\t") for line in lines)}
+
+
 def record(suite, cells):
-    """Enter what was seen into the table of the documentation."""
-    rows = {row.split("\t")[0]: row for row in TABLE.read_text(encoding="utf-8").splitlines()}
-    rows[SUITES[suite]] = "\t".join([SUITES[suite], *cells, head(), datetime.date.today().isoformat()])
-    TABLE.write_text("\n".join([*rows.values(), ""]), encoding="utf-8")
+    """Enter what was seen into it."""
+    entered = {**rows(), SUITES[suite]: [*cells, head(), datetime.date.today().isoformat()]}
+    TABLE.write_text("".join("\t".join([name, *row]) + "\n" for name, row in entered.items()), encoding="utf-8")
+
+
+def new_machine(suite, folder):
+    """One that has python3, git, and a clone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    machine = Machine(suite, folder).make()
+    done(machine, "packages", "sh", "-c", "apt-get update && apt-get install -y --no-install-recommends python3 git")
+    machine.clone()
+    return machine
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -102,16 +124,20 @@ def test_both_commands_work_from_nothing(suite):
     So do the tests of Debian's own uWSGI with its own Python, and the documentation builds without a warning.
     """
     folder = Path(os.environ.get("RUN_FRESH_IN", ROOT / "build" / "fresh")) / suite
-    shutil.rmtree(folder, ignore_errors=True)
-    machine = Machine(suite, folder).make()
-    done(machine, "packages", "sh", "-c", "apt-get update && apt-get install -y --no-install-recommends python3 git")
-    machine.clone()
-    cells, failures = [], []
-    for cell in CELLS:  # each of them, so that one run of an hour tells all that is wrong
+    again = os.environ.get("RUN_FRESH_COLUMNS", "").split()
+    assert {*again} <= {*COLUMNS}, f"columns: {' '.join(COLUMNS)}"
+    if again:
+        machine = Machine(suite, folder)
+        machine.update()
+    else:
+        machine = new_machine(suite, folder)
+    cells = dict(zip(COLUMNS, rows()[SUITES[suite]], strict=False))
+    failures = []
+    for column in again or COLUMNS:  # each of them, so that one run of an hour tells all that is wrong
         try:
-            cells.append(cell(machine))
+            cells[column] = COLUMNS[column](machine)
         except AssertionError as error:
-            cells.append(NOT_PASSED)
-            failures.append(f"{cell.__name__}: {error}")
-    record(suite, cells)
+            cells[column] = NOT_PASSED
+            failures.append(f"{column}: {error}")
+    record(suite, cells.values())
     assert [] == failures, "\n\n".join(failures)

@@ -35,7 +35,7 @@ def receiver():
 
 
 @pytest.fixture
-def serve(receiver, tmp_path):
+def serve(receiver, tmp_path, passable):  # passable: a folder goes only after the servers that write to it
     """Start one server with these lines of ini; it is stopped at the end."""
     servers = []
 

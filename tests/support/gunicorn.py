@@ -158,8 +158,9 @@ class Gunicorn:
 
 
 def functions(event):
+    """Those of Python, outermost first; where the machine has native frames, they are inside of them."""
     frames = event["exception"]["values"][0].get("stacktrace", {}).get("frames", [])
-    return [frame.get("function", "") for frame in frames]  # native ones may have none
+    return [frame["function"] for frame in frames if frame.get("platform") != "native"]
 
 
 def children_of(pid):

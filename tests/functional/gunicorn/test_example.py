@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.examples import copy_out, environment, inbox, running
+from support.gunicorn import functions
 from support.paths import EXAMPLES
 from support.ports import free_port
 from support.waiting import wait_for
@@ -50,5 +51,4 @@ def test_as_its_comment_says(tmp_path):
                 [event] = [e for e in box.events() if kind == e["tags"]["gunicorn.event"]]
                 assert f"GET {path}" == event["transaction"]
                 assert f"the request GET {path}" in text
-                functions = [f["function"] for f in event["exception"]["values"][0]["stacktrace"]["frames"]]
-                assert ("fetch" if kind == "timeout" else "string_at") == functions[-1]
+                assert ("fetch" if kind == "timeout" else "string_at") == functions(event)[-1]
