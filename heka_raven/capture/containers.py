@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from heka_raven.capture.classes import type_name
 from heka_raven.capture.handlers import HANDLERS, handler_of
-from heka_raven.capture.scalars import MAX_CHARACTERS, SHORT, are_small, show_str
+from heka_raven.capture.scalars import LONG_BELOW, MAX_CHARACTERS, SHORT, are_small, show_str
 from heka_raven.formats.text import ELLIPSIS, cut
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def fill(
                 name = f"{name} ({len(out)})"
             unsafe.append(name)
         kind = type(item)
-        if kind is int and -SHORT < item < SHORT:
+        if kind is int and LONG_BELOW < item < SHORT:
             out[name] = item
         elif kind is str:
             out[name] = show_str(walker, item, depth)
@@ -143,12 +143,10 @@ def _fill_copy(walker: Walker, value: dict[Any, Any], depth: int) -> dict[str, A
     get = HANDLERS.get
     safe = walker.guard.safe_names
     out = value.copy()
-    for name in out:
+    for name, item in out.items():
         if type(name) is not str or name not in safe:
             return None
-    for name, item in out.items():
         kind = type(item)
-        if kind is int and -SHORT < item < SHORT:
-            continue
-        out[name] = (get(id(kind)) or handler_of(kind))(walker, item, depth)
+        if kind is not int or not LONG_BELOW < item < SHORT:
+            out[name] = (get(id(kind)) or handler_of(kind))(walker, item, depth)
     return out

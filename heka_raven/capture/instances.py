@@ -11,7 +11,7 @@ from heka_raven.capture.handlers import FLAT, HANDLERS, handler_of
 from heka_raven.capture.messages import exception_text
 from heka_raven.capture.objects import MAX_LOOKED
 from heka_raven.capture.plans import DICT, EXCEPTION, FIELDS, ITEMS, OBJECT, OPAQUE, TEXT, VALUE, Plan
-from heka_raven.capture.scalars import MAX_CHARACTERS, SHORT, show_str
+from heka_raven.capture.scalars import LONG_BELOW, MAX_CHARACTERS, SHORT, show_str
 from heka_raven.formats.text import ELLIPSIS, clean, cut
 from heka_raven.scrub.masker import is_suspicious
 
@@ -148,7 +148,7 @@ def _fill_own(walker: Walker, out: dict[str, Any], own: dict[str, Any], depth: i
             name = walker.key(name, False)
             unsafe.append(name)
         kind = type(item)
-        if kind is int and -SHORT < item < SHORT:
+        if kind is int and LONG_BELOW < item < SHORT:
             out[name] = item
         elif kind is str:
             out[name] = show_str(walker, item, depth)

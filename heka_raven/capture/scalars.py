@@ -16,6 +16,7 @@ MAX_CHARACTERS = 400  # of one string
 MAX_INTEGER = 2**53  # JSON readers hold integers as doubles
 MAX_INTEGER_BITS = 1300  # about 400 decimal digits
 SHORT = 10**7  # an integer below takes no more room than its place in a dict was charged
+LONG_BELOW = -SHORT  # named: Python would make the number anew at each comparison
 _PLAIN_INTEGER = 10**12  # a bigger one can be the number of a payment card
 _MAX_CARD = 10**19
 

@@ -17,7 +17,7 @@ from heka_raven.capture.fit import Fitter
 from heka_raven.capture.guard import Guard
 from heka_raven.capture.handlers import FLAT, HANDLERS, Handler, handler_of, register
 from heka_raven.capture.instances import SHOWN_BY
-from heka_raven.capture.scalars import SHORT, show_bytes, show_float, show_int, show_str
+from heka_raven.capture.scalars import LONG_BELOW, SHORT, show_bytes, show_float, show_int, show_str
 from heka_raven.formats.text import clean, cut
 
 ROOM = 512 * 1024  # characters of all variables of one event
@@ -112,7 +112,7 @@ class Walker:
                 name = self.key(name, False)
                 unsafe.append(name)
             kind = type(item)
-            if kind is int and -SHORT < item < SHORT:
+            if kind is int and LONG_BELOW < item < SHORT:
                 out[name] = item
                 continue
             known = known_of(id(item))
