@@ -56,7 +56,7 @@ def read_dump(
     if chosen is None or not rules.show:
         return None
     frames = [frame for frame in chosen["frames"] if type(frame) is dict]  # the innermost first
-    sensitive = [frame.get("name") in _SENSITIVE or _co_name(frame) in _SENSITIVE for frame in frames]
+    sensitive = [str(frame.get("name")) in _SENSITIVE or _co_name(frame) in _SENSITIVE for frame in frames]
     private_up_to = len(sensitive) - sensitive[::-1].index(True) if True in sensitive else 0
     if len(frames) > OUTER_FRAMES + INNER_FRAMES:
         del frames[INNER_FRAMES:-OUTER_FRAMES]
@@ -77,7 +77,8 @@ def _frame(frame: dict[str, Any], walker: Walker, mask: str | None) -> dict[str,
         "function": cut(clean(_co_name(frame)), MAX_FUNCTION),
     }
     pairs = []
-    for local in frame.get("locals") or ():
+    found = frame.get("locals")
+    for local in found if type(found) is list else ():
         if type(local) is dict and type(local.get("name")) is str and type(local.get("repr")) is str:
             pairs.append((local["name"], _value(local["repr"])))
     if pairs:

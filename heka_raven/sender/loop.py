@@ -362,6 +362,7 @@ class Sender:
                 if data is not None:
                     self._finish(name, try_request(data, now), counter, len(data))
         self._house.keep(now)
+        self._listing.again()  # changed or not: a file may have come with an older mtime, or a disk hid it
         self._http.drop_closed()
 
     def _reporting(self) -> bool:

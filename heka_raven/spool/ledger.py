@@ -146,6 +146,12 @@ class Ledger:
             except (OSError, SpoolError):
                 self._dirty = True
 
+    def begin(self) -> bool:
+        """Whether there is a file to count in; made where there was none yet. For what can wait until there is one."""
+        if self._fd < 0 or self._pid != os.getpid():
+            self.add_many(())
+        return self._fd >= 0
+
     def write_missing(self) -> None:
         """Write what could not be written: there may be no next count for long, or none at all. Never raises."""
         if self._dirty and self._pid == os.getpid():

@@ -186,6 +186,9 @@ class Spool:
         try:
             if self.ledger.is_gone():
                 self._begin_anew()
+            if not self.ledger.begin():
+                self.log_sparingly("count", "spool %s: an event cannot be counted and waits", self.path)
+                return False
             if not self.has_room(len(envelope)):
                 return False
             try:

@@ -1,8 +1,6 @@
-"""`./run faults [--seconds N] [--seed N] [-j N] [--list] [SCENARIO ...]`."""
+"""`./run faults [--seconds N] [--seed N] [-j N] [--keep FOLDER] [--list] [SCENARIO ...]`."""
 
 import argparse
-import contextlib
-import json
 import os
 import random
 import re
@@ -15,6 +13,7 @@ import traceback
 
 from faults import c_half, changeover, fleet_half, inbox_half, python_half, uwsgi_half
 from faults.receiver import Receiver
+from faults.results import Line, Results, rows
 from support.paths import ROOT
 
 RECORD = ROOT / "docs" / "reliability" / "faults.txt"
@@ -28,23 +27,24 @@ def scenarios():
     return {one.name: one for half in HALVES for one in half.SCENARIOS}
 
 
-def run_share(make, server, place, faults, out, until):
+def run_share(make, server, place, faults, results, until):
     """In a process of its own: try these faults and write a line each."""
     scenario = make(server)
     os.mkdir(place)
     scenario.open(place)
     try:
-        with open(out, "w", encoding="utf-8") as file:
+        with results.writer() as write:
             for number, fault in enumerate(faults, start=1):
-                if time.monotonic() > until:
+                began = time.monotonic()
+                if began > until:
                     break
                 try:
-                    result = scenario.attempt(number, fault)
-                    line = {"fault": result.fault, "hit": result.hit, "wrong": result.wrong}
+                    tried = scenario.attempt(number, fault)
+                    hit, wrong = tried.hit, tried.wrong
                 except Exception:
-                    line = {"fault": str(fault), "hit": True, "wrong": [traceback.format_exc()]}
-                file.write(json.dumps(line) + "\n")
-                file.flush()
+                    hit, wrong = True, [traceback.format_exc()]
+                write(Line(str(fault), hit, wrong, time.time(), round(time.monotonic() - began, 3)))
+                shutil.rmtree(os.path.join(place, f"case{number}"), ignore_errors=True)
     finally:
         scenario.close()
 
@@ -69,11 +69,8 @@ def in_processes(jobs, work):
         os.waitpid(pid, 0)
 
 
-def run(make, server, directory, options, seconds, dice):
-    """One scenario: learn, choose, try. Returns the row of the table, and what is wrong."""
-    began = time.monotonic()
-    make.prepare()
-    place = os.path.join(directory, "learn")
+def learn(make, server, place, results):
+    """The faults of this scenario, for all runs that go on with these results."""
     os.mkdir(place)
     scenario = make(server)
     scenario.open(place)
@@ -81,31 +78,22 @@ def run(make, server, directory, options, seconds, dice):
         kinds, faults = scenario.learn()
     finally:
         scenario.close()
-    known = len(faults)
-    if options.only:
-        faults = [fault for fault in faults if re.search(options.only, str(fault))]
+    results.learn(sum(map(len, kinds.values())), faults)
+
+
+def run(make, server, directory, options, results, dice):
+    """One scenario: learn, choose, try."""
+    make.prepare()
+    if results.learned() is None:
+        learn(make, server, os.path.join(directory, "learn"), results)
+    faults = [fault for fault in results.left() if re.search(options.only, str(fault))]
     dice.shuffle(faults)
-    until = time.monotonic() + seconds if seconds else float("inf")
+    until = time.monotonic() + options.seconds if options.seconds else float("inf")
     jobs = max(1, min(options.jobs, len(faults)))
-    outs = [os.path.join(directory, f"out{number}") for number in range(jobs)]
     in_processes(
         jobs,
-        lambda n: run_share(make, server, os.path.join(directory, f"place{n}"), faults[n::jobs], outs[n], until),
+        lambda n: run_share(make, server, os.path.join(directory, f"place{n}"), faults[n::jobs], results, until),
     )
-    lines = []
-    for out in outs:
-        with contextlib.suppress(FileNotFoundError), open(out, encoding="utf-8") as file:
-            lines += [json.loads(line) for line in file]
-    row = {
-        "scenario": make.name,
-        "calls": sum(map(len, kinds.values())),
-        "known": known,
-        "tried": len(lines),
-        "faults": sum(line["hit"] for line in lines),
-        "wrong": sum(bool(line["wrong"]) for line in lines),
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    return row, [line for line in lines if line["wrong"]]
 
 
 def main():
@@ -116,7 +104,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--only", default="", help="a pattern of faults, e.g. '^openat 3 error'")
     parser.add_argument("--record", action="store_true", help=f"write the table into {RECORD.relative_to(ROOT)}")
-    parser.add_argument("-j", "--jobs", type=int, default=2)
+    parser.add_argument("--keep", metavar="FOLDER", help="results there, and go on with those that are there")
+    parser.add_argument("--table", action="store_true", help="try nothing: only the table of --keep")
+    parser.add_argument("-j", "--jobs", type=int, default=4, help="tries at once: they mostly wait (default: 4)")
     options = parser.parse_args()
     known = scenarios()
     if options.list:
@@ -125,36 +115,35 @@ def main():
     if wrong := [name for name in options.scenario if name not in known]:
         parser.error(f"{wrong[0]}: no such scenario; --list names them")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    server = Receiver()
     base = tempfile.mkdtemp(prefix="hk-faults-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
-    bad, table = False, []
-
-    def say(text):
-        print(text, flush=True)
-        table.append(text)
-
+    keep = options.keep or os.path.join(base, "results")
+    os.makedirs(keep, exist_ok=True)
+    every = [Results(keep, name) for name in options.scenario or known]
     try:
-        say(time.strftime(f"%Y-%m-%d, {f'a sample of {options.seconds:g} s each' if options.seconds else 'whole'}"))
-        say(f"{'scenario':20} {'calls':>6} {'possible':>9} {'faults':>7} {'not met':>8} {'wrong':>6} {'seconds':>8}")
-        for name in options.scenario or known:
-            directory = os.path.join(base, name)
+        if not options.table:
+            run_all(every, known, base, options)
+        table, bad = rows(every)
+        print("\n".join(table), flush=True)
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+    if options.record:
+        RECORD.write_text("\n".join(table) + "\n", encoding="utf-8")
+    return 1 if bad else 0
+
+
+def run_all(every, known, base, options):
+    server = Receiver()
+    try:
+        for results in every:
+            directory = os.path.join(base, results.name)
             os.mkdir(directory)
-            row, lines = run(known[name], server, directory, options, options.seconds, random.Random(options.seed))
-            missed = row["tried"] - row["faults"]
-            found = f"{row['faults']:>7} {missed:>8} {row['wrong']:>6} {row['seconds']:>8}"
-            say(f"{name:20} {row['calls']:>6} {row['known']:>9} {found}")
-            for line in lines:
-                say(f"    {line['fault']}: {'; '.join(line['wrong'])}")
-            bad = bad or bool(lines) or not row["faults"]
+            run(known[results.name], server, directory, options, results, random.Random(options.seed))
+            print(rows([results])[0][2], file=sys.stderr, flush=True)
             shutil.rmtree(directory, ignore_errors=True)
     finally:
         for one in known.values():
             one.end()
         server.stop()
-        shutil.rmtree(base, ignore_errors=True)
-    if options.record:
-        RECORD.write_text("\n".join(table) + "\n", encoding="utf-8")
-    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from support.paths import DATA
 KEPT = DATA / "versions" / "1.0.0.dev0" / "spool"
 FIRST_S = 10
 TAKE_OVER_S = 5
+LAST_S = 2  # where the fault stays
 
 
 class Changeover(PythonSender):
@@ -43,12 +44,16 @@ class Changeover(PythonSender):
         path = self.path
         return watched.fork(lambda tell: command(["send", "--spool", path]))
 
+    @property
+    def take_over_s(self):
+        return LAST_S if self.lasts else TAKE_OVER_S
+
     def drive(self, process):
         self.ids += fill(self.path, self.dsn, 1)
         self.first.signal(signal.SIGTERM)
         assert self.first.wait(FIRST_S) is not None, "the first sender does not end"
         self.ids += fill(self.path, self.dsn, 1)
-        until = time.monotonic() + TAKE_OVER_S
+        until = time.monotonic() + self.take_over_s
         while os.listdir(os.path.join(self.path, "new")) and not process.ended() and time.monotonic() < until:
             time.sleep(0.01)
         self.over(process)
@@ -64,7 +69,7 @@ class ToC(Changeover):
     leave_out = frozenset()
 
     def second(self):
-        return Started(self.directory, self.path, "send", str(TAKE_OVER_S))
+        return Started(self.directory, self.path, "send", str(self.take_over_s))
 
     def over(self, process):
         """It ends by itself."""

@@ -21,6 +21,7 @@
 #define NOTES_BYTES (1U << 16)
 #define ID_BYTES 33U
 #define TURN_MS 100 /* as uWSGI's */
+#define DRAIN_MS 3000 /* as uWSGI ends: what is under way has its reply */
 #define OPEN_TRIES 5
 #define OPEN_PAUSE_US 20000
 
@@ -103,7 +104,7 @@ static void send_events(hk_spool *s, unsigned seconds)
     while (hk_sys_monotonic_ms() < until
            && (!hk_sender_has_lock(sender) || hk_sender_under_way(sender) > 0
                || hk_ledgers_sum(s->ledger_fd, counts) != HK_OK || hk_ledger_pending(counts) > 0));
-    while (hk_sender_under_way(sender) > 0 && hk_sys_monotonic_ms() < until)
+    while (hk_sender_under_way(sender) > 0 && hk_sys_monotonic_ms() < until + DRAIN_MS)
         hk_sender_drain(sender, TURN_MS);
     hk_sender_free(sender);
     hk_http_free(http);

@@ -198,21 +198,25 @@ class Consumer(Broker):
             return [name.split("-")[2][:32] for name in os.listdir(os.path.join(self.path, "new"))]
         return []
 
-    def _wait_all(self, process, limit_s):
-        until = time.monotonic() + limit_s
-        while not set(self.ids) <= set(self._here()) and not process.ended() and time.monotonic() < until:
+    def _all_here(self):
+        return set(self.ids) <= set(self._here())
+
+    def _wait(self, process, until, limit_s):
+        end = time.monotonic() + limit_s
+        while not until() and not process.ended() and time.monotonic() < end:
             time.sleep(0.02)
         process.signal(signal.SIGTERM)
 
     def drive(self, process):
-        self._wait_all(process, TAKE_S)
+        self._wait(process, self._all_here, TAKE_S)
 
     def after(self, process, fault):
         if self.node.depth(self.queue):
             clean = watched.fork(lambda tell: self._relay())
             clean.wait_ready()
             clean.go()
-            self._wait_all(clean, 20)
+            # What was taken, and whose acknowledgement was lost, comes again.
+            self._wait(clean, lambda: self._all_here() and not self.node.depth(self.queue), 20)
             clean.wait(20)
         came = Counter(self._here())
         wrong = [f"lost: {event_id}" for event_id in self.ids if not came[event_id]]

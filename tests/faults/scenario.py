@@ -33,6 +33,7 @@ class Scenario:
         self.server = server
         self.place = ""
         self.hits = 0
+        self.fault = None
 
     def open(self, place):
         """Once for each worker: begin what lasts."""
@@ -85,7 +86,13 @@ class Scenario:
         kinds = {name: uses for name, uses in kinds.items() if name not in self.leave_out}
         return kinds, list_faults(kinds, kill=self.kill)
 
+    @property
+    def lasts(self):
+        """Whether the fault of this try stays: what waits for it to go waits for nothing."""
+        return self.fault is not None and self.fault.on
+
     def attempt(self, number, fault):
+        self.fault = fault
         process = self.begin(number)
         process.wait_ready()
         strace = watched.inject(process.pid, os.path.join(self.place, "trace"), fault)

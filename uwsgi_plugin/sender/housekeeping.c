@@ -161,4 +161,5 @@ void hk_housekeeping_run(hk_sender *s)
     hk_queue_sweep(s->spool, hk_sys_now_ns());
     (void)hk_ledgers_fold(s->spool->ledger_fd);
     correct_drift(s);
+    s->queue.listed = 0; /* list once more, changed or not: a file may have come with an older mtime, or a disk hid it */
 }

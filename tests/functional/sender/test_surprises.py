@@ -162,6 +162,28 @@ def test_a_report_that_the_server_trickles_an_answer_to(spool):
             end(process, signal.SIGKILL)
 
 
+def test_a_file_that_changed_no_mtime(spool):
+    """A file that came without a change of the folder's time, as after a restore, is found by the next housekeeping."""
+    code = (
+        "import heka_raven.sender.housekeeping as housekeeping\n"
+        "housekeeping.HOUSE_EVERY_S = 2\n"
+        "stream = SpoolStream(path=path)\n"
+        "capture(stream)\n"
+        "signal.pause()\n"
+    )
+    with Server() as server:
+        process = app(spool, server.dsn, code)
+        try:
+            wait_for(lambda: spool.exists() and server.events and not waiting(spool))
+            time.sleep(0.5)  # a folder that changed just now is listed once more
+            before = os.stat(spool / "new").st_mtime_ns
+            fill(spool, server.dsn, 1)
+            os.utime(spool / "new", ns=(before, before))
+            wait_for(lambda: len(server.events) == 2 and not waiting(spool))
+        finally:
+            end(process, signal.SIGKILL)
+
+
 def test_a_finished_event_that_cannot_be_removed(spool, monkeypatch):
     """The disk is read-only for a while: what was delivered is not sent again, and is removed when that is over."""
     unlink, broken = os.unlink, [True]

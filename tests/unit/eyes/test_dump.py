@@ -39,6 +39,14 @@ def test_values_are_shown_as_the_worker_shows_them():
     assert [1, 2] == found["vars"]["c"][:2]
 
 
+@pytest.mark.parametrize("name", [None, 7, [], {}, "view"])
+@pytest.mark.parametrize("variables", [None, True, 1e308, "", "x", {}, {"name": "a"}, [None, 1, {"name": "a"}]])
+def test_frames_of_another_shape_have_no_values(name, variables):
+    """What writes the dump is a program of its own: a frame that is no frame as we know it ends nothing."""
+    [found] = read(dump(thread({"name": name, "filename": name, "line": name, "locals": variables})))
+    assert "vars" not in found and isinstance(found["function"], str)
+
+
 @pytest.mark.parametrize("text", ['", {[]:1}#', '", open("x")#', "a\nb", '"', "x" * 10_000 + '"'])
 def test_a_text_of_a_visitor_is_a_text(text):
     """py-spy escapes nothing: what stands in a text decides nothing, and ends no reader."""
