@@ -46,7 +46,15 @@ class Started(Process):
         return status
 
 
-class CWriter(Scenario):
+class InC(Scenario):
+    """What needs the driver."""
+
+    @classmethod
+    def prepare(cls):
+        driver()
+
+
+class CWriter(InC):
     """A process that makes its spool and captures three events, as an alarm does."""
 
     name = "c-writer"
@@ -74,7 +82,7 @@ class CWriter(Scenario):
         )
 
 
-class CSender(PythonSender):
+class CSender(InC, PythonSender):
     """uWSGI's sender with three events, against a server that answers in one way at first."""
 
     limit_s = SEND_S + 15
@@ -102,7 +110,7 @@ class CSender(PythonSender):
         return left + super().after(process, fault)
 
 
-class CFold(PythonFold):
+class CFold(InC, PythonFold):
     """The ledgers of dead processes are folded by the plugin's code."""
 
     name = "c-ledger-fold"

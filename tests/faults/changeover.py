@@ -6,7 +6,7 @@ import signal
 import time
 
 from faults import watched
-from faults.c_half import Started
+from faults.c_half import InC, Started
 from faults.python_half import PythonSender, fill
 from faults.scenario import Scenario
 from faults.spools import judge, send_clean
@@ -62,7 +62,7 @@ class Changeover(PythonSender):
         process.signal(signal.SIGTERM)
 
 
-class ToC(Changeover):
+class ToC(InC, Changeover):
     """The same with the plugin's sender as the second one."""
 
     name = "changeover-c"

@@ -54,27 +54,28 @@ def send_clean(path):
             main(["--once", "--spool", path])
             if not os.listdir(os.path.join(path, "new")):
                 break
+        keep_house(path)
 
-    if not os.path.isdir(os.path.join(path, "state")):
-        return
-    run_here(act)
-    settle(path)
+    if os.path.isdir(os.path.join(path, "state")):
+        run_here(act)
+        fold(path)
 
 
 def settle(path):
-    """The housekeeping of some minutes: what killed processes left is folded, and the level set right."""
-
-    def act(tell):
-        from heka_raven.sender.housekeeping import House
-
-        spool = Spool(path)
-        house = House(spool)
-        for _ in range(3):
-            house.keep(0.0)
-        spool.ledger.close()
-
-    run_here(act)
+    """The housekeeping alone."""
+    run_here(lambda tell: keep_house(path))
     fold(path)
+
+
+def keep_house(path):
+    """The housekeeping of some minutes: what killed processes left is folded, and the level set right."""
+    from heka_raven.sender.housekeeping import House
+
+    spool = Spool(path)
+    house = House(spool)
+    for _ in range(3):
+        house.keep(0.0)
+    spool.ledger.close()
 
 
 def judge_waiting(path, kills, unwritten=0):

@@ -11,6 +11,7 @@ import time
 import traceback
 
 READY_S = 30
+STRACE_S = 10
 STRACE = "strace"
 GO = signal.SIGUSR1
 NOTES = 1 << 16  # bytes of the memory that a watched process writes its notes to: no system call tells
@@ -96,17 +97,22 @@ class Process:
 
     def wait(self, limit_s):
         """Its status as of waitpid; None when it hangs (it is killed then)."""
-        until = time.monotonic() + limit_s
-        pause = 0.001
-        while not self.ended():
-            if time.monotonic() > until:
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-                self.status = -1
-                return None
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.02)
-        return self.status
+        if self.ended():
+            return self.status
+        pidfd = os.pidfd_open(self.pid)
+        try:
+            over = bool(select.select([pidfd], [], [], limit_s)[0])
+        finally:
+            os.close(pidfd)
+        until = time.monotonic() + STRACE_S
+        while over and not self.ended() and time.monotonic() < until:
+            time.sleep(0.001)  # strace hears of its end first
+        if self.ended():
+            return self.status
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self.status = -1
+        return None
 
 
 def fork(act):
