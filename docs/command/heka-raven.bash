@@ -123,7 +123,7 @@ _heka_raven() {
         uwsgi) options="--help" ;;
         relay) options="--help --config --listen --dsn --signer --signer-file --allow-unsigned --no-allow-unsigned --forward --legacy --max-connections --max-record-time --spool --durability --max-bytes --max-count --sender --connections --connect-timeout --timeout --max-age --rate-limit --compress --proxy --ca-file --from --queue --declare --no-declare --heartbeat --amqp-ca-file --amqp-cert-file --prefetch" ;;
         top) options="--help --spool --once --json --interval" ;;
-        watch) options="--help --pid --slow --dsn --release --environment --spool" ;;
+        watch) options="--help --pid --slow --dsn --values --release --environment --spool" ;;
         tail) options="--help --spool --token --json --level --grep --once" ;;
         mcp) options="--help --db --spool" ;;
         inbox) options="--help --config --listen --db --keep --token --key --allow-host --project --editor --source --udp --rate-limit --max-event --notify --notify-on --notify-level --quiet-hours --url --notify-test --import --export" ;;

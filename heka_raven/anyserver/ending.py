@@ -20,12 +20,17 @@ _SIGNALS = {"Segmentation": 11, "Bus": 7, "Floating": 8, "Illegal": 4, "Aborted"
 
 
 def status_of(pid: int, pidfd: int) -> int | None:
-    """The status of a process that ended, as waitpid has it: from Linux 6.15 on, or while its parent has not asked."""
+    """The status of a process that ended, as waitpid has it: from Linux 6.15 on, or while its parent has not asked.
+
+    Without a pidfd (-1) only the latter. It is 0 for who may not look into the process: so 0 is not known.
+    """
     with contextlib.suppress(OSError, ValueError, IndexError):
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
         if fields[0] == "Z":  # while it is, no other process has its number
-            return int(fields[49])
+            return int(fields[49]) or None
+    if pidfd < 0:
+        return None
     info = array.array("Q", [_EXIT_INFO, *[0] * 7])
     try:
         fcntl.ioctl(pidfd, _PIDFD_GET_INFO, info)

@@ -14,19 +14,24 @@ from typing import Any
 
 from heka_raven.anyserver.ending import CRASHES, death_of, last_words, status_of
 from heka_raven.events.server import Sentence
-from heka_raven.eyes.slots import IN_ORDER, REGISTERED, ROW_SIZE, InFlight, Slots
+from heka_raven.eyes.answers import read_answer
+from heka_raven.eyes.own import ANSWER_SIGNAL, STACK_SIGNAL
+from heka_raven.eyes.rules import Rules, from_the_job_on
+from heka_raven.eyes.slots import ANSWERS, IN_ORDER, REGISTERED, ROW_SIZE, InFlight, Slots
 from heka_raven.gunicorn.c_stack import read_c_stack
 from heka_raven.gunicorn.event import EventMaker, request_of
-from heka_raven.gunicorn.kernel import parent_of
+from heka_raven.gunicorn.kernel import catches, parent_of
 from heka_raven.gunicorn.kinds import SLOW, Frame, read_stacks
 from heka_raven.gunicorn.threads import cpu_percent, look_at, read_doing
+from heka_raven.gunicorn.values import ANSWER_WAIT_S, HIDDEN, TOLD, outside, read_frames
 from heka_raven.spool import watched as files
 
 TICK_S = 0.2
 STACK_WAIT_S = 0.1
 MAX_STACK = 256 * 1024
+STATUS_WAIT_S = 0.5  # after an end, for the parent to ask: from then on Linux 6.15 tells others
 CHILDREN_S = 2.0  # that outlive the process watched: how long they are waited for
-STACK_SIGNAL = signal.SIGRTMIN + 5
+NOT_RUNNING = "none: Python did not run in the main thread, or no handler is allowed (see --values)"
 MAX_NAME = 40
 MAX_ANCESTORS = 64
 
@@ -38,31 +43,44 @@ class Process:
     pid: int
     path: str
     inode: int
-    pidfd: int
+    pidfd: int  # -1: it is gone
     slots: Slots
     stacks: int
+    values: int
     server: str
     last: list[InFlight] = field(default_factory=list)
+    died_s: float = 0.0
     said: set[InFlight] = field(default_factory=set)  # that were slow
     ticks: dict[InFlight, tuple[int, float]] = field(default_factory=dict)  # of CPU, and when that was read
 
     def flag(self, number: int) -> bool:
         return any(row.flags[number] for row in self.slots.rows())
 
+    @property
+    def lives(self) -> bool:
+        return self.pidfd >= 0
+
     def close(self) -> None:
-        os.close(self.pidfd)
+        if self.lives:
+            os.close(self.pidfd)
         os.close(self.stacks)
+        os.close(self.values)
         self.slots.memory.close()
 
 
 class Watcher:
     """Watches one process and what came from it."""
 
-    def __init__(self, pid: int, spool_path: str, slow_s: float, maker: EventMaker) -> None:
+    def __init__(
+        self, pid: int, spool_path: str, slow_s: float, maker: EventMaker, rules: Rules, looks_outside: bool = False
+    ) -> None:
         self._pid = pid
         self._spool_path = spool_path
         self._slow_s = slow_s
         self._maker = maker
+        self._rules = rules  # of the watch's own client
+        self._looks_outside = looks_outside
+        self._number = 0
         self._processes: dict[str, Process] = {}
         files.sweep(spool_path)
 
@@ -87,8 +105,11 @@ class Watcher:
             ended = bool(select.select([process.pidfd], [], [], 0)[0])
             process.last = process.slots.in_flight(0)  # after that: what ended leaves its slots as they were
             if ended:
-                del self._processes[path]
-                self._bury(process)
+                process.died_s = process.died_s or time.monotonic()
+                status = status_of(process.pid, process.pidfd)
+                if status is not None or time.monotonic() - process.died_s >= STATUS_WAIT_S:
+                    del self._processes[path]
+                    self._bury(process, status)
             else:
                 self._look_at(process)
 
@@ -100,14 +121,26 @@ class Watcher:
             try:
                 if known is not None and os.lstat(path).st_ino == known.inode:
                     continue
-                if (known is not None or self._is_of_ours(pid)) and files.start_of(pid) == start:
-                    found = _open(pid, start, path)
-                    if known is not None:  # it is another program now
-                        known.close()
-                    if found is not None:
-                        self._processes[path] = found
+                lives = files.start_of(pid) == start
+                if lives and known is None and not self._is_of_ours(pid):
+                    continue
+                found = _open(pid, start, path)
+                if known is not None:  # it is another program now
+                    known.close()
+                if found is not None and found.lives:
+                    self._processes[path] = found
+                elif found is not None:
+                    self._bury_at_once(found)
             except OSError:
                 continue  # it is going, or coming
+
+    def _bury_at_once(self, process: Process) -> None:
+        """One that came, told, and died between two looks."""
+        if any(self._is_of_ours(row.worker) for row in process.slots.rows()):
+            process.last = process.slots.in_flight(0)
+            self._bury(process, status_of(process.pid, -1))
+        else:
+            process.close()
 
     def _is_of_ours(self, pid: int) -> bool:
         for _ in range(MAX_ANCESTORS):
@@ -127,13 +160,17 @@ class Watcher:
             if request not in process.ticks and (doing := look_at(process.pid, request.tid)) is not None:
                 process.ticks[request] = doing.ticks, now_s
         process.ticks = {request: process.ticks[request] for request in process.last if request in process.ticks}
-        for request in process.last:
+        for request in list(process.last):
             age_s = now_s - request.began_ns / 1e9
             if self._slow_s and age_s >= self._slow_s and request not in process.said:
                 process.said.add(request)
                 self._tell_slow(process, request)
 
     def _tell_slow(self, process: Process, request: InFlight) -> None:
+        if process.flag(REGISTERED) and not catches(process.pid, STACK_SIGNAL):
+            process.slots.begin_row(0, 0, 0)  # it has become another program, which has none of these requests
+            process.last = []
+            return
         doing = read_doing(process.pid, request.tid)  # before the signal, which ends the call in which it waits
         said, facts = Sentence(process.server, SLOW), {}
         if doing is not None:
@@ -142,17 +179,23 @@ class Watcher:
             share = cpu_percent(ticks, doing.ticks, time.monotonic() - since_s) if since_s else None
             if share is not None:
                 facts["cpu_percent"] = share
-        stacks, _ = read_stacks(self._ask(process))
+        frames = read_stacks(self._ask(process, request))[0].get(request.thread, [])
+        shown, answer, facts["values"] = self._take_values(process, request)
         if request in process.slots.in_flight(0):  # else it ended meanwhile, and the stack is of another
-            self._tell(process, said, request, stacks.get(request.thread, []), facts=facts)
+            self._tell(process, said, request, shown or frames, facts=facts, answer=answer)
 
-    def _ask(self, process: Process) -> str:
+    def _ask(self, process: Process, request: InFlight) -> str:
         """The stacks of all its threads; only a process that said it can answer is ever signalled."""
         if not process.flag(REGISTERED):
             return ""
+        self._number += 1
         try:
             os.ftruncate(process.stacks, 0)
+            os.ftruncate(process.values, 0)
+            process.slots.ask(0, self._number, request.thread)
             signal.pidfd_send_signal(process.pidfd, STACK_SIGNAL)
+            if process.flag(ANSWERS) and catches(process.pid, ANSWER_SIGNAL):
+                signal.pidfd_send_signal(process.pidfd, ANSWER_SIGNAL)
         except OSError:
             return ""
         size, until = -1, time.monotonic() + STACK_WAIT_S
@@ -164,16 +207,31 @@ class Watcher:
             size = now
         return self._read(process)
 
+    def _take_values(self, process: Process, request: InFlight) -> tuple[list[Frame], bytes, str]:
+        """The frames with their values, what is known of the request, and where the values are from, or why not."""
+        until = time.monotonic() + (ANSWER_WAIT_S if process.flag(ANSWERS) else 0)
+        while (data := read_answer(process.values, self._number)) is None and time.monotonic() < until:
+            time.sleep(0.005)
+        known, _, told = (data or b"").partition(b"\n")
+        frames = read_frames(told)
+        if frames:
+            return frames, known, TOLD
+        if not self._looks_outside:
+            return [], known, NOT_RUNNING if data is None else HIDDEN
+        frames, why = outside(process.pid, request.thread, self._rules.line() + b"\n" + process.slots.rules(0))
+        return frames, known, why
+
     def _read(self, process: Process) -> str:
         return os.pread(process.stacks, MAX_STACK, 0).decode("utf-8", "replace")
 
     # -- who died ----------------------------------------------------------------------------------------------------
 
-    def _bury(self, process: Process) -> None:
+    def _bury(self, process: Process, status: int | None) -> None:
         words, named = last_words(self._read(process))
-        status = status_of(process.pid, process.pidfd)
         kind, death = death_of(status, named, process.flag(IN_ORDER), bool(process.last))
         files.remove(process.path)
+        if kind not in CRASHES and any(request.job() for request in process.last) and files.start_of(self._pid):
+            kind = None  # the parent of a pool of jobs tells of the task that was lost; of a crash it has no stack
         if kind is not None:
             stacks, current = read_stacks(words if kind in CRASHES else "")
             suspect = next((request for request in process.last if request.thread == current), None)
@@ -191,6 +249,7 @@ class Watcher:
         frames: list[Frame],
         facts: dict[str, Any] | None = None,
         native: list[Any] | None = None,
+        answer: bytes = b"",
     ) -> None:
         now_ns = time.monotonic_ns()
         said.who = f"process {process.pid}"
@@ -205,28 +264,33 @@ class Watcher:
                 for request in each.last
                 if request is not suspect
             ],
-            frames=frames,
+            frames=from_the_job_on(frames, lambda frame: frame.file),
             native=native or [],
-            answer=b"",
+            answer=answer,
             now_ns=now_ns,
         )
 
 
 def _open(pid: int, start: int, path: str) -> Process | None:
     """A process that tells; None: it has not begun to."""
-    file, stacks = files.open_told(path, ROW_SIZE)
+    file, stacks, values = files.open_told(path, ROW_SIZE)
     pidfd = -1
     try:
         fcntl.flock(stacks, fcntl.LOCK_EX | fcntl.LOCK_NB)  # one watch, one event; another takes over when it ends
-        pidfd = os.pidfd_open(pid)
-        slots = Slots(mmap.mmap(file, ROW_SIZE, prot=mmap.PROT_READ))
-        if files.start_of(pid) == start and any(slots.rows()):
-            found = Process(pid, path, os.fstat(file).st_ino, pidfd, slots, stacks, _name(slots.read_answer(0)))
-            pidfd = stacks = -1
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(pid)
+        if pidfd >= 0 and files.start_of(pid) != start:
+            os.close(pidfd)  # dead, or another process by now
+            pidfd = -1
+        slots = Slots(mmap.mmap(file, ROW_SIZE))
+        if any(slots.rows()):
+            name = _name(slots.read_answer(0))
+            found = Process(pid, path, os.fstat(file).st_ino, pidfd, slots, stacks, values, name)
+            pidfd = stacks = values = -1
             return found
         return None
     finally:
-        for descriptor in (file, stacks, pidfd):
+        for descriptor in (file, stacks, values, pidfd):
             if descriptor >= 0:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)

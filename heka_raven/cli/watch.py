@@ -16,7 +16,7 @@ from heka_raven.cli.options import add_spool, become_owner
 from heka_raven.cli.parser import EXIT_OK, Parser
 from heka_raven.gunicorn.event import EventMaker
 from heka_raven.jobs.setup import DSN_VARIABLES
-from heka_raven.reporting.clients import build_client
+from heka_raven.reporting.clients import build_client, reporter_of, rules_of
 from heka_raven.spool.directory import make_spool, resolve_spool_path
 
 MAX_PID = 1 << 22  # Linux' own limit
@@ -27,8 +27,9 @@ def main(argv: list[str]) -> int:
     parser = Parser(
         prog="heka-raven watch",
         description="Watch a server and its children from outside, until it ends: a request that is slow, a crash, a "
-        "kill or an end with a request in it is an event. Its application needs RavenMiddleware(..., watch=True), and "
-        "the same spool. For waitress, mod_wsgi, granian and others; uWSGI and gunicorn have a watch of their own.",
+        "kill or an end with a request in it is an event. Its application needs RavenMiddleware(..., watch=True), or "
+        "heka_raven.init(watch=True) for jobs, and the same spool. For waitress, mod_wsgi, granian, Celery and others; "
+        "uWSGI and gunicorn have a watch of their own.",
     )
     parser.add_argument("--pid", metavar="PID", required=True, help="of the server, or of the parent of its processes")
     parser.add_argument(
@@ -36,6 +37,11 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument(
         "--dsn", metavar="DSN", help="default: $SENTRY_DSN or $HEKA_RAVEN_DSN, which others cannot read"
+    )
+    parser.add_argument(
+        "--values",
+        action="store_true",
+        help="read local variables with py-spy where the process does not tell them itself (extra values)",
     )
     parser.add_argument("--release", metavar="TEXT", help="of the event")
     parser.add_argument("--environment", metavar="TEXT", help="of the event")
@@ -49,7 +55,9 @@ def main(argv: list[str]) -> int:
     client = _make_client(arguments, spool_path)
     try:
         make_spool(spool_path)
-        watcher = Watcher(pid, spool_path, slow_s, EventMaker(client, "", "server"))
+        reporter: Any = reporter_of(client)
+        maker = EventMaker(client, "", "server")
+        watcher = Watcher(pid, spool_path, slow_s, maker, rules_of(reporter.options), arguments.values)
         signal.signal(signal.SIGTERM, _end)
         watcher.look()
         if not watcher.tells():
@@ -86,7 +94,7 @@ def _open(pid: int) -> int:
         raise ConfigError(f"--pid {pid}: there is no such process") from None
     except OSError as error:
         raise ConfigError(f"--pid {pid}: {error.strerror}") from None
-    if owner != os.geteuid():
+    if owner not in (os.geteuid(), 0):  # of root's server the processes that tell may have changed their user
         raise ConfigError(
             f"--pid {pid}: belongs to uid {owner}, this command and the spool to uid {os.geteuid()}; "
             "run it as that user, with a spool of theirs"

@@ -16,7 +16,7 @@ import orjson
 from heka_raven.capture.fit import Fitter
 from heka_raven.capture.frames import FRAME_SIZE, INNER_FRAMES, OUTER_FRAMES, VARIABLE_SIZE
 from heka_raven.capture.values import Walker
-from heka_raven.eyes.rules import Rules
+from heka_raven.eyes.rules import Rules, from_the_job_on
 from heka_raven.formats.text import clean, cut
 
 MAX_DUMP = 8 * 1024 * 1024  # bytes
@@ -66,7 +66,7 @@ def read_dump(
         _frame(frame, walker, scrubber.mask if index < private_up_to else None) for index, frame in enumerate(frames)
     ]
     found.reverse()
-    return found
+    return from_the_job_on(found, lambda frame: str(frame["file"]))
 
 
 def _frame(frame: dict[str, Any], walker: Walker, mask: str | None) -> dict[str, Any]:

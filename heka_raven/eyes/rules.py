@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
 
 from heka_raven.scrub.scrubber import Scrubber
+
+T = TypeVar("T")
 
 MAX_RULES = 4096  # bytes of all lines; HK_ROOTS_MAX in core/roots.h
 
@@ -29,6 +31,16 @@ class Rules(NamedTuple):
 
 
 HIDDEN = Rules(show=False)
+# Files whose functions call a job: they and what is around them hold its arguments without their names.
+_CALL_JOBS = ("/celery/app/trace.py", "/rq/job.py", "/dramatiq/actor.py")
+
+
+def from_the_job_on(frames: list[T], file_of: Callable[[T], str]) -> list[T]:
+    """Of the frames of a job, outermost first, those of its own; of others all."""
+    for index in range(len(frames) - 1, -1, -1):
+        if file_of(frames[index]).endswith(_CALL_JOBS):
+            return frames[index + 1 :]
+    return frames
 
 
 def read_rules(text: bytes) -> Rules:

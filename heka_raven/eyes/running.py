@@ -16,8 +16,9 @@ import orjson
 
 from heka_raven.capture.frames import running_frames
 from heka_raven.capture.values import Walker
-from heka_raven.eyes.rules import Rules, read_rules
+from heka_raven.eyes.rules import Rules, from_the_job_on, read_rules
 from heka_raven.formats.text import clean
+from heka_raven.scrub.scrubber import Scrubber
 
 MAX_ANSWER = 240 * 1024  # bytes; HK_VALUES_MAX in core/values.h
 BUDGET_S = 0.015  # of the processor's time, for all values
@@ -26,14 +27,14 @@ BUDGET_S = 0.015  # of the processor's time, for all values
 class Eyes:
     """Shows the frames of running threads of one process, by the rules of all its applications."""
 
-    __slots__ = ("_hidden", "_lines", "_rules", "_scrubber", "told")
+    __slots__ = ("_hidden", "_lines", "_rules", "_scrubber", "_told")
 
     def __init__(self) -> None:
         self._lines: dict[bytes, None] = {}
         self._hidden = {Eyes.look.__code__.co_filename}  # files whose frames at the inner end are those that look
         self._rules = Rules()
         self._scrubber = self._rules.scrubber()
-        self.told: Callable[[bytes], None] | None = None  # whom to tell of each change
+        self._told: Callable[[bytes], None] | None = None  # whom to tell of each change
 
     def add(self, rules: Rules) -> bytes:
         """Obey *rules* too.
@@ -45,9 +46,29 @@ class Eyes:
         lines = b"\n".join(self._lines)
         self._rules = read_rules(lines)
         self._scrubber = self._rules.scrubber()
-        if self.told is not None:
-            self.told(lines)
+        if self._told is not None:
+            self._told(lines)
         return lines
+
+    def tell(self, whom: Callable[[bytes], None] | None) -> None:
+        """Tell *whom* the lines of all rules, now and whenever there is another; None: nobody any more."""
+        self._told = whom
+        if whom is not None and self._lines:
+            whom(b"\n".join(self._lines))
+
+    def tells(self) -> bool:
+        """Whether somebody is told."""
+        return self._told is not None
+
+    def scrubber(self) -> Scrubber:
+        """A masker by the rules of all."""
+        return self._rules.scrubber()
+
+    def mask_known(self, known: dict[str, Any]) -> dict[str, Any]:
+        """A copy of what is known of a request, masked as an event is."""
+        copy: dict[str, Any] = orjson.loads(orjson.dumps(known, default=str))
+        self._scrubber.scrub_event(copy)
+        return copy
 
     def hide(self, filename: str) -> None:
         """Frames of this file, too, are those that look."""
@@ -61,7 +82,7 @@ class Eyes:
         if found is None or not self._rules.show:
             return b""
         walker = Walker(time.thread_time, self._scrubber, budget_s=BUDGET_S)
-        return encode(running_frames(found, walker))
+        return encode(from_the_job_on(running_frames(found, walker), lambda frame: str(frame["file"])))
 
 
 EYES = Eyes()  # of this process

@@ -6,12 +6,13 @@ changed meanwhile.
 
 from __future__ import annotations
 
+import json
 import mmap
 import struct
 from collections.abc import Iterator
 from threading import get_ident, get_native_id, local
 from time import monotonic_ns
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROWS = 64  # workers at once, with those that just died
 SLOTS = 64  # requests of one worker that are seen at once
@@ -32,7 +33,7 @@ _ROW = struct.Struct("<QQQI")  # pid, begin of the process, number of the worker
 _FLAGS_AT = 40
 _QUESTION = struct.Struct("<QQ")  # number, thread
 _QUESTION_AT = 48
-REGISTERED, ABORTED, IN_ORDER, TOLD = range(4)  # places of flags
+REGISTERED, ABORTED, IN_ORDER, TOLD, ANSWERS = range(5)  # places of flags
 
 
 class Thread(local):
@@ -57,6 +58,9 @@ class InFlight(NamedTuple):
 
     def fields(self) -> tuple[str, str, str, str]:
         """Method, path with query, address of the visitor, scheme and host."""
+        job = self.job()
+        if job:
+            return "task", str(job.get("transaction", "")), "", ""
         method, address, scheme, rest, *_ = [*self.text.split("\n", 3), "", "", "", ""]
         path, _, host = rest.rpartition("\n")
         if self.text.endswith(CUT):
@@ -65,9 +69,17 @@ class InFlight(NamedTuple):
         path = path.encode("latin-1", "replace").decode("utf-8", "replace")
         return method, path.replace("\n", "", 1).replace("\n", "%0A"), address, host and f"{scheme}://{host}"
 
+    def job(self) -> dict[str, Any]:
+        """What is known of it, if it is a job and no request: its line for the method is empty."""
+        try:
+            found = json.loads(self.text[1:]) if self.text.startswith("\n") else None
+        except ValueError:
+            found = None
+        return found if type(found) is dict else {}
+
 
 class Row(NamedTuple):
-    """The head of a worker's row."""
+    """The head of a worker's row; where no server numbers its workers, *worker* is the parent."""
 
     place: int
     pid: int

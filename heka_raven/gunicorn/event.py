@@ -66,7 +66,8 @@ class EventMaker:
             answer: what the worker said of its request when it was asked.
         """
         kind = said.kind
-        known = _read_answer(answer)
+        job = suspect.job() if suspect is not None else {}
+        known = job or _read_answer(answer)
         shown = request_of(suspect, now_ns) if suspect is not None else {}
         transaction = known.get("transaction") or (shown and f"{shown['method']} {path_name(shown['path'])}") or ""
         stack = [self._frame(frame) for frame in frames]
@@ -103,8 +104,7 @@ class EventMaker:
         }
         if transaction:
             event["transaction"] = cut(transaction, MAX_TEXT)
-        if shown:
-            event["request"] = _request(shown)
+        event |= _of_job(job, event["tags"]) if job else {"request": _request(shown)} if shown else {}
         user = known.get("user") or ({"ip_address": shown["remote_addr"]} if shown.get("remote_addr") else None)
         if isinstance(user, dict):
             event["user"] = user
@@ -151,6 +151,10 @@ def request_of(request: InFlight, now_ns: int) -> dict[str, Any]:
         "remote_addr": address,
         "age_ms": max(0, (now_ns - request.began_ns) // 1_000_000),
     }
+
+
+def _of_job(job: Mapping[str, Any], tags: Mapping[str, Any]) -> dict[str, Any]:
+    return {"extra": job.get("extra") or {}, "tags": {**(job.get("tags") or {}), **tags}}
 
 
 def _request(shown: Mapping[str, Any]) -> dict[str, Any]:

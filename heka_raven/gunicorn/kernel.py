@@ -23,3 +23,13 @@ def oom_kills() -> int:
             return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
     except (OSError, ValueError):
         return 0
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether the process has a handler for the signal: what has none, it dies of."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            mask = next((int(line.split()[1], 16) for line in file if line.startswith("SigCgt:")), 0)
+    except (OSError, ValueError, IndexError):
+        return False
+    return bool(mask >> (number - 1) & 1)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import os
-import struct
 import time
 from typing import Any
 
 import orjson
 
+from heka_raven.eyes.answers import read_answer
 from heka_raven.eyes.outside import look_from_outside
 from heka_raven.eyes.rules import Rules, read_rules
-from heka_raven.eyes.running import EYES, MAX_ANSWER
+from heka_raven.eyes.running import EYES
 from heka_raven.eyes.slots import Slots
 from heka_raven.gunicorn.kinds import MAX_FRAMES, Frame
 
@@ -24,42 +24,37 @@ TOLD = "told by the worker"
 GONE = "none: the worker is gone (see values=True)"
 TWO_AT_ONCE = "none: another worker crashed at the same time"
 NOT_RUNNING = "none: Python did not run in the main thread (see values=True)"
+HIDDEN = "none: the application shows none"
 EXIT = 0  # the number of the answer that os._exit leaves without a question
-_HEAD = struct.Struct("<QQ")  # number of the question, length; written last
 
 PR_SET_DUMPABLE, PR_SET_PTRACER = 4, 0x59616D61
-
-
-def write_answer(descriptor: int, number: int, data: bytes) -> None:
-    """In the worker."""
-    if len(data) <= MAX_ANSWER:
-        os.pwrite(descriptor, data, _HEAD.size)
-        os.pwrite(descriptor, _HEAD.pack(number + 1, len(data)), 0)
-
-
-def read_answer(descriptor: int, number: int) -> bytes | None:
-    """The answer to this question; None: there is none yet."""
-    head = os.pread(descriptor, _HEAD.size, 0)
-    if len(head) < _HEAD.size:
-        return None
-    found, length = _HEAD.unpack(head)
-    return os.pread(descriptor, length, _HEAD.size) if found == number + 1 and length <= MAX_ANSWER else None
 
 
 def read_frames(data: bytes | None) -> list[Frame]:
     """The frames of an answer, outermost first; none, if it is not what it should be."""
     try:
         found = orjson.loads(data) if data else None
-        return [_frame(frame) for frame in found["frames"][:MAX_FRAMES]] if type(found) is dict else []
+        return [frame_of(frame) for frame in found["frames"][:MAX_FRAMES]] if type(found) is dict else []
     except (ValueError, TypeError, KeyError, RecursionError):
         return []
 
 
-def _frame(shown: dict[str, Any]) -> Frame:
+def frame_of(shown: dict[str, Any]) -> Frame:
+    """A frame as an answer or py-spy tells it.
+
+    Raises:
+        ValueError: it is none.
+    """
     file, line, function, values = shown["file"], shown["line"], shown["function"], shown.get("vars")
     if type(file) is not str or type(line) is not int or type(function) is not str:
         raise ValueError
     return Frame(file, line, function, values if type(values) is dict else None)
+
+
+def outside(pid: int, thread: int, rules: bytes) -> tuple[list[Frame], str]:
+    """The frames that py-spy sees, masked by the lines of *rules*; and where they are from, or why there are none."""
+    shown, why = look_from_outside(pid, thread, read_rules(rules))
+    return [frame_of(frame) for frame in shown or ()], why
 
 
 def allow_looks(arbiter: int) -> None:
@@ -100,13 +95,12 @@ class ValuesReader:
         if frames:
             return frames, TOLD
         if not self._outside:
-            return [], NOT_RUNNING if data is None else "none: the application shows none"
+            return [], NOT_RUNNING if data is None else HIDDEN
         return self.from_outside(place, pid, thread)
 
     def from_outside(self, place: int, pid: int, thread: int) -> tuple[list[Frame], str]:
         """What py-spy sees, masked."""
-        shown, why = look_from_outside(pid, thread, read_rules(self._own + b"\n" + self._slots.rules(place)))
-        return [_frame(frame) for frame in shown or ()], why
+        return outside(pid, thread, self._own + b"\n" + self._slots.rules(place))
 
     def of_exit(self, place: int) -> tuple[list[Frame], str | None]:
         """What ``os._exit`` left."""

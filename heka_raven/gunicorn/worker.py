@@ -11,12 +11,13 @@ import sys
 from types import FrameType
 from typing import Any, NoReturn
 
+from heka_raven.eyes.answers import write_answer
 from heka_raven.eyes.rules import HIDDEN
 from heka_raven.eyes.running import EYES
 from heka_raven.eyes.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, Slots
 from heka_raven.gunicorn.kinds import BOOT, EXIT, LEVELS
 from heka_raven.gunicorn.values import EXIT as EXIT_ANSWER
-from heka_raven.gunicorn.values import allow_looks, write_answer
+from heka_raven.gunicorn.values import allow_looks
 from heka_raven.reporting.clients import reporter_of, rules_of
 from heka_raven.reporting.dedupe import NOT_SENT, find_mark, mark_reported
 from heka_raven.reporting.report import Report
@@ -50,7 +51,7 @@ class WorkerSide:
         self._slots.begin_row(self._row, os.getpid(), worker.age)
         os.ftruncate(self._values_fd, 0)
         reporter = reporter_of(self._client)
-        EYES.told = functools.partial(self._slots.tell_rules, self._row)
+        EYES.tell(functools.partial(self._slots.tell_rules, self._row))
         EYES.hide(WorkerSide.begin.__code__.co_filename)
         EYES.add(rules_of(reporter.options) if reporter is not None else HIDDEN)
         try:

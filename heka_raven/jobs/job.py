@@ -16,6 +16,7 @@ from typing import Any
 
 from heka.limited_log import TROUBLES
 from heka_raven.capture.exceptions import traceback_of
+from heka_raven.jobs import watched
 from heka_raven.reporting.clients import reporter_of
 from heka_raven.reporting.report import Report
 from heka_raven.scope import CURRENT, CurrentRequest, Environ, RequestFacts
@@ -60,13 +61,14 @@ class Reporting:
 class _Running(CurrentRequest):
     """A job in progress: to whoever makes an event it is what a request is."""
 
-    __slots__ = ("_describe", "around", "before")
+    __slots__ = ("_describe", "around", "before", "slot")
 
     def __init__(self, describe: Callable[[], Job]) -> None:
         self.environ = {}
         self._describe = describe
         self.around = CURRENT.get()
         self.before = _RUNNING.get()
+        self.slot = watched.begin(describe) if watched.Watched.spool_path else None
 
     def describe(self, environ: Environ) -> RequestFacts:
         return self._describe().facts()
@@ -87,6 +89,7 @@ def end_job() -> None:
     running = _RUNNING.get()
     if running is not None:
         running.environ = None
+        watched.end(running.slot)
         CURRENT.set(running.around)
         _RUNNING.set(running.before)
 
@@ -132,6 +135,7 @@ def report_job(
 
 def flush() -> None:
     """Deliver what can go, for at most ``stream_exit_wait_s``: this process is about to end without exit handlers."""
+    watched.leave()
     try:
         close = getattr(getattr(Reporting.client, "stream", None), "close", None)
         if close is not None:

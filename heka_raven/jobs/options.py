@@ -25,6 +25,7 @@ class InitOptions:
     asyncio: bool = True
     logging: int | None = None  # the level from which on records become events
     libraries: tuple[str, ...] = LIBRARIES
+    watch: bool = False
 
 
 def _level(key: str, value: Any) -> int | None:
@@ -65,6 +66,7 @@ OPTIONS: Mapping[str, Option] = {
         "",
         "whose jobs are reported, once they are imported",
     ),
+    "watch": Option(to_flag, "boolean", "", "tell the jobs in flight to ``heka-raven watch``"),
 }
 
 

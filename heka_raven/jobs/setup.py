@@ -18,6 +18,7 @@ from heka_raven.jobs.imports import when_imported
 from heka_raven.jobs.interpreter import install
 from heka_raven.jobs.job import Reporting, in_job
 from heka_raven.jobs.options import InitOptions, parse_options
+from heka_raven.jobs.watched import watch
 from heka_raven.logging import RavenHandler
 from heka_raven.reporting.clients import build_client, reporter_of, tell_application
 
@@ -60,6 +61,7 @@ def init(dsn: str | None = None, client: HekaClient | None = None, **options: An
     tell_application(made, None, _caller())
     install(excepthook=parsed.excepthook, threads=parsed.threads, unraisable=parsed.unraisable, asyncio=parsed.asyncio)
     _log_to(made, parsed)
+    watch(made, parsed.watch)
     for name in parsed.libraries:
         if name not in _hooked:
             _hooked.add(name)

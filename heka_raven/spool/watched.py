@@ -1,5 +1,6 @@
-"""The files in which a process tells its requests to `heka-raven watch`: ``state/watch/PID-START``, and stacks beside.
+"""The files in which a process tells its requests to `heka-raven watch`.
 
+``state/watch/PID-START`` is the row, stacks and values are beside it.
 START is when the process began, as the kernel counts: numbers of processes are used again.
 """
 
@@ -12,8 +13,9 @@ import stat
 
 from heka_raven.spool.directory import check_directory, make_spool
 
-STACKS = ".stacks"
+STACKS, VALUES = ".stacks", ".values"
 MAX_FILES = 1000
+SWEEP_FROM = 200  # files of processes that left them, as those of a pool that is killed
 _NAME = re.compile(r"([0-9]{1,10})-([0-9]{1,20})")
 _PLAIN = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -28,11 +30,11 @@ def start_of(pid: int) -> int:
         return 0
 
 
-def make_own(spool_path: str, size: int) -> tuple[int, int, str]:
+def make_own(spool_path: str, size: int) -> tuple[int, int, int, str]:
     """Make the files of this process.
 
     Returns:
-        Descriptors of *size* zeros and of the file for stacks, and the path of the first.
+        Descriptors of *size* zeros and of the files for stacks and values, and the path of the first.
 
     Raises:
         SpoolError: when the spool cannot be used.
@@ -45,23 +47,28 @@ def make_own(spool_path: str, size: int) -> tuple[int, int, str]:
     check_directory(folder)
     path = os.path.join(folder, f"{os.getpid()}-{start_of(os.getpid())}")
     remove(path)  # of the program that this process was before an exec
-    stacks = os.open(path + STACKS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | _PLAIN, 0o600)
+    if len(told(spool_path)) > SWEEP_FROM:
+        sweep(spool_path)
+    made: list[int] = []
     try:
-        told = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN, 0o600)
-        try:
-            os.posix_fallocate(told, 0, size)  # a full disk is an error now, not a SIGBUS later
-        except BaseException:
-            os.close(told)
-            raise
+        for name, more in ((path + STACKS, os.O_APPEND), (path + VALUES, 0), (path, 0)):
+            made.append(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | more | _PLAIN, 0o600))
+        os.posix_fallocate(made[2], 0, size)  # a full disk is an error now, not a SIGBUS later
     except BaseException:
-        os.close(stacks)
+        close_all(made)
         remove(path)
         raise
-    return told, stacks, path
+    stacks, values, row = made
+    return row, stacks, values, path
+
+
+def close_all(descriptors: list[int]) -> None:
+    while descriptors:
+        os.close(descriptors.pop())
 
 
 def remove(path: str) -> None:
-    for name in (path, path + STACKS):
+    for name in (path, path + STACKS, path + VALUES):
         with contextlib.suppress(OSError):
             os.unlink(name)
 
@@ -70,7 +77,7 @@ def told(spool_path: str) -> list[tuple[int, int, str]]:
     """Each process that tells: its number, when it began, and the path of its file."""
     found = []
     with contextlib.suppress(OSError):
-        for name in os.listdir(_folder(spool_path))[: 2 * MAX_FILES]:
+        for name in os.listdir(_folder(spool_path))[: 3 * MAX_FILES]:
             if (match := _NAME.fullmatch(name)) is not None:
                 found.append((int(match[1]), int(match[2]), os.path.join(_folder(spool_path), name)))
     return found
@@ -83,22 +90,26 @@ def sweep(spool_path: str) -> None:
             remove(path)
 
 
-def open_told(path: str, size: int) -> tuple[int, int]:
-    """Descriptors of both files of another process, to look at.
+def open_told(path: str, size: int) -> tuple[int, int, int]:
+    """Descriptors of the files of another process, to look at: its row, stacks and values.
 
     Raises:
         OSError: they are gone, or are none of that process.
     """
-    file = os.open(path, os.O_RDONLY | _PLAIN)
+    opened: list[int] = []
     try:
-        info = os.fstat(file)
-        if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid() or info.st_size != size:
+        for name in (path, path + STACKS, path + VALUES):
+            opened.append(os.open(name, os.O_RDWR | _PLAIN))
+            info = os.fstat(opened[-1])
+            if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid():
+                raise OSError(f"{path} is none of a process that tells")
+        if os.fstat(opened[0]).st_size != size:
             raise OSError(f"{path} is none of a process that tells")
-        stacks = os.open(path + STACKS, os.O_RDWR | _PLAIN)
     except BaseException:
-        os.close(file)
+        close_all(opened)
         raise
-    return file, stacks
+    row, stacks, values = opened
+    return row, stacks, values
 
 
 def _folder(spool_path: str) -> str:

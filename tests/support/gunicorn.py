@@ -129,10 +129,11 @@ class Gunicorn:
     def said(self):
         return (self.folder / "log").read_text()
 
-    def get(self, path, timeout=30):
+    def get(self, path, header="X: y", timeout=30):
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
-                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n".encode())
+                head = f"GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n{header}\r\n\r\n"
+                connection.sendall(head.encode())
                 data = b""
                 while more := connection.recv(65536):
                     data += more
@@ -140,8 +141,8 @@ class Gunicorn:
             return b""
         return data.partition(b"\r\n\r\n")[2]
 
-    def get_later(self, path):
-        thread = threading.Thread(target=self.get, args=(path,), daemon=True)
+    def get_later(self, path, *more):
+        thread = threading.Thread(target=self.get, args=(path, *more), daemon=True)
         thread.start()
         return thread
 

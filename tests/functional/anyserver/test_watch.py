@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,19 +16,28 @@ from support.gunicorn import Gunicorn, functions
 from support.ports import free_port
 from support.spools import spooled
 from support.users import NOBODY, ROOT_ONLY
+from support.values import variables
 from support.waiting import wait_for
 
 pytest.importorskip("waitress")
 
 DSN = "http://key@127.0.0.1:9/1"
 APP = """
-import ctypes, os, signal, sys, time
+import collections, ctypes, itertools, os, signal, sys, time, types
 from heka_raven.middleware import RavenMiddleware
+
+PLANTED = "planted" + "secret"
 
 def chunks():
     yield b"a"
     time.sleep(2)
     yield b"b"
+
+def hang(order, token, iban):
+    number = order * 2
+    if KIND == "python":
+        time.sleep(600)
+    collections.deque(itertools.repeat(number), maxlen=0)
 
 def view(environ, start_response):
     path = environ["PATH_INFO"]
@@ -36,10 +46,16 @@ def view(environ, start_response):
     if path == "/stuck":
         open(f"stuck-{time.monotonic_ns()}", "w").close()
         time.sleep(600)
+    if path == "/values":
+        environ["heka_raven.user"] = {"id": "7", "email": "ann@example.com"}
+        environ["bottle.route"] = types.SimpleNamespace(rule="/values/<int:id>")
+        hang(20, PLANTED, PLANTED)
     if path == "/segfault":
         ctypes.string_at(0)
     if path == "/abort":
         os.abort()
+    if path == "/exec":
+        os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"])
     if path == "/exit":
         os._exit(7)
     if path == "/error":
@@ -57,7 +73,9 @@ def view(environ, start_response):
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 
-application = RavenMiddleware(view, dsn="DSN", stream_path="SPOOL", stream_sender="off", watch=WATCH)
+application = RavenMiddleware(
+    view, dsn="DSN", stream_path="SPOOL", stream_sender="off", watch=WATCH, scrub_keys=["iban"]
+)
 """
 SERVE = """
 import os, sys
@@ -80,10 +98,11 @@ class Waitress:
     get_later = Gunicorn.get_later
     stuck = Gunicorn.stuck
 
-    def __init__(self, folder, *options, watch=True, child=False):
+    def __init__(self, folder, *options, watch=True, child=False, kind="python", warm=True):
         self.folder = folder
         self.port = free_port()
         app = APP.replace("SPOOL", str(folder / "spool")).replace("DSN", DSN).replace("WATCH", str(watch))
+        app = app.replace("KIND", repr(kind))
         (folder / "app.py").write_text(app)
         (folder / "serve.py").write_text(SERVE)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("HEKA_RAVEN", "SENTRY"))}
@@ -95,11 +114,20 @@ class Waitress:
         )  # fmt: skip
         self.watch = None
         try:
-            wait_for(lambda: self.get("/") == b"ok", what=self.said, process=self.process)
+            if warm:
+                wait_for(lambda: self.get("/") == b"ok", what=self.said, process=self.process)
+            else:
+                wait_for(lambda: self.accepts(), what=self.said, process=self.process)
             self.watch = self.begin_watch(*options)
+            wait_for(lambda: warm or "tells nothing yet" in self.said(), what=self.said, process=self.watch)
         except BaseException:
             self.stop()
             raise
+
+    def accepts(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+            return True
+        return False
 
     def begin_watch(self, *options):
         process = subprocess.Popen(
@@ -163,6 +191,45 @@ def test_a_slow_request(tmp_path):
     said = event["logentry"]["formatted"]
     assert said.startswith(f"waitress's process {context['pid']} has been in GET /stuck for 1.")
     assert " at view (app.py:" in said
+
+
+@pytest.mark.parametrize("kind", ["python", "c"])
+def test_values(tmp_path, kind):
+    """What the process tells of a thread, else what py-spy sees: masked by the application's rules; and its request."""
+    trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with Waitress(tmp_path, "--slow", "1", "--values", kind=kind) as server:
+        server.get_later("/values", trace)
+        event = server.event("slow")
+        written = b"".join(path.read_bytes() for path in (tmp_path / "spool" / "state" / "watch").iterdir())
+    told = "told by the worker" if kind == "python" else "read from outside"
+    assert told == event["contexts"]["server"]["values"]
+    shown = variables(event, "hang")
+    assert (20, 40, "[Filtered]", "[Filtered]") == (shown["order"], shown["number"], shown["token"], shown["iban"])
+    assert "plantedsecret" not in str(event)
+    assert b"plantedsecret" not in written
+    if kind == "python":
+        assert "GET /values/<int:id>" == event["transaction"]
+        assert ("7", "[Filtered]") == (event["user"]["id"], event["user"]["email"])
+        assert "0af7651916cd43dd8448eb211c80319c" == event["contexts"]["trace"]["trace_id"]
+
+
+def test_values_are_not_read_from_outside(tmp_path):
+    """Without --values nobody looks where the process cannot tell, and the event says what would."""
+    with Waitress(tmp_path, "--slow", "1", kind="c") as server:
+        server.get_later("/values")
+        event = server.event("slow")
+    assert "see --values" in event["contexts"]["server"]["values"]
+    assert "hang" in functions(event)
+
+
+def test_a_process_that_becomes_another_program(tmp_path):
+    """What replaced itself has none of the requests of before, and no handler: it is not signalled."""
+    with Waitress(tmp_path, "--slow", "1") as server:
+        server.get("/exec")
+        server.get_later("/values")  # keeps the watch busy with what is there
+        time.sleep(3)
+        assert server.process.poll() is None
+        assert [] == server.events()
 
 
 def test_two_watches(tmp_path):
@@ -311,3 +378,11 @@ def test_another_users_process(tmp_path, capfd):
         other.wait()
     assert 2 == status
     assert f"belongs to uid {NOBODY}" in capfd.readouterr().err
+
+
+def test_a_crash_in_the_first_request(tmp_path):
+    """A process that tells, and dies, between two looks of the watch is one event all the same."""
+    with Waitress(tmp_path, child=True, warm=False) as server:
+        server.get("/segfault")
+        event = server.event("segfault")
+    assert ("GET /segfault", "string_at") == (event["transaction"], functions(event)[-1])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from heka_raven.eyes.rules import HIDDEN, Rules, read_rules
+from heka_raven.eyes.rules import HIDDEN, Rules, from_the_job_on, read_rules
 
 
 def test_a_line_says_what_it_was_made_of():
@@ -30,3 +30,17 @@ def test_nobody_told():
 def test_what_cannot_be_read_shows_nothing(text):
     """Rules that are torn or too long are none: nobody knows what is private."""
     assert HIDDEN == read_rules(Rules().line() + b"\n" + text)
+
+
+def test_frames_of_a_job():
+    """What calls a job holds its arguments without their names: of a job's frames only its own are shown."""
+    frames = [
+        "/v/celery/app/trace.py",
+        "/v/celery/app/base.py",
+        "/v/celery/app/trace.py",
+        "/srv/tasks.py",
+        "/v/time.py",
+    ]
+    assert ["/srv/tasks.py", "/v/time.py"] == from_the_job_on(frames, str)
+    assert ["/srv/app.py"] == from_the_job_on(["/srv/app.py"], str)
+    assert [] == from_the_job_on(["/v/rq/job.py"], str)

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from heka_raven.gunicorn.values import read_answer, read_frames, write_answer
+from heka_raven.eyes.answers import read_answer, write_answer
+from heka_raven.gunicorn.values import read_frames
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ import os
 
 import pytest
 
+from heka_raven.eyes.own import Process
+from heka_raven.eyes.running import EYES
 from heka_raven.eyes.slots import ROW_SIZE, SLOTS, Slots
-from heka_raven.middleware import RavenMiddleware, watch_slots
+from heka_raven.middleware import RavenMiddleware
 from heka_raven.spool.watched import told
 from support.middleware import RecordingClient, make_environ
 
@@ -23,7 +25,8 @@ def chunks():
 
 @pytest.fixture
 def spool(tmp_path, monkeypatch):
-    monkeypatch.setattr(watch_slots._Process, "own", None)
+    monkeypatch.setattr(Process, "own", None)
+    EYES.tell(None)
     return tmp_path / "spool"
 
 
