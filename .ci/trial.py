@@ -74,7 +74,7 @@ class Trial:
 
 
 def end(process):
-    """Ask until it has ended: from its start, or a reload, until its master is ready uWSGI ignores SIGTERM."""
+    """Ask until it has ended: uWSGI ignores SIGTERM from its start, or a reload, until its master is ready."""
     until = time.monotonic() + WAIT_S
     while process.poll() is None:
         if time.monotonic() > until:
@@ -129,10 +129,7 @@ def try_uwsgi(wheels, uwsgi, folder, compiling=None):
         ) as process,
     ):  # fmt: skip
         wait_for(lambda: (folder / "socket").exists(), process, folder)
-        with socket.socket(socket.AF_UNIX) as there:
-            there.connect(str(folder / "socket"))
-            there.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            there.recv(1)
+        ask(folder / "socket")
 
         def listed():
             with urllib.request.urlopen(f"http://{address}/api/events", timeout=WAIT_S) as reply:
@@ -142,6 +139,17 @@ def try_uwsgi(wheels, uwsgi, folder, compiling=None):
         process.send_signal(signal.SIGHUP)  # a reload executes all of it again
         log = folder / "uwsgi.log"
         wait_for(lambda: log.read_text().count("spawned uWSGI worker 1 ") == 2, process, folder)
+        ask(folder / "socket")  # a worker that is told to end before it is ready lives on for uWSGI's whole mercy
+
+
+def ask(path):
+    """One request, and its end."""
+    with socket.socket(socket.AF_UNIX) as there:
+        there.settimeout(WAIT_S)
+        there.connect(str(path))
+        there.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        while there.recv(4096):
+            pass
 
 
 def wait_for(asked, process, folder):
