@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType, MethodType, TracebackType
 from typing import Any
 
+from heka_raven.capture.frames import BORDERS
 from heka_raven.middleware.policy import class_names
 
 Environ = dict[str, Any]
@@ -19,8 +20,6 @@ MAX_FRAMES = 100  # looked through in each direction
 MAX_WRAPPERS = 8  # looked through for the framework's application
 MAX_KNOWN = 1024  # codes whose names are kept
 _NAMES = ("request", "req", "ctx")
-# The middleware's modules that call into the application: frames beyond are of another request, or of none.
-_BORDERS = frozenset({"heka_raven.middleware.wsgi", "heka_raven.middleware.body"})
 
 
 def transaction(environ: Environ, traceback: TracebackType | None = None, left: tuple[Any, ...] = ()) -> str:
@@ -87,13 +86,21 @@ def _names_in(code: CodeType) -> tuple[str, ...]:
 
 
 def _frames(traceback: TracebackType | None) -> list[FrameType]:
-    """The frames of the request, outermost first: those that run now, from the middleware on, then the error's."""
+    """The request's frames, outermost first: those that run now, from the middleware on, then the error's.
+
+    None of ours: a function that gets its own frame, and keeps it, is never freed but by the collector, nor is what
+    it knows of the request.
+    """
     found: list[FrameType] = []
     frame: FrameType | None = sys._getframe(1)
     for _ in range(MAX_FRAMES):
-        if frame is None or frame.f_globals.get("__name__") in _BORDERS:
+        if frame is None:
             break
-        found.append(frame)
+        module = frame.f_globals.get("__name__")
+        if module in BORDERS:
+            break
+        if type(module) is not str or not module.startswith("heka_raven."):
+            found.append(frame)
         frame = frame.f_back
     found.reverse()
     for _ in range(MAX_FRAMES):

@@ -26,11 +26,12 @@ def _too_deep(walker: Walker, value: Any, length: int) -> str:
     """What stands for a container that is nested too deep: its size, or, as raven 3.4 did, its text."""
     if not walker.legacy:
         return f"<{type_name(type(value))} of {length:,}>"
-    memo, walker._memo, walker.legacy = walker._memo, [{} for _ in walker._memo], False
+    memo, texts = walker._memo, walker.texts
+    walker._memo, walker.texts, walker.legacy = [{} for _ in memo], {}, False
     try:
         text = repr(walker.show(value, MAX_DEPTH - 2))
     finally:
-        walker._memo, walker.legacy = memo, True
+        walker._memo, walker.texts, walker.legacy = memo, texts, True
     return walker.guard.clean_text(cut(text, MAX_CHARACTERS))
 
 
@@ -143,9 +144,10 @@ def _fill_copy(walker: Walker, value: dict[Any, Any], depth: int) -> dict[str, A
     get = HANDLERS.get
     safe = walker.guard.safe_names
     out = value.copy()
-    for name, item in out.items():
+    for name in out:
         if type(name) is not str or name not in safe:
             return None
+    for name, item in out.items():
         kind = type(item)
         if kind is not int or not LONG_BELOW < item < SHORT:
             out[name] = (get(id(kind)) or handler_of(kind))(walker, item, depth)

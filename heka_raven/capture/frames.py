@@ -36,6 +36,9 @@ FRAME_SIZE = 1900  # bytes of the variables of one frame; Sentry keeps 2,048
 VARIABLE_SIZE = 256  # bytes for each, where a frame has so many that this is more
 CARETS_SIZE = 1700  # bytes of mechanism.data; Sentry keeps 2,048
 
+# The middleware's modules that call into the application: what called them is the server, or another request's.
+BORDERS = frozenset({"heka_raven.middleware.wsgi", "heka_raven.middleware.body"})
+
 # The lines of a file, None where there are none; an OSError where they cannot be read at this moment.
 SourceLines = Callable[[str, dict[str, Any]], Sequence[str] | None]
 Caret = tuple[int, int, int, int]  # lineno, col, end_lineno, end_col
@@ -118,13 +121,19 @@ class Frames:
         return [entry[0] for entry in shown], carets
 
     def stack(self, frame: types.FrameType | None, walker: Walker) -> list[dict[str, Any]]:
-        """The frames of a running stack, outermost first: for messages that ask for one."""
+        """The frames of a running stack, outermost first: for messages that ask for one.
+
+        The server's have no variables: before Python 3.13 a frame keeps those that were once looked at, and a server's
+        frame may run for ever.
+        """
         frames: list[dict[str, Any]] = []
         sensitive = sensitive_in(_callers(frame))
+        inside = True
         while frame is not None and len(frames) < OUTER_FRAMES:
             template = self._template(frame, frame.f_lasti, None)
             shown = template.frame.copy()
-            local, _ = local_variables(frame, walker, template.special)
+            inside = inside and frame.f_globals.get("__name__") not in BORDERS
+            local, _ = local_variables(frame, walker, template.special) if inside else ({}, None)
             if local:
                 shown["vars"] = local
                 if sensitive is not None:
@@ -247,18 +256,21 @@ _LOCALS_PROXY: Any = type((lambda: __import__("sys")._getframe().f_locals)())  #
 def running_frames(frame: types.FrameType | None, walker: Walker) -> list[dict[str, Any]]:
     """The places and variables of a stack that runs or waits, outermost first: ``file line function vars``.
 
-    No source is read, and nothing of the application is called: the stack may hold any lock.
+    No source is read, and nothing of the application is called: the stack may hold any lock. The server's frames have
+    no variables, as in :meth:`Frames.stack`.
     """
     chain = list(_callers(frame))
     sensitive = sensitive_in(chain)
     if len(chain) > OUTER_FRAMES + INNER_FRAMES:
         del chain[OUTER_FRAMES:-INNER_FRAMES]
     found = []
+    inside = True
     for each in reversed(chain):  # the innermost has the variables that matter, while there is room
         code = each.f_code
         shown: dict[str, Any] = {"file": str.__str__(code.co_filename), "line": each.f_lineno or 0}
         shown["function"] = cut(code.co_name, MAX_LINE)
-        local, _ = local_variables(each, walker, not is_plain_code(code), False)
+        inside = inside and each.f_globals.get("__name__") not in BORDERS
+        local = local_variables(each, walker, not is_plain_code(code), False)[0] if inside else {}
         if local:
             shown["vars"] = local
             if sensitive is not None:

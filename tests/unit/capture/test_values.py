@@ -407,6 +407,16 @@ def test_an_object_beyond_the_depth_is_not_shown_because_it_was_shown_elsewhere(
     assert anew.show_names([("q", [[outer]])]) == walker.show_names([("q", [[outer]])])
 
 
+def test_a_text_is_quoted_wherever_else_it_was_shown():
+    """Under protocol 3 a text has its quotes, also if it stood in what is nested too deep before, which has others."""
+    walker = make_walker(legacy=True)
+    deep = "north"
+    for _ in range(walker.max_depth + 1):
+        deep = [deep]
+    walker.show(deep)
+    assert "'north'" == walker.show("north")
+
+
 def test_more_classes_than_are_kept():
     """How a class is shown is kept for a bounded number of classes; others are shown all the same."""
     walker = make_walker(budget_s=60)

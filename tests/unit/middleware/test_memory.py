@@ -3,11 +3,13 @@
 import contextlib
 import gc
 import io
+import logging
 import weakref
 import wsgiref.util
 
 import pytest
 
+from heka_raven.logging import RavenHandler
 from heka_raven.middleware import RavenMiddleware
 from heka_raven.raven_plugin import build_client
 from heka_raven.scope import CURRENT
@@ -146,3 +148,32 @@ def test_a_thousand_requests_with_a_body_leave_no_garbage(no_collector):
         app(environ, StartResponse())
     del source, environ
     assert 0 == sum(reference() is not None for reference in inputs)
+
+
+LOGGED = {
+    "message": {},
+    "stack": {"stack_info": True},
+    "extra": {"extra": {"stack": True, "order": 17}},
+    "request": {"extra": {"user": {"id": 7}, "tags": {"shop": "north"}}},
+}
+
+
+@pytest.mark.parametrize("name", LOGGED)
+def test_nothing_is_kept_of_a_request_that_logs(name, no_collector, tmp_path):
+    """An error that is only logged has no traceback by which the route is found, but the frames that run: none of them
+    is kept."""
+    client = build_client(DSN, stream_path=str(tmp_path / "spool"), stream_sender="off")
+    logger = logging.Logger("shop")
+    logger.addHandler(RavenHandler(client))
+
+    def app(environ, start_response):
+        logger.error("no stock", **LOGGED[name])
+        start_response("200 OK", [])
+        return [b""]
+
+    environ = Environ(make_environ())
+    alive = weakref.ref(environ)
+    whole(RavenMiddleware(app, client)(environ, StartResponse()))
+    assert len(list((tmp_path / "spool" / "new").iterdir())) == 1
+    del environ
+    assert alive() is None
