@@ -18,6 +18,7 @@ from heka_raven.eyes.answers import read_answer
 from heka_raven.eyes.own import ANSWER_SIGNAL, STACK_SIGNAL
 from heka_raven.eyes.rules import Rules, from_the_job_on
 from heka_raven.eyes.slots import ANSWERS, IN_ORDER, REGISTERED, ROW_SIZE, InFlight, Slots
+from heka_raven.eyes.slots import SLOW as IS_SLOW
 from heka_raven.gunicorn.c_stack import read_c_stack
 from heka_raven.gunicorn.event import EventMaker, request_of
 from heka_raven.gunicorn.kernel import catches, parent_of
@@ -50,7 +51,6 @@ class Process:
     server: str
     last: list[InFlight] = field(default_factory=list)
     died_s: float = 0.0
-    said: set[InFlight] = field(default_factory=set)  # that were slow
     ticks: dict[InFlight, tuple[int, float]] = field(default_factory=dict)  # of CPU, and when that was read
 
     def flag(self, number: int) -> bool:
@@ -155,15 +155,13 @@ class Watcher:
 
     def _look_at(self, process: Process) -> None:
         now_s = time.monotonic()
-        process.said.intersection_update(process.last)
         for request in process.last:
             if request not in process.ticks and (doing := look_at(process.pid, request.tid)) is not None:
                 process.ticks[request] = doing.ticks, now_s
         process.ticks = {request: process.ticks[request] for request in process.last if request in process.ticks}
         for request in list(process.last):
             age_s = now_s - request.began_ns / 1e9
-            if self._slow_s and age_s >= self._slow_s and request not in process.said:
-                process.said.add(request)
+            if self._slow_s and age_s >= self._slow_s and process.slots.is_news(0, request, IS_SLOW):
                 self._tell_slow(process, request)
 
     def _tell_slow(self, process: Process, request: InFlight) -> None:
@@ -234,8 +232,11 @@ class Watcher:
             kind = None  # the parent of a pool of jobs tells of the task that was lost; of a crash it has no stack
         if kind is not None:
             stacks, current = read_stacks(words if kind in CRASHES else "")
-            suspect = next((request for request in process.last if request.thread == current), None)
-            suspect = suspect or (process.last[0] if process.last else None)
+            its = [request for request in process.last if request.thread == current]
+            if current is not None:  # else nobody knows which
+                suspect = its[0] if len(its) == 1 else None
+            else:
+                suspect = process.last[0] if process.last else None
             said = Sentence(process.server, kind, signal=death.signal or 0, status=death.exit_status)
             frames = stacks.get(suspect.thread if suspect is not None else current or 0, [])
             self._tell(process, said, suspect, frames, native=read_c_stack(words) if words else [])

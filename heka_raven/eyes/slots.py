@@ -17,16 +17,18 @@ from typing import Any, NamedTuple
 ROWS = 64  # workers at once, with those that just died
 SLOTS = 64  # requests of one worker that are seen at once
 SLOT_SIZE = 1024  # bytes
-MAX_TEXT = SLOT_SIZE - 20
+MAX_TEXT = SLOT_SIZE - 36
 CUT = "\0"
 RULES_AT, MAX_RULES = 4096 + SLOTS * SLOT_SIZE, 4092
 ROW_SIZE = RULES_AT + 4096
 ANSWER_AT, MAX_ANSWER = 64, 4000
 
-# Thread as Python numbers it, and as the kernel does; text; and last, as it is written last, when the request began, in
-# seconds of the monotonic clock: 0 while there is none.
-SLOT = struct.Struct(f"<QI{MAX_TEXT}sd")
-SLOT_AS_WRITTEN = struct.Struct(f"<12s{MAX_TEXT}sd")  # the same, with a Thread's numbers as they are
+# Thread as Python numbers it, and as the kernel does; text; what was told, which is the watch's own; and last, as it is
+# written last, when the request began, in seconds of the monotonic clock: 0 while there is none.
+SLOT = struct.Struct(f"<QI{MAX_TEXT}s16xd")
+SLOT_AS_WRITTEN = struct.Struct(f"<12s{MAX_TEXT}s16xd")  # the same, with a Thread's numbers as they are
+TOLD_AT = SLOT_SIZE - 24  # twice: of which request it was told last, by its began_ns
+SLOW, OVER_TIME = range(2)
 _BEGAN = struct.Struct("<d")
 BEGAN_AT = SLOT_SIZE - 8
 _ROW = struct.Struct("<QQQI")  # pid, begin of the process, number of the worker, length of the answer
@@ -147,6 +149,20 @@ class Slots:
     def ask(self, index: int, number: int, thread: int) -> None:
         """Before the signal that asks."""
         _QUESTION.pack_into(self.memory, index * ROW_SIZE + _QUESTION_AT, number, thread)
+
+    def is_news(self, index: int, request: InFlight, kind: int) -> bool:
+        """Whether nobody told *kind* (SLOW, OVER_TIME) of this request; now somebody does, also for a later watch."""
+        if self.was_told(index, request, kind):
+            return False
+        struct.pack_into("<Q", self.memory, self._told_at(index, request, kind), request.began_ns)
+        return True
+
+    def was_told(self, index: int, request: InFlight, kind: int) -> bool:
+        (told,) = struct.unpack_from("<Q", self.memory, self._told_at(index, request, kind))
+        return bool(told == request.began_ns)
+
+    def _told_at(self, index: int, request: InFlight, kind: int) -> int:
+        return index * ROW_SIZE + 4096 + request.slot * SLOT_SIZE + TOLD_AT + 8 * kind
 
     def rules(self, index: int) -> bytes:
         """What the applications of a worker call private."""

@@ -121,6 +121,11 @@ class Watch:
         crash = self.crash_writes[row] if self.crash_writes else stack
         self.side = WorkerSide(self.client, self.slots, row, stack, self.values[row], crash, self.boot)
         self.side.begin(worker)
+        for other in range(ROWS):
+            if other != row:  # a worker needs its numbers for its own, below those that select() can wait for
+                for files in (self.stacks, self.values, self.crash_writes):
+                    if files:
+                        os.close(files[other])
         before, after = self.of_requests
         for name, hook in zip(
             ("pre_request", "post_request"), make_request_hooks(self.slots, row, before, after), strict=True

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heka_raven.events.server import Sentence
-from heka_raven.eyes.slots import ABORTED, IN_ORDER, REGISTERED, TOLD, InFlight, Row, Slots
+from heka_raven.eyes.slots import ABORTED, IN_ORDER, OVER_TIME, REGISTERED, TOLD, InFlight, Row, Slots
+from heka_raven.eyes.slots import SLOW as IS_SLOW
 from heka_raven.gunicorn.c_stack import NativeFrame, read_c_stack
 from heka_raven.gunicorn.event import SERVER, EventMaker, request_of
 from heka_raven.gunicorn.kernel import oom_kills, parent_of
@@ -73,6 +74,7 @@ class Watched:
     frames: dict[int, list[Frame]] = field(default_factory=dict)
     shown: list[Frame] = field(default_factory=list)  # of the suspect, with values;
     values: str | None = None  # and where they are from
+    current: int = 0  # the thread that crashed, or left
     native: list[NativeFrame] = field(default_factory=list)  # of a crash
     held: tuple[list[Frame], str] | None = None  # what was seen, with values, while it crashed
     answer: bytes = b""
@@ -108,7 +110,6 @@ class Watcher:
         self._settings = settings
         self._maker = maker
         self._workers: dict[tuple[int, int], Watched] = {}
-        self._said: dict[tuple[int, int, int, int], set[str]] = {}
         self._buried: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._arbiter = 0
         self._full: dict[str, bool] = {}
@@ -221,26 +222,19 @@ class Watcher:
             age_s = (now_ns - request.began_ns) / 1e9
             if age_s >= TICK_S and request not in watched.ticks and (began := look_at(watched.row.pid, request.tid)):
                 watched.ticks[request] = began.ticks, time.monotonic()
-            if settings.slow_s and age_s >= settings.slow_s and self._is_news(watched, request, SLOW):
+            place = watched.row.place
+            if settings.slow_s and age_s >= settings.slow_s and self._slots.is_news(place, request, IS_SLOW):
                 self._tell(watched, Sentence(SERVER, SLOW), request)
             if not settings.timeout_s:
                 continue
             if settings.arbiter_ends_it:
                 if age_s >= settings.timeout_s - BEFORE_TIMEOUT_S and watched.read_for != request:
                     self._read_stack(watched, request)
-            elif age_s >= settings.timeout_s and self._is_news(watched, request, TIMEOUT):
+            elif age_s >= settings.timeout_s and self._slots.is_news(place, request, OVER_TIME):
                 self._tell(watched, Sentence(SERVER, TIMEOUT, words=GOES_ON), request)
-        self._forget_ended(watched)
         if watched.row.flags[ABORTED] and not watched.told:
             watched.told = True
             self._tell(watched, self._timed_out(), self._over_time(watched), fresh=False)
-
-    def _forget_ended(self, watched: Watched) -> None:
-        """What was said of requests that ended meanwhile."""
-        key = (watched.row.pid, watched.row.began_ns)
-        running = {(*key, request.slot, request.began_ns) for request in watched.last}
-        for said in [said for said in self._said if said[:2] == key and said not in running]:
-            del self._said[said]
 
     def _over_time(self, watched: Watched) -> InFlight | None:
         """The request for which gunicorn ends a worker; it may have ended with the SystemExit that was raised in it."""
@@ -248,14 +242,6 @@ class Watcher:
 
     def _timed_out(self) -> Sentence:
         return Sentence(SERVER, TIMEOUT, limit_s=int(self._settings.timeout_s))
-
-    def _is_news(self, watched: Watched, request: InFlight, kind: str) -> bool:
-        key = (watched.row.pid, watched.row.began_ns, request.slot, request.began_ns)
-        said = self._said.setdefault(key, set())
-        if kind in said:
-            return False
-        said.add(kind)
-        return True
 
     def _read_stack(self, watched: Watched, request: InFlight) -> None:
         """Ask the worker for its stack and its request; only one that said it can answer is ever signalled."""
@@ -346,9 +332,11 @@ class Watcher:
             self._buried.popitem(last=False)
         if watched.pidfd >= 0:
             os.close(watched.pidfd)
-        for said in [said for said in self._said if said[:2] == key]:
-            timed_out = TIMEOUT in self._said.pop(said)
-            watched.told = watched.told or (timed_out and watched.fact is not None and watched.fact[1])
+        # The row stays as the worker left it until another takes it, the longest unused first.
+        left = watched.last = self._slots.in_flight(watched.row.place) or watched.last
+        if watched.fact is not None and watched.fact[1]:
+            told = [request for request in left if self._slots.was_told(watched.row.place, request, OVER_TIME)]
+            watched.told = watched.told or bool(told)
         flags = watched.row.flags
         status, aborted, stopping = watched.fact or (0, False, True)
         death = Death(
@@ -364,18 +352,19 @@ class Watcher:
         kind = kind_of(death)
         if kind is None:
             return
-        # The row stays as the worker left it until another takes it, the longest unused first.
-        left = watched.last = self._slots.in_flight(watched.row.place) or watched.last
         suspect = left[0] if left else None
         if kind == TIMEOUT:
             suspect = self._over_time(watched) or suspect
         else:
-            suspect = self._read_last_words(watched, kind) or suspect
+            suspect = self._read_last_words(watched, kind, suspect)
         facts = Sentence(SERVER, kind, signal=death.signal or 0, status=death.exit_status)
         self._tell(watched, self._timed_out() if kind == TIMEOUT else facts, suspect, fresh=False)
 
-    def _read_last_words(self, watched: Watched, kind: str) -> InFlight | None:
-        """What a worker wrote on its way out; the request of the thread that did it, where that is known."""
+    def _read_last_words(self, watched: Watched, kind: str, oldest: InFlight | None) -> InFlight | None:
+        """What a worker wrote on its way out; and the request that did it.
+
+        None: no request of the thread that did it, or several (greenlets), of which nobody knows.
+        """
         place = watched.row.place
         pipe = self._last_words.take(place) if kind in CRASHES and self._last_words.reads else ""
         # Before that mark may stand what was read of a request before.
@@ -391,7 +380,11 @@ class Watcher:
             watched.shown, watched.values = watched.held or ([], GONE if mark else None)
         else:
             watched.shown, watched.values = [], None
-        return next((request for request in watched.last if request.thread == current), None)
+        if current is None:
+            return oldest
+        watched.current = current
+        its = [request for request in watched.last if request.thread == current]
+        return its[0] if len(its) == 1 else None
 
     def _tell(
         self,
@@ -420,7 +413,8 @@ class Watcher:
             worker |= watched.doing.facts()
             if watched.cpu_percent is not None:
                 worker["cpu_percent"] = watched.cpu_percent
-        chosen = frames.get(suspect.thread, []) if suspect is not None else []
+        thread = suspect.thread if suspect is not None else watched.current if watched is not None else 0
+        chosen = frames.get(thread, [])
         if not chosen and len(frames) == 1:
             [chosen] = frames.values()
         if watched is not None and (is_own or not fresh):

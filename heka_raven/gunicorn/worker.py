@@ -81,8 +81,11 @@ class WorkerSide:
         worker.init_signals = init_and_step_in_front
 
     def _be_quiet(self) -> None:
-        """In a child of the application's own: its crash is not the worker's."""
-        faulthandler.disable()
+        """In a child of the application's own: its crash is not the worker's. faulthandler may be the child's own."""
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), self._crash_fd, inheritable=False)
+        except OSError:
+            return  # it has no descriptor left: it is held, if it crashes
 
     def allow(self) -> None:
         """After the change of user: the watcher's py-spy may read this worker."""

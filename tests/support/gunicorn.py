@@ -35,6 +35,8 @@ def view(environ, start_response):
         re.match(r"(a+)+$", "a" * 60 + "b")
     if path == "/segfault":
         ctypes.string_at(0)
+    if path == "/background":
+        threading.Timer(0.5, ctypes.string_at, (0,)).start()
     if path == "/abort":
         os.abort()
     if path == "/killed":
@@ -169,10 +171,10 @@ def children_of(pid):
         return [int(word) for word in file.read().split()]
 
 
-def kill_the_watch(arbiter):
-    """Kill the watcher and its keeper."""
-    [keeper] = [pid for pid in children_of(arbiter) if children_of(pid)]
-    watchers = children_of(keeper)
-    for pid in (keeper, *watchers):
+def kill_the_watch(arbiter, keeper=True):
+    """Kill the watcher, and its keeper, who would make another."""
+    [parent] = [pid for pid in children_of(arbiter) if children_of(pid)]
+    watchers = children_of(parent)
+    for pid in ([parent] if keeper else []) + watchers:
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in watchers))

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from heka_raven.spool.ledger import read_snapshot
-from support.gunicorn import Gunicorn, children_of, functions
+from support.gunicorn import Gunicorn, children_of, functions, kill_the_watch
 from support.ports import free_port
 from support.sentry_server import Server
 from support.spools import spooled
@@ -148,6 +148,32 @@ def test_which_of_four_requests(tmp_path):
     assert "GET /segfault" == event["transaction"]
     assert "string_at" == functions(event)[-1]
     assert ["/stuck"] * 3 == [request["path"] for request in event["contexts"]["gunicorn"]["bystanders"]]
+
+
+@pytest.mark.parametrize(("kind", "path"), [("gthread", "background"), ("gevent", "segfault")])
+def test_a_crash_of_no_known_request(tmp_path, kind, path):
+    """A thread of its own that crashes, or one of several greenlets: no request is blamed, all are shown."""
+    with Gunicorn(tmp_path, *WORKERS[kind]) as server:
+        server.get_later("/stuck")
+        wait_for(server.stuck)
+        server.get(f"/{path}")
+        event = server.event("segfault")
+    context = event["contexts"]["gunicorn"]
+    assert "suspect" not in context
+    assert "transaction" not in event
+    others = ["/stuck", "/segfault"] if kind == "gevent" else ["/stuck"]
+    assert others == [request["path"] for request in context["bystanders"]]
+    assert "string_at" == functions(event)[-1]
+
+
+def test_a_request_is_slow_once(tmp_path):
+    """A watcher that is made again does not tell what the one before it told."""
+    with Gunicorn(tmp_path, slow=1) as server:
+        server.get_later("/stuck")
+        server.event("slow")
+        kill_the_watch(server.process.pid, keeper=False)
+        time.sleep(3)
+        server.event("slow")
 
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])

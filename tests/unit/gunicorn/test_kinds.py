@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from heka_raven.eyes.slots import MAX_TEXT, SLOTS, Slots, Thread
+from heka_raven.eyes.slots import MAX_TEXT, OVER_TIME, SLOTS, SLOW, Slots, Thread
 from heka_raven.gunicorn.kinds import Frame, OomCount, read_stacks
 from heka_raven.gunicorn.queues import is_news
 from heka_raven.gunicorn.request_hooks import make_request_hooks
@@ -86,6 +86,21 @@ def test_what_is_too_long_is_cut(letter):
     assert path.startswith("/" + letter * 300) or "\ufffd" in path
     assert len(path) < MAX_TEXT
     assert ("GET", "/short", "127.0.0.1", "") == other
+
+
+def test_what_was_told_of_a_request():
+    """Each kind is news once for a request, whoever watches; and again for the next in its slot."""
+    slots = Slots()
+    begin, end = make_request_hooks(slots, 3, None, None)
+    for _ in range(2):
+        request = Request()
+        begin(None, request)
+        [found] = slots.in_flight(3)
+        assert [True, False] == [slots.is_news(3, found, OVER_TIME) for _ in range(2)]
+        assert not slots.was_told(3, found, SLOW)
+        assert slots.is_news(3, found, SLOW)
+        assert [found] == slots.in_flight(3)
+        end(None, request, None, None)
 
 
 def test_the_numbers_of_a_thread():
