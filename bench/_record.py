@@ -18,7 +18,18 @@ from xml.sax.saxutils import escape
 
 BENCH = Path(__file__).resolve().parent
 KEPT = BENCH.parent / "docs" / "performance"
-NAMES = ("peers", "error_path", "middleware", "scrub", "spool", "sender", "uwsgi_plugin", "heka_client", "inbox")
+NAMES = (
+    "peers",
+    "error_path",
+    "middleware",
+    "middleware_uwsgi",
+    "scrub",
+    "spool",
+    "sender",
+    "uwsgi_plugin",
+    "heka_client",
+    "inbox",
+)
 ARGUMENTS = {"peers": ["--all"]}
 TITLES = {
     "bare": "no middleware",

@@ -17,6 +17,7 @@ Application = Callable[..., Iterable[bytes]]
 # Where a user or a route may stand before the application is called; REMOTE_USER the plugin reads itself.
 _USERS = (USER_KEY, CONTEXT_KEY, "repoze.who.identity")
 _KNOWN = (*_USERS, *ROUTE_KEYS)
+_USER, _CONTEXT, _WHO, _WERKZEUG, _BOTTLE, _ROUTES, _ROUTING = _KNOWN
 
 
 def is_wanted(client: Any) -> bool:
@@ -36,10 +37,12 @@ def with_telling(
 ) -> Iterable[bytes]:
     """*app*; what the environ says when it begins, and before a body is iterated, is told."""
     __traceback_hide__ = True  # of the stack of an error, by Paste's convention
-    for key in _KNOWN:
-        if key in environ:
-            _tell(environ, trusted_proxies)
-            break
+    # Each request passes here: a loop takes more than twice as long.
+    if (
+        _USER in environ or _CONTEXT in environ or _WHO in environ or _WERKZEUG in environ
+        or _BOTTLE in environ or _ROUTES in environ or _ROUTING in environ
+    ):  # fmt: skip
+        _tell(environ, trusted_proxies)
     body = app(environ, start_response)
     if type(body) is not list:
         _tell(environ, trusted_proxies)

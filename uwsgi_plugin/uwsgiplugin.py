@@ -26,7 +26,9 @@ ROOMS = {  # each may call those above it only
         "scrub_source", "scrub_text", "scrub_values", "sentence", "template", "trace", "values", "waiting", "watch",
         "wire",
     ],
-    "edge": ["capture", "kernel", "ledger", "ledgers", "source", "spool", "statefile", "symbols", "sys", "thread"],
+    "edge": [
+        "capture", "kernel", "ledger", "ledgers", "mounts", "source", "spool", "statefile", "symbols", "sys", "thread",
+    ],
     "sender": [
         "datagram", "housekeeping", "http", "http_request", "names", "queue", "reply", "sender", "servers", "targets",
     ],

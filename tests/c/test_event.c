@@ -197,6 +197,21 @@ static void limits(void)
     CHECK(hk_event_put(&e, 7, 50000, &out) == HK_OK && out.len <= 50000);
     hk_buf_clear(&out);
     CHECK(hk_event_put(&e, 3, 100, &out) == HK_ERR_LIMIT && out.len == 0);
+    /* What a datagram holds: few frames rather than no event, and without its contexts rather than not at all. */
+    for (i = 0; i < 1000; i++)
+        frames[i].file = hk_slice_make("/srv/app/a_module_of_some_length.py", 35);
+    e.frame_count = 1000;
+    CHECK(hk_event_put(&e, 7, 9000, &out) == HK_OK);
+    CHECK(memmem(out.data, out.len, "\"lineno\":4,", 11) != NULL && memmem(out.data, out.len, "\"lineno\":5,", 11) == NULL);
+    CHECK(memmem(out.data, out.len, "\"lineno\":985,", 13) != NULL && memmem(out.data, out.len, "\"lineno\":984,", 13) == NULL);
+    hk_buf_clear(&out);
+    memset(big, 'x', 100000);
+    big[0] = big[99999] = '"';
+    extra[0].value = hk_slice_make(big, 100000); /* a JSON text */
+    e.contexts = extra;
+    e.context_count = 1;
+    e.extra_count = 0;
+    CHECK(hk_event_put(&e, 7, 48000, &out) == HK_OK && memmem(out.data, out.len, "\"contexts\"", 10) == NULL);
     hk_buf_free(&out);
     free(frames);
     free(big);

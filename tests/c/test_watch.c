@@ -59,6 +59,7 @@ static void grown(void)
     for (i = 0; i < 5; i++)
         CHECK(found[i]->after - found[i]->before == expected[i] << 20 && found[i]->path_size == HK_GROWTH_PATH);
     g.writing = 1;
+    CHECK(!hk_growth_is(&g, g.last + HK_GROWTH_LEAST - 1) && hk_growth_is(&g, g.last + HK_GROWTH_LEAST) && !hk_growth_is(&g, 1));
     hk_growth_add(&g, now + (500U << 20), 9, hk_slice_of("GET"), hk_slice_of("/x"));
     CHECK(hk_growth_sort(&g, found) == 5 && found[0]->after - found[0]->before == 40U << 20);
     g.list[0].path_size = 60000; /* a worker may write anything */

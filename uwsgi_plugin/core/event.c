@@ -4,7 +4,8 @@
 
 #include <signal.h> /* the numbers only */
 
-#define SHORTEST 256U /* code points that are always left of a text */
+#define SHORTEST 256U /* code points that are always left of a text, */
+#define FEWEST 20U    /* and frames of a stack */
 /* As events/limits.py: what Sentry keeps of a request. */
 #define MAX_QUERY 1000   /* code points */
 #define MAX_HEADER 2048  /* code points of one value */
@@ -14,6 +15,7 @@ typedef struct limits {
     size_t text;  /* message, exception value */
     size_t extra; /* each extra value */
     hk_frames_parts parts; /* of frames */
+    int contexts;
 } limits;
 
 /* Days since 1970-01-01 to a civil date (proleptic Gregorian; Howard Hinnant's
@@ -189,11 +191,11 @@ static void put_signal(hk_json *j, int signal)
     hk_json_close(j, '}');
 }
 
-static void put_contexts(hk_json *j, const hk_event *e)
+static void put_contexts(hk_json *j, const hk_event *e, const limits *l)
 {
     size_t i;
 
-    if (e->context_count == 0)
+    if (e->context_count == 0 || !l->contexts)
         return;
     key(j, "contexts");
     hk_json_open(j, '{');
@@ -207,7 +209,7 @@ static void put_contexts(hk_json *j, const hk_event *e)
 /* That of the exception is the first; the others stand beside it. */
 static void put_threads(hk_json *j, const hk_event *e, const limits *l)
 {
-    const hk_frames_parts bare = { 0, 0 };
+    const hk_frames_parts bare = { 0, 0, 0 };
     size_t i;
 
     if (e->thread_count == 0 || !l->parts.vars)
@@ -297,7 +299,7 @@ static void put_v7(hk_json *j, const hk_event *e, const limits *l)
     put_threads(j, e, l);
     put_request(j, "request", e->request);
     put_user(j, "user", e);
-    put_contexts(j, e);
+    put_contexts(j, e, l);
     if (e->images.n > 0) {
         key(j, "debug_meta");
         hk_json_open(j, '{');
@@ -386,13 +388,33 @@ static void put_v3(hk_json *j, const hk_event *e, const limits *l)
     hk_json_close(j, '}');
 }
 
+/* What is left out next; -1: nothing is left to leave out. */
+static int tighten(limits *l)
+{
+    if (l->parts.lines) {
+        l->parts.lines = 0;
+    } else if (l->parts.vars) {
+        l->parts.vars = 0;
+    } else if (l->text > SHORTEST) {
+        l->text /= 2;
+        l->extra /= 2;
+    } else if (l->parts.most == 0) {
+        l->parts.most = FEWEST;
+    } else if (l->contexts) {
+        l->contexts = 0;
+    } else {
+        return -1;
+    }
+    return 0;
+}
+
 hk_status hk_event_put(const hk_event *e, int protocol, size_t max_bytes, hk_buf *out)
 {
-    limits l = { HK_EVENT_MAX_MESSAGE, HK_EVENT_MAX_EXTRA, { 1, 1 } };
+    limits l = { HK_EVENT_MAX_MESSAGE, HK_EVENT_MAX_EXTRA, { 1, 1, 0 }, 1 };
     size_t start = out->len;
     hk_json j;
 
-    for (;;) {
+    do {
         out->len = start;
         hk_json_init(&j, out);
         if (protocol == 3)
@@ -403,17 +425,7 @@ hk_status hk_event_put(const hk_event *e, int protocol, size_t max_bytes, hk_buf
             return HK_ERR_MEMORY;
         if (out->len - start <= max_bytes)
             return HK_OK;
-        if (l.text <= SHORTEST)
-            break;
-        if (l.parts.lines) {
-            l.parts.lines = 0;
-        } else if (l.parts.vars) {
-            l.parts.vars = 0;
-        } else {
-            l.text /= 2;
-            l.extra /= 2;
-        }
-    }
+    } while (tighten(&l) == 0);
     out->len = start;
     return HK_ERR_LIMIT;
 }

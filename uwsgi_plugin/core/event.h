@@ -46,7 +46,8 @@ typedef struct hk_event {
 } hk_event;
 
 /* Append the event's JSON. An event over max_bytes is built again without its
- * stack's source lines, then with ever shorter message and extra. HK_OK;
+ * stack's source lines, then without values and threads, with ever shorter message
+ * and extra, with few frames, and at last without contexts. HK_OK;
  * HK_ERR_LIMIT when even that is too large; HK_ERR_MEMORY. */
 hk_status hk_event_put(const hk_event *e, int protocol, size_t max_bytes, hk_buf *out);
 

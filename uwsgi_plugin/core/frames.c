@@ -135,11 +135,11 @@ static void put_native_v3(hk_json *j, const hk_frame *f, hk_slice base)
 
 void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, hk_frames_parts parts)
 {
-    size_t i, skip_from = count, skip_to = count;
+    size_t i, skip_from = count, skip_to = count, most = parts.most > 0 ? parts.most : HK_FRAMES_MAX;
 
-    if (count > HK_FRAMES_MAX) {
-        skip_from = HK_FRAMES_OUTER;
-        skip_to = count - (HK_FRAMES_MAX - HK_FRAMES_OUTER);
+    if (count > most) {
+        skip_from = most / (HK_FRAMES_MAX / HK_FRAMES_OUTER);
+        skip_to = count - (most - skip_from);
     }
     key(j, "frames");
     hk_json_open(j, '[');

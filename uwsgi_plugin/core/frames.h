@@ -40,10 +40,11 @@ int hk_frames_in_app(hk_slice file, hk_slice roots);
 /* Set in_app of each. */
 void hk_frames_mark(hk_frame *frames, size_t count, hk_slice roots);
 
-/* Write "frames":[...], outermost first, at most HK_FRAMES_MAX of them. */
+/* Write "frames":[...], outermost first, at most so many of them: a fifth of those are the outermost. */
 typedef struct hk_frames_parts {
     int lines; /* with their source, */
     int vars;  /* and their values */
+    unsigned most; /* of them; 0: HK_FRAMES_MAX */
 } hk_frames_parts;
 void hk_frames_put(hk_json *j, const hk_frame *frames, size_t count, int v7, hk_frames_parts parts);
 

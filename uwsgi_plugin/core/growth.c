@@ -14,6 +14,16 @@ static uint16_t copy(char *to, size_t size, hk_slice from)
     return (uint16_t)n;
 }
 
+static int has_grown(uint64_t before, uint64_t bytes)
+{
+    return before != 0 && bytes >= before && bytes - before >= HK_GROWTH_LEAST;
+}
+
+int hk_growth_is(const hk_growth *g, uint64_t bytes)
+{
+    return has_grown(g->last, bytes);
+}
+
 void hk_growth_add(hk_growth *g, uint64_t bytes, uint64_t at_us, hk_slice method, hk_slice path)
 {
     uint64_t before = g->last;
@@ -21,7 +31,7 @@ void hk_growth_add(hk_growth *g, uint64_t bytes, uint64_t at_us, hk_slice method
     size_t i;
 
     g->last = bytes;
-    if (before == 0 || bytes < before || bytes - before < HK_GROWTH_LEAST)
+    if (!has_grown(before, bytes))
         return;
     if (__atomic_exchange_n(&g->writing, 1, __ATOMIC_ACQUIRE) != 0)
         return;

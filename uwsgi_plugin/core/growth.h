@@ -23,6 +23,9 @@ typedef struct hk_growth {
     hk_grown list[HK_GROWTH_MAX];
 } hk_growth;
 
+/* Whether so many bytes are more than before, so that hk_growth_add may keep the path, which it cuts: the caller masks it first. */
+int hk_growth_is(const hk_growth *g, uint64_t bytes);
+
 /* A request ended with so many bytes. What another thread adds at this moment is not kept. */
 void hk_growth_add(hk_growth *g, uint64_t bytes, uint64_t at_us, hk_slice method, hk_slice path);
 

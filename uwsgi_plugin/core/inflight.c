@@ -66,6 +66,27 @@ void hk_inflight_put(hk_json *j, const hk_inflight *r)
     hk_json_close(j, '}');
 }
 
+void hk_inflight_put_list(hk_json *j, const char *key, const hk_inflight *list, size_t count)
+{
+    size_t i, left = HK_INFLIGHT_ROOM;
+    hk_json inner;
+    hk_buf one;
+
+    hk_json_key(j, hk_slice_of(key), HK_JSON_NO_LIMIT);
+    hk_json_open(j, '[');
+    for (i = 0; i < count; i++) {
+        hk_buf_init(&one, 65536);
+        hk_json_init(&inner, &one);
+        hk_inflight_put(&inner, &list[i]);
+        if (hk_buf_ok(&one) && one.len <= left) {
+            hk_json_raw(j, hk_buf_slice(&one));
+            left -= one.len;
+        }
+        hk_buf_free(&one);
+    }
+    hk_json_close(j, ']');
+}
+
 void hk_inflight_put_line(const hk_inflight *r, hk_buf *out)
 {
     hk_slice path = r->request.path;

@@ -25,6 +25,10 @@ hk_slice hk_inflight_transaction(const hk_inflight *r, hk_pool *pool);
 /* Write {"method":…,"url":…,…}. */
 void hk_inflight_put(hk_json *j, const hk_inflight *r);
 
+/* "key":[…], as many of the list as there is room for: an event of a UDP server is lost where it is over 48,000 bytes. */
+#define HK_INFLIGHT_ROOM 16384U /* bytes of all together */
+void hk_inflight_put_list(hk_json *j, const char *key, const hk_inflight *list, size_t count);
+
 /* Append "GET /p/1 for 400 ms on worker 1 core 0" and a newline: for version 3, which has no contexts. */
 void hk_inflight_put_line(const hk_inflight *r, hk_buf *out);
 

@@ -18,10 +18,12 @@ static int is_source(hk_slice file)
         && memchr(file.p, 0, file.n) == NULL;
 }
 
-int hk_source_open(const char *path, uid_t uid, gid_t gid)
+int hk_source_open(const char *path, uid_t uid, gid_t gid, const hk_mounts *mounts)
 {
     int root = geteuid() == 0 && uid != 0, fd;
 
+    if (hk_mounts_is_remote(mounts, path))
+        return -1;
     if (root) {
         setfsgid(gid);
         setfsuid(uid); /* of this thread alone; it drops the file capabilities as well */
@@ -34,7 +36,7 @@ int hk_source_open(const char *path, uid_t uid, gid_t gid)
     return fd;
 }
 
-static void read_file(hk_slice file, uid_t uid, gid_t gid, hk_buf *out)
+static void read_file(hk_slice file, uid_t uid, gid_t gid, const hk_mounts *mounts, hk_buf *out)
 {
     char path[4096], part[65536];
     struct stat st;
@@ -43,7 +45,7 @@ static void read_file(hk_slice file, uid_t uid, gid_t gid, hk_buf *out)
 
     memcpy(path, file.p, file.n);
     path[file.n] = '\0';
-    fd = hk_source_open(path, uid, gid);
+    fd = hk_source_open(path, uid, gid, mounts);
     if (fd < 0)
         return;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= (off_t)MAX_FILE)
@@ -99,9 +101,13 @@ void hk_source_fill(hk_frame *frames, size_t count, uid_t uid, gid_t gid, unsign
 {
     uint64_t until = hk_sys_monotonic_ms() + budget_ms;
     unsigned files = 0;
+    hk_mounts mounts;
     size_t i, k;
     hk_buf text;
 
+    if (count == 0)
+        return;
+    hk_mounts_read(&mounts, NULL);
     for (i = count; i > 0 && files < MAX_FILES && hk_sys_monotonic_ms() < until; i--) {
         hk_slice file = frames[i - 1].file;
         if (!is_source(file))
@@ -112,10 +118,11 @@ void hk_source_fill(hk_frame *frames, size_t count, uid_t uid, gid_t gid, unsign
             continue; /* its file was read for a frame further in */
         files++;
         hk_buf_init(&text, MAX_FILE + 1);
-        read_file(file, uid, gid, &text);
+        read_file(file, uid, gid, &mounts, &text);
         for (k = i; k > 0 && hk_buf_ok(&text) && text.len > 0 && hk_sys_monotonic_ms() < until; k--)
             if (hk_slice_same(frames[k - 1].file, file))
                 fill(&frames[k - 1], hk_buf_slice(&text), pool);
         hk_buf_free(&text);
     }
+    hk_mounts_free(&mounts);
 }

@@ -56,11 +56,13 @@ hk_elf_symbol *hk_symbols_find(hk_native *n, uid_t uid, gid_t gid, unsigned budg
     hk_elf_symbol *symbols = hk_pool_alloc(pool, n->count * sizeof *symbols);
     reading r = { -1, 0, hk_sys_monotonic_ms() + budget_ms };
     hk_elf_file file = { read_at, &r };
+    hk_mounts mounts;
     struct stat st;
     size_t i;
 
+    hk_mounts_read(&mounts, NULL);
     for (i = 0; symbols != NULL && i < n->image_count; i++) {
-        r.fd = hk_source_open(n->images[i].path, uid, gid);
+        r.fd = hk_source_open(n->images[i].path, uid, gid, &mounts);
         if (r.fd < 0)
             continue;
         if (fstat(r.fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
@@ -70,5 +72,6 @@ hk_elf_symbol *hk_symbols_find(hk_native *n, uid_t uid, gid_t gid, unsigned budg
         }
         close(r.fd);
     }
+    hk_mounts_free(&mounts);
     return symbols;
 }

@@ -3,7 +3,6 @@
 #include "../core/scrub_kept.h"
 #include "snapshot.h"
 
-#define ROOM 16384U /* bytes of all requests together: an event of a UDP server is lost where it is over 48,000 */
 #define MAX_NAME 200U
 
 typedef struct alarmed {
@@ -71,34 +70,12 @@ static void read_requests(alarmed *a, hk_pool *pool)
         a->count = hk_snapshot_others(&nobody, uwsgi_micros(), pool, a->requests, HK_INFLIGHT_MAX);
 }
 
-/* As many of them as there is room for. */
-static void put_requests(hk_json *j, const alarmed *a)
-{
-    size_t i, left = ROOM;
-    hk_json inner;
-    hk_buf one;
-
-    hk_json_key(j, hk_slice_of("bystanders"), HK_JSON_NO_LIMIT);
-    hk_json_open(j, '[');
-    for (i = 0; i < a->count; i++) {
-        hk_buf_init(&one, 65536);
-        hk_json_init(&inner, &one);
-        hk_inflight_put(&inner, &a->requests[i]);
-        if (hk_buf_ok(&one) && one.len <= left) {
-            hk_json_raw(j, hk_buf_slice(&one));
-            left -= one.len;
-        }
-        hk_buf_free(&one);
-    }
-    hk_json_close(j, ']');
-}
-
 static hk_slice context(const alarmed *a, hk_pool *pool)
 {
     hk_json j;
     hk_buf b;
 
-    hk_buf_init(&b, 4U * ROOM);
+    hk_buf_init(&b, 4U * HK_INFLIGHT_ROOM);
     hk_json_init(&j, &b);
     hk_json_open(&j, '{');
     hk_json_pair(&j, "version", hk_slice_of(UWSGI_VERSION), 32);
@@ -107,7 +84,7 @@ static hk_slice context(const alarmed *a, hk_pool *pool)
     hk_json_key(&j, hk_slice_of("requests_in_flight"), HK_JSON_NO_LIMIT);
     hk_json_u64(&j, a->in_flight);
     if (a->count > 0)
-        put_requests(&j, a);
+        hk_inflight_put_list(&j, "bystanders", a->requests, a->count);
     hk_json_close(&j, '}');
     return keep(&b, pool);
 }

@@ -6,6 +6,8 @@
 #include <sys/resource.h>
 
 #define MOST_TEXT 256U
+#define MOST_PATH 8192U /* of what is looked at for private words; it is cut after that */
+#define SHORT_US 200U /* in so short a time hardly a page is taken: a request that counts microseconds pays no system call */
 
 /* uWSGI measures after each request where it ends workers for their memory. */
 static int is_measured(void)
@@ -28,11 +30,21 @@ void hk_grown_start(hk_life *life)
 
 void hk_grown_note(hk_life *life, const struct wsgi_request *r)
 {
-    uint64_t now = is_measured() ? uwsgi.workers[uwsgi.mywid].rss_size : read_peak();
+    int measured = is_measured();
+    uint64_t now;
+    hk_slice path = hk_slice_make(r->path_info, r->path_info_len);
+    hk_pool pool;
 
-    if (now > 0)
-        hk_growth_add(&life->growth, now, r->end_of_request, hk_slice_make(r->method, r->method_len),
-                      hk_slice_make(r->path_info, r->path_info_len));
+    if (!measured && r->end_of_request >= r->start_of_request && r->end_of_request - r->start_of_request < SHORT_US)
+        return;
+    now = measured ? uwsgi.workers[uwsgi.mywid].rss_size : read_peak();
+    if (now == 0)
+        return;
+    hk_pool_init(&pool);
+    if (hk_growth_is(&life->growth, now)) /* before it is cut: a part of a secret looks like none */
+        path = hk_scrub_kept(&hk_settings.scrub, hk_scrub_url, path, MOST_PATH, &pool);
+    hk_growth_add(&life->growth, now, r->end_of_request, hk_slice_make(r->method, r->method_len), path);
+    hk_pool_free(&pool);
 }
 
 static void put_number(hk_json *j, const char *key, uint64_t value)
@@ -75,7 +87,8 @@ hk_slice hk_grown_put(const hk_life *life, const hk_snapshot *suspect, uint64_t 
     g->writing = 0; /* it may have died while it wrote */
     if (suspect->start_us > 0 && peak > 0) {
         hk_snapshot_describe(suspect, at_us, pool, &request);
-        hk_growth_add(g, peak, at_us, request.request.method, request.request.path);
+        hk_growth_add(g, peak, at_us, request.request.method,
+                      hk_scrub_kept(&hk_settings.scrub, hk_scrub_url, request.request.path, MOST_PATH, pool));
     }
     n = hk_growth_sort(g, found);
     if (n == 0)

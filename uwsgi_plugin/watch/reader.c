@@ -19,12 +19,12 @@
 #define MAX_FD 65536
 #define NO_FRAMES 3 /* the masker's exit status: py-spy said nothing of this thread */
 
-typedef enum reason { GOT, NOT_INSTALLED, NOT_PERMITTED, TOO_LONG, FAILED, NO_PYTHON, NOTHING, REASONS } reason;
+typedef enum reason { GOT, NOT_INSTALLED, NOT_PERMITTED, TOO_LONG, FAILED, NO_PYTHON, NOTHING, TOO_EARLY, REASONS } reason;
 
 static const char *const words[REASONS] = {
     "none: the reader said nonsense", "none: py-spy is not installed", "none: not permitted (ptrace)", "none: the reader took too long",
     "none: py-spy could not read the process", "none: no Python with heka-raven to mask them (see sentry-watch-python)",
-    "none: py-spy saw no Python there",
+    "none: py-spy saw no Python there", "none: the application has not said yet what is private",
 };
 
 typedef struct question {
@@ -256,7 +256,14 @@ static void say(reason why)
     hk_sys_log("[sentry] sentry-watch-values: %s (%llu since the start)", words[why], (unsigned long long)lost);
 }
 
-static void answer(const question *q, char *rules)
+/* An application says what is private when it is loaded; one that says nothing has the package's own rules then. */
+static int is_too_early(const question *q, const hk_roots *rules, size_t n)
+{
+    /* Or a process died while it told its rules: nobody knows. */
+    return (rules->sequence & 1) != 0 || (n == 0 && uwsgi.workers[q->worker].apps_cnt == 0);
+}
+
+static void answer(const question *q, char *rules, int is_early)
 {
     uint64_t until = hk_sys_monotonic_ms() + READ_MS;
     hk_values *slot;
@@ -269,6 +276,8 @@ static void answer(const question *q, char *rules)
     slot = hk_shared_outside_values(q->worker);
     if (hk_values_begin(slot, q->number) < 0)
         return;
+    if (is_early)
+        why = TOO_EARLY;
     for (i = 0; i < TRIES && (why == FAILED || why == NOTHING); i++) {
         now = look_once(q, slot, rules, until);
         if (i > 0 && now == TOO_LONG)
@@ -287,6 +296,7 @@ static void run(int id, void *data)
     hk_roots copy;
     hk_buf rules;
     question q;
+    int early;
     ssize_t n;
 
     (void)id;
@@ -309,11 +319,10 @@ static void run(int id, void *data)
             _exit(n == 0 ? 0 : 1); /* the server is gone */
         hk_buf_init(&rules, 2 * HK_ROOTS_MAX);
         hk_buf_slice_put(&rules, hk_roots_get(hk_shared_rules(), &copy));
-        if ((copy.sequence & 1) != 0) /* a process died while it told its rules: nobody knows what is private */
-            hk_buf_puts(&rules, HK_ROOTS_FULL);
+        early = q.worker < 1 || q.worker > uwsgi.numproc || is_too_early(&q, &copy, rules.len);
         hk_buf_putc(&rules, '\0');
         if (hk_buf_ok(&rules))
-            answer(&q, rules.data);
+            answer(&q, rules.data, early);
         hk_buf_free(&rules);
     }
 }

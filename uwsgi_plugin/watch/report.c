@@ -101,13 +101,8 @@ static hk_slice context(const hk_watch_event *e, const char *values, const hk_in
         hk_json_key(&j, hk_slice_of("suspect"), HK_JSON_NO_LIMIT);
         hk_inflight_put(&j, suspect);
     }
-    if (count > 0) {
-        hk_json_key(&j, hk_slice_of("bystanders"), HK_JSON_NO_LIMIT);
-        hk_json_open(&j, '[');
-        for (i = 0; i < count; i++)
-            hk_inflight_put(&j, &others[i]);
-        hk_json_close(&j, ']');
-    }
+    if (count > 0)
+        hk_inflight_put_list(&j, "bystanders", others, count);
     if (e->grown.n > 0) {
         hk_json_key(&j, hk_slice_of("grown_by"), HK_JSON_NO_LIMIT);
         hk_json_raw(&j, e->grown);
@@ -148,7 +143,7 @@ static hk_pair *extra(const hk_watch_event *e, const hk_inflight *suspect, const
         pairs[(*n)++].value = keep(&b, pool);
     }
     hk_buf_init(&b, 65536);
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count && b.len < HK_INFLIGHT_ROOM; i++)
         hk_inflight_put_line(&others[i], &b);
     pairs[*n].key = hk_slice_of("other_requests");
     pairs[*n].value = keep(&b, pool);

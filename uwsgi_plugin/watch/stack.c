@@ -8,7 +8,8 @@
 
 static struct stat own_file; /* of a mule or a spooler, since faulthandler was registered; st_ino 0: it was not */
 
-#define STACK_MS 90U /* the most that a harakiri holds the master for it */
+#define STACK_MS 90U  /* the most that a harakiri holds the master for it, */
+#define NATIVE_MS 15U /* and for the C stack */
 
 void hk_stack_clear(int worker)
 {
@@ -23,6 +24,8 @@ int hk_stack_has_file(int worker)
     return fcntl(hk_shared_stack_fd(worker), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK
         && lock.l_pid == uwsgi.workers[worker].pid;
 }
+
+static int unwinds; /* the worker that was asked last tells its C stack too */
 
 static int ask(int worker, int signum)
 {
@@ -46,7 +49,8 @@ int hk_stack_ask_last(int worker)
     hk_life *life = hk_shared_life(worker, uwsgi.workers[worker].respawn_count);
 
     __atomic_store_n(&hk_shared_native(life)->done, 0, __ATOMIC_RELEASE);
-    return ask(worker, __atomic_load_n(&life->unwinds, __ATOMIC_ACQUIRE) == life->pid ? HK_NATIVE_SIGNAL : HK_STACK_SIGNAL);
+    unwinds = __atomic_load_n(&life->unwinds, __ATOMIC_ACQUIRE) == life->pid;
+    return ask(worker, unwinds ? HK_NATIVE_SIGNAL : HK_STACK_SIGNAL);
 }
 
 void hk_stack_wait(int worker)
@@ -70,9 +74,15 @@ void hk_stack_wait(int worker)
 hk_native *hk_stack_read_native(int worker, int core, hk_pool *pool)
 {
     const hk_native *shared = hk_shared_native(hk_shared_life(worker, uwsgi.workers[worker].respawn_count));
+    const struct timespec step = { 0, 1000000 };
     hk_native *copy = NULL;
+    unsigned waited;
 
-    if ((uwsgi.threads < 2 || core == 0) && __atomic_load_n(&shared->done, __ATOMIC_ACQUIRE))
+    if (unwinds == 0 || (uwsgi.threads > 1 && core != 0))
+        return NULL;
+    for (waited = 0; waited < NATIVE_MS && !__atomic_load_n(&shared->done, __ATOMIC_ACQUIRE); waited++)
+        nanosleep(&step, NULL); /* it comes a moment after Python's */
+    if (__atomic_load_n(&shared->done, __ATOMIC_ACQUIRE))
         copy = hk_native_copy(shared, pool);
     if (copy != NULL)
         copy->lives_on = 1;

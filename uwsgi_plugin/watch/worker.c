@@ -79,18 +79,19 @@ static void note_crash(int signum, siginfo_t *info, void *context)
     hk_crash_pass_on(previous, signum, info, context);
 }
 
-/* The last question of the master: the C stack of the main thread, where a signal comes unless that blocks it, and Python's. */
+/* The last question of the master: Python's stack, and then the C stack of the main thread, where a signal comes unless that
+ * blocks it. Who unwinds with a libgcc older than 12 may wait for a lock of what it interrupts. */
 static void tell_last(int signum, siginfo_t *info, void *context)
 {
     int saved = errno;
 
     (void)signum;
     (void)info;
-    if (own_life != NULL && own_life->pid == getpid() && own_life->signal == 0 && syscall(SYS_gettid) == getpid())
-        hk_unwind_take(hk_shared_native(own_life), context);
     hk_crash_unblock();
     if (own_life != NULL && own_life->pid == getpid())
         dump_stack();
+    if (own_life != NULL && own_life->pid == getpid() && own_life->signal == 0 && syscall(SYS_gettid) == getpid())
+        hk_unwind_take(hk_shared_native(own_life), context);
     errno = saved;
 }
 

@@ -9,8 +9,10 @@ from datetime import datetime
 import pytest
 
 from support.paths import ROOT
+from support.silent_mount import silent_mount
+from support.users import ROOT_ONLY
 from support.waiting import wait_for
-from support.watch import APP, EVERY_UWSGI, PREFORK, WATCH, functions, in_background, kinds, suspect
+from support.watch import APP, EVERY_UWSGI, PREFORK, WATCH, frames, functions, in_background, kinds, one_event, suspect
 
 pytestmark = pytest.mark.timeout(180)
 full = pytest.mark.full
@@ -184,3 +186,35 @@ def test_stacks_of_two_applications(serve, receiver, tmp_path):
         server.crash(f"/{name}/stuck")
         wait_for(lambda n=count: len(receiver.events) == n, server.text)
         assert f"stuck_in_{name}" == functions(receiver.events[-1])[-1]
+
+
+ON_A_SERVER = """
+import os, sys, time
+sys.path[:0] = [{root!r}, os.path.abspath("mounted")]
+from heka_raven import uwsgi_bridge
+import shop
+uwsgi_bridge.show_stacks()
+
+def application(env, start):
+    if env["PATH_INFO"] == "/hang":
+        shop.hang()
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [b"well"]
+"""
+
+
+@ROOT_ONLY
+def test_a_file_server_that_has_died(serve, receiver, tmp_path):
+    """What lies on a network's file system (or FUSE's) is not read by the master, which would wait for it for ever: the
+    event has its frames, and those of other files their source."""
+    (tmp_path / "mounted").mkdir()
+    (tmp_path / "mounted" / "shop.py").write_text("import time\n\ndef hang():\n    time.sleep(60)\n")
+    server = serve(f"{WATCH}harakiri = 3\n{PREFORK}", app=ON_A_SERVER)
+    with silent_mount(tmp_path / "mounted"):
+        in_background(server, "/hang")
+        event = one_event(receiver, server, "harakiri")
+        assert ["application", "hang"] == functions(event)
+        shown = frames(event, native=False)
+        assert "shop.hang()" in shown[0]["context_line"] and "context_line" not in shown[1]
+        wait_for(lambda: server.text().count("Respawned uWSGI worker") == 1, server.text)
+        assert 200 == server.get("/")[0]

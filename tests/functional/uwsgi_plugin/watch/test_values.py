@@ -25,9 +25,9 @@ UWSGI = find_uwsgi()
 def serve(serve, receiver):
     """A server of an application that hangs and dies with values."""
 
-    def start(lines, *, uwsgi=UWSGI, env=None, **keywords):
+    def start(lines, *, uwsgi=UWSGI, env=None, app=APP, **keywords):
         home = uwsgi == DEBIAN
-        return serve(lines, uwsgi=uwsgi, app=APP, home=home, env={"TEST_DSN": receiver.dsn, **(env or {})}, **keywords)
+        return serve(lines, uwsgi=uwsgi, app=app, home=home, env={"TEST_DSN": receiver.dsn, **(env or {})}, **keywords)
 
     return start
 
@@ -301,3 +301,30 @@ def test_a_wrong_wait_is_said(serve, wait):
     """A time that is none is one line, and 500 ms is used."""
     server = serve(f"{WATCH}sentry-watch-crash-wait = {wait}\n")
     assert f"[sentry] sentry-watch-crash-wait: '{wait}' is not a time of at most 10s" in server.text()
+
+
+DIES_EARLY = """
+import ctypes, os, time
+own_word = "planted" + "secret"
+if not os.path.exists("died"):
+    open("died", "w").close()
+    time.sleep(3)  # until the reader is there
+    ctypes.string_at(0)
+from heka_raven.middleware import RavenMiddleware
+
+def inner(env, start):
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [b"well"]
+
+application = RavenMiddleware(inner, dsn=os.environ["TEST_DSN"], scrub_keys=["own_word"])
+"""
+
+
+def test_no_values_before_it_is_known_what_is_private(serve, receiver):
+    """A worker that dies while its application is loaded, before that could say what is private, shows no values."""
+    app = "import sys\nsys.path.insert(0, {root!r})\nfrom heka_raven import uwsgi_bridge\nuwsgi_bridge.show_stacks()\n"
+    server = serve(f"{WATCH}{OUTSIDE}lazy-apps = true\nprocesses = 1\n", app=app + DIES_EARLY)
+    event = one_event(receiver, server, "segfault")
+    assert "none: the application has not said yet what is private" == event["contexts"]["uwsgi"]["values"]
+    assert PLANTED not in repr(event)
+    assert_nowhere(server)
