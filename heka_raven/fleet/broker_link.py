@@ -85,7 +85,7 @@ class Link:
         self._ending = True
         self._cancel_timers()
         connection = self._connection
-        if connection is None or connection.is_closed or connection.is_closing:
+        if connection is None or not connection.is_open:  # one that is half open the library closes by an exception
             self.loop.stop()
             return
         self.loop.call_later(CLOSE_WAIT_S, self.loop.stop)

@@ -7,6 +7,7 @@ makes room. So a slow or broken client costs one connection.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
@@ -133,7 +134,7 @@ class Listener:
         for sock, address in self._sockets:
             if address.scheme == "unix":
                 _unlink(address.path, sock)
-            sock.close()
+            _close(sock)
         self._sockets.clear()
         self._selector.close()
         self._wake_out.close()
@@ -169,7 +170,7 @@ class Listener:
                 return
             now = time.monotonic()
             if len(self._connections) >= self._max_connections and not self._make_room(now, MIN_QUIET_S):
-                sock.close()
+                _close(sock)
                 self._counts.trouble(
                     "connections.refused", f"all {self._max_connections} connections are in use", str(address)
                 )
@@ -180,7 +181,7 @@ class Listener:
             try:
                 self._selector.register(sock, selectors.EVENT_READ, lambda c=connection: self._read(c))
             except OSError as error:  # the system's limit of watches, or no memory: one connection, not the relay
-                sock.close()
+                _close(sock)
                 self._counts.trouble("connections.refused", f"no connection could be watched: {error}", str(address))
                 continue
             self._connections[sock.fileno()] = connection
@@ -305,7 +306,12 @@ class Listener:
             return
         self._selector.unregister(connection.sock)
         del self._connections[fd]
-        connection.sock.close()
+        _close(connection.sock)
+
+
+def _close(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it is closed all the same, and all that it brought was taken
+        sock.close()
 
 
 def _unlink(path: str, sock: socket.socket) -> None:

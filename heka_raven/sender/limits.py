@@ -57,15 +57,18 @@ class Limits:
             key: {category: until for category, until in mine.items() if until > now}
             for key, mine in self._until.items()
         }
-        return {"version": 1, "limits": {key: mine for key, mine in alive.items() if mine}}
+        return {"version": 1, "at": now, "limits": {key: mine for key, mine in alive.items() if mine}}
 
     def load_state(self, state: object, now: float) -> None:
         """Take over what a sender before us wrote; anything unreadable in it is left out."""
-        limits = state.get("limits") if isinstance(state, dict) and state.get("version") == 1 else None
+        state = state if isinstance(state, dict) and state.get("version") == 1 else {}
+        limits, at = state.get("limits"), state.get("at")
+        # The clock was set back since it was written: nobody waits longer than the server asked for then.
+        back = max(0.0, at - now) if isinstance(at, (int, float)) and at < float("inf") else 0.0
         for key, mine in (limits if isinstance(limits, dict) else {}).items():
             for category, until in (mine if isinstance(mine, dict) else {}).items():
-                if isinstance(until, (int, float)) and now < until < float("inf") and category in (ALL, ERROR):
-                    self.pause(str(key), {category: min(until - now, MAX_PAUSE_S)}, now)
+                if isinstance(until, (int, float)) and now < until - back < float("inf") and category in (ALL, ERROR):
+                    self.pause(str(key), {category: min(until - back - now, MAX_PAUSE_S)}, now)
         self.changed = False
 
 

@@ -335,6 +335,7 @@ static void nothing_to_be_had(void)
 /* A pause that the server asked for is written down, and a new sender keeps to it. */
 static void pause_survives_restart(void)
 {
+    static const char paused[] = ",\"limits\":{\"http://abc@127.0.0.1:9/1\":{\"error\":";
     fake f;
     hk_spool s;
     hk_sender *sender;
@@ -355,7 +356,8 @@ static void pause_survives_restart(void)
     hk_sender_free(sender);
     snprintf(path, sizeof path, "%s/state/limits.json", spools_path);
     limits = check_read_file(path);
-    CHECK(hk_slice_starts(limits, "{\"version\":1,\"limits\":{\"http://abc@127.0.0.1:9/1\":{\"error\":"));
+    CHECK(hk_slice_starts(limits, "{\"version\":1,\"at\":"));
+    CHECK(memmem(limits.p, limits.n, paused, strlen(paused)) != NULL);
     hk_buf_release((void *)limits.p);
     f.started = 0;
     f.status = 200;
@@ -448,6 +450,41 @@ static void one_sender(void)
     CHECK(g.started == 1 && f.started == 1);
     hk_sender_free(b);
     hk_spool_free(&s);
+}
+
+static void seconds_left(double now_s, double begin_s, double moved_s, int restart, double expected)
+{
+    hk_targets t, again, *left = &t;
+    unsigned a;
+    hk_spool s;
+
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    CHECK(hk_targets_init(&t) == HK_OK && hk_targets_init(&again) == HK_OK);
+    a = hk_targets_find_key(&t, hk_slice_of("http://abc@127.0.0.1:9/1"));
+    hk_targets_follow_clock(&t, begin_s, 1000);
+    t.list[a].all_until_s = begin_s + 60;
+    if (restart) {
+        CHECK(hk_targets_save(&t, s.state_fd, begin_s) == HK_OK);
+        hk_targets_load(&again, s.state_fd, now_s + moved_s);
+        left = &again;
+    } else
+        hk_targets_follow_clock(&t, now_s + moved_s, 1000 + (uint64_t)((now_s - begin_s) * 1000));
+    CHECK(left->list[hk_targets_find_key(left, hk_slice_of("http://abc@127.0.0.1:9/1"))].all_until_s - now_s - moved_s
+          == expected);
+    hk_targets_free(&t);
+    hk_targets_free(&again);
+    hk_spool_free(&s);
+}
+
+/* A minute of quiet stays a minute when the clock is set back by hours, under a sender or between two. */
+static void quiet_when_the_clock_is_set(void)
+{
+    seconds_left(10010, 10000, -7200, 0, 50);
+    seconds_left(10010, 10000, -0.5, 0, 50.5);
+    seconds_left(10010, 10000, 30, 0, 20);
+    seconds_left(10000, 10000, -7200, 1, 60);
+    seconds_left(10000, 10000, -1, 1, 60);
+    seconds_left(10020, 10000, 0, 1, 40);
 }
 
 /* A file that came without a change of the folder's time, as after a restore, is found by the next housekeeping. */
@@ -603,6 +640,7 @@ int main(void)
     damaged_file();
     one_sender();
     finds_what_changed_no_mtime();
+    quiet_when_the_clock_is_set();
     client_report();
     return spools_end();
 }

@@ -28,6 +28,7 @@ from support.fleet import encode
 from support.rabbit import Cluster
 
 TAKE_S = 5  # for records that were sent
+GIVEN_BACK_S = 0.3  # for the broker, which hears that a connection is gone
 
 
 class RelayIntake(Scenario):
@@ -211,6 +212,8 @@ class Consumer(Broker):
         self._wait(process, self._all_here, TAKE_S)
 
     def after(self, process, fault):
+        if fault is not None and (fault.network or fault.kills or fault.on):
+            time.sleep(GIVEN_BACK_S)
         if self.node.depth(self.queue):
             clean = watched.fork(lambda tell: self._relay())
             clean.wait_ready()

@@ -317,6 +317,7 @@ void hk_sender_turn(hk_sender *s, int wait_ms)
     uint64_t now = hk_sys_monotonic_ms();
     int more = 0;
 
+    hk_targets_follow_clock(&s->targets, hk_reply_now_s(), now);
     if (hk_housekeeping_lock(s, now)) {
         if (now >= s->next_house_ms) {
             s->next_house_ms = now + HOUSE_EVERY_MS;

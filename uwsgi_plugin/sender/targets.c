@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define LIMITS_MAX (4U << 20)
+#define MAX_SLEW_S 1.0 /* by which a clock may be moved between two turns without having been set */
 static const char limits_name[] = "limits.json";
 
 hk_status hk_targets_init(hk_targets *t)
@@ -136,9 +137,25 @@ unsigned hk_targets_find(hk_targets *t, const hk_dsn *dsn)
     return number;
 }
 
+void hk_targets_follow_clock(hk_targets *t, double now_s, uint64_t now_ms)
+{
+    double offset = now_s - (double)now_ms / 1000, moved = t->offset_s > 0 ? offset - t->offset_s : 0;
+    size_t i;
+
+    t->offset_s = offset;
+    if (moved >= -MAX_SLEW_S)
+        return;
+    for (i = 1; i < t->count; i++) {
+        t->list[i].all_until_s += moved;
+        t->list[i].error_until_s += moved;
+    }
+    t->dirty = 1;
+}
+
 typedef struct loading {
     hk_targets *targets;
     double now_s;
+    double back_s; /* how far the clock was set back since it was written, as far as that shows */
     unsigned number;
 } loading;
 
@@ -148,7 +165,7 @@ static int load_category(void *ctx, hk_slice category, hk_slice value)
     hk_target *target = &l->targets->list[l->number];
     double until;
 
-    if (hk_jsonread_number(value, &until) != HK_OK || until <= l->now_s)
+    if (hk_jsonread_number(value, &until) != HK_OK || (until -= l->back_s) <= l->now_s)
         return 0;
     if (until > l->now_s + HK_POLICY_MAX_PAUSE_S) /* the clock was set back */
         until = l->now_s + HK_POLICY_MAX_PAUSE_S;
@@ -172,6 +189,11 @@ static int load_dsn(void *ctx, hk_slice key, hk_slice value)
 
 static int load_member(void *ctx, hk_slice key, hk_slice value)
 {
+    loading *l = ctx;
+    double at;
+
+    if (hk_slice_is(key, "at") && hk_jsonread_number(value, &at) == HK_OK && at > l->now_s)
+        l->back_s = at - l->now_s;
     if (!hk_slice_is(key, "limits"))
         return 0;
     return hk_jsonread_object(value, load_dsn, ctx) == HK_OK ? 0 : -1;
@@ -180,7 +202,7 @@ static int load_member(void *ctx, hk_slice key, hk_slice value)
 void hk_targets_load(hk_targets *t, int state_fd, double now_s)
 {
     int fd = openat(state_fd, limits_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    loading l = { t, now_s, 0 };
+    loading l = { t, now_s, 0, 0 };
     char part[4096];
     ssize_t n;
     hk_buf text;
@@ -196,11 +218,11 @@ void hk_targets_load(hk_targets *t, int state_fd, double now_s)
     hk_buf_free(&text);
 }
 
-static void put_until(hk_json *j, const char *category, double until_s)
+static void put_time(hk_json *j, const char *name, double time_s)
 {
-    uint64_t ms = (uint64_t)(until_s * 1000);
+    uint64_t ms = (uint64_t)(time_s * 1000);
 
-    hk_json_key(j, hk_slice_of(category), HK_JSON_NO_LIMIT);
+    hk_json_key(j, hk_slice_of(name), HK_JSON_NO_LIMIT);
     hk_json_u64(j, ms / 1000);
     hk_buf_putc(j->out, '.');
     hk_buf_put_u64_padded(j->out, ms % 1000, 3);
@@ -219,6 +241,7 @@ hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s)
     hk_json_open(&j, '{');
     hk_json_key(&j, hk_slice_of("version"), HK_JSON_NO_LIMIT);
     hk_json_u64(&j, 1);
+    put_time(&j, "at", now_s);
     hk_json_key(&j, hk_slice_of("limits"), HK_JSON_NO_LIMIT);
     hk_json_open(&j, '{');
     for (i = 1; i < t->count; i++) {
@@ -228,9 +251,9 @@ hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s)
         hk_json_key(&j, hk_slice_of(target->key), HK_JSON_NO_LIMIT);
         hk_json_open(&j, '{');
         if (target->all_until_s > now_s)
-            put_until(&j, "", target->all_until_s);
+            put_time(&j, "", target->all_until_s);
         if (target->error_until_s > now_s)
-            put_until(&j, "error", target->error_until_s);
+            put_time(&j, "error", target->error_until_s);
         hk_json_close(&j, '}');
     }
     hk_json_close(&j, '}');

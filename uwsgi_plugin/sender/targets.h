@@ -31,6 +31,7 @@ typedef struct hk_targets {
     hk_target *list; /* owned; number 0 is never used */
     size_t count;
     size_t cap;
+    double offset_s; /* of the clock to the monotonic one; 0: not known yet */
     int dirty; /* limits.json is to be written */
     int answered; /* and servers.json */
 } hk_targets;
@@ -47,8 +48,11 @@ unsigned hk_targets_find_key(hk_targets *t, hk_slice key);
 /* An event goes to the target's envelope endpoint: reports may follow it, in the same way. */
 void hk_targets_reach(hk_target *t, const hk_envelope_hk *way);
 
-/* Read and write state/limits.json: {"version":1,"limits":{"<key>":{"<category or empty>":<until>}}}.
- * Limits that are over are left out. A damaged file counts as none. */
+/* Move the pauses with a clock that was set back since the last call: a minute of quiet must not become hours. */
+void hk_targets_follow_clock(hk_targets *t, double now_s, uint64_t now_ms);
+
+/* Read and write state/limits.json: {"version":1,"at":<now>,"limits":{"<key>":{"<category or empty>":<until>}}}.
+ * Limits that are over are left out; none is longer than it was at "at". A damaged file counts as none. */
 void hk_targets_load(hk_targets *t, int state_fd, double now_s);
 hk_status hk_targets_save(hk_targets *t, int state_fd, double now_s);
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -236,6 +237,16 @@ def test_without_a_broker_once_leaves_everything(tmp_path, node, queue):
     )
     assert (3, 3) == (done.returncode, len(spool_names(path)))
     assert "guest" not in done.stdout + done.stderr
+
+
+def test_nothing_to_publish_and_a_broker_that_says_nothing(tmp_path):
+    """An empty spool is published at once, whatever the broker does while the connection begins."""
+    path = fill(tmp_path / "host", 0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        to = f"amqp://guest:guest@127.0.0.1:{silent.getsockname()[1]}/"
+        command = [*COMMAND, "send", "--once", "--spool", path, "--to", to]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert 0 == done.returncode and "Traceback" not in done.stderr, done.stderr
 
 
 def test_once_does_not_wait_for_the_disk_of_the_broker(tmp_path, node, queue):

@@ -61,6 +61,7 @@ def test_a_sample(scenario):
         pytest.param(
             "amqp-consumer", "^sendto .*ECONNRESET", id="the harness itself: what comes again was not waited for"
         ),
+        pytest.param("relay-intake", "^close .*EIO", id="the close of a connection ended the relay"),
         pytest.param("relay-intake", "^epoll_ctl .*error", id="a connection that could not be watched ended the relay"),
     ],
 )

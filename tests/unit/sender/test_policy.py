@@ -333,3 +333,12 @@ def test_limits_when_the_clock_is_set(moved, left):
     limits.pause("a", {"": 60.0}, 10_000.0)
     limits.follow_clock(10_010.0 + moved, 60.0)
     assert left == limits.seconds_left("a", 10_010.0 + moved)
+
+
+@pytest.mark.parametrize(("moved", "left"), [(-7200.0, 60.0), (-1.0, 60.0), (20.0, 40.0), (3600.0, 0.0)])
+def test_limits_when_the_clock_is_set_between_two_senders(moved, left):
+    """Nobody waits longer than the server asked for when it was written, by however much the clock was set back."""
+    before, after = Limits(), Limits()
+    before.pause("a", {"": 60.0}, 10_000.0)
+    after.load_state(before.to_state(10_000.0), 10_000.0 + moved)
+    assert left == after.seconds_left("a", 10_000.0 + moved)
