@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from heka_raven.cli.build_plugin import packages_for
 from heka_raven.cli.plugin_path import flags_hash, flags_of, hash_of_sources
 from support.delivery import in_words, run_command
 from support.uwsgi import find_uwsgi, shared_plugin
 
-NO_COMPILER = "heka-raven plugin-path: no C compiler; apt-get install gcc libcurl4-openssl-dev, or name one in $CC\n"
+UWSGI = find_uwsgi()
+NEEDED = packages_for(UWSGI) if UWSGI else ""
+NO_COMPILER = f"heka-raven plugin-path: no C compiler; apt-get install {NEEDED}, or name one in $CC\n"
 
 
 def brought(folder, **changed):
