@@ -35,7 +35,7 @@ ROOMS = {  # each may call those above it only
     "server": ["handler", "server_spool", "settings"],
     "watch": [
         "alarm", "answer", "crash", "deaths", "doing", "eyes", "grown", "helpers", "interpreters", "live", "master",
-        "reader", "report", "running", "shared", "snapshot", "stack", "storm", "top", "unwind", "worker",
+        "programs", "reader", "report", "running", "shared", "snapshot", "stack", "storm", "top", "unwind", "worker",
     ],
     "glue": ["clamp", "entry", "gateway", "metrics", "pipes", "plugin", "reported", "start"],
 }

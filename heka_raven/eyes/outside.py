@@ -26,7 +26,19 @@ FAILED = "none: py-spy could not read the process"
 NOTHING = "none: py-spy saw no Python there"
 FROM_OUTSIDE = "read from outside"
 
+SCOPES = {"1": "only a parent may look", "2": "only root may look", "3": "nobody may look"}
+
 Frames = list[dict[str, Any]]
+
+
+def ptrace_scope(root: str = "") -> str:
+    """Why Yama lets nobody look into a process; empty: it does not forbid it."""
+    try:
+        with open(f"{root}/proc/sys/kernel/yama/ptrace_scope", encoding="ascii") as file:
+            scope = file.read(1)
+    except (OSError, ValueError):
+        return ""
+    return f"kernel.yama.ptrace_scope is {scope}: {SCOPES[scope]}" if scope in SCOPES else ""
 
 
 def find_py_spy() -> str | None:
@@ -54,6 +66,8 @@ def look_from_outside(pid: int, thread: int, rules: Rules, limit_s: float = LIMI
             why = now
         if now not in (FAILED, NOTHING):
             break
+    if why == NOT_PERMITTED and (scope := ptrace_scope()):
+        why = f"{NOT_PERMITTED[:-1]}; {scope})"
     return None, why
 
 

@@ -24,6 +24,7 @@ from heka_raven.events.waiting import (
     read_stat,
     words_of,
 )
+from heka_raven.eyes.outside import ptrace_scope
 from heka_raven.gunicorn.queues import ask_of_unix
 
 BUDGET_S = 0.02  # of CPU, for lists of sockets, which may be long
@@ -87,6 +88,7 @@ def read_doing(pid: int, tid: int) -> Doing | None:
         if doing.state != "running":
             doing.missing = f"user {os.geteuid()} may not read /proc/{pid}/syscall"
             doing.missing += ": only the function of the kernel is known" if call else ""
+            doing.missing += f"; {scope}" if (scope := ptrace_scope()) else ""
         return doing
     if call is None:
         return doing

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "../../uwsgi_plugin/core/waiting.h"
+#include "../../uwsgi_plugin/edge/kernel.h"
 #include "../../uwsgi_plugin/edge/thread.h"
 
 #include <arpa/inet.h>
@@ -265,10 +266,39 @@ static void refused(void)
     hk_buf_free(&on);
 }
 
+/* The kernel here may have no Yama: its file stands in a directory of the test. */
+static void scope_row(hk_slice *f, int count)
+{
+    static const char *const steps[] = { "", "/proc", "/proc/sys", "/proc/sys/kernel", "/proc/sys/kernel/yama" };
+    char folder[] = "/tmp/hk-scope-XXXXXX", path[128];
+    FILE *file;
+    size_t i;
+
+    CHECK(count == 2 && mkdtemp(folder) != NULL);
+    for (i = 1; i < 5; i++) {
+        snprintf(path, sizeof path, "%s%s", folder, steps[i]);
+        CHECK(mkdir(path, 0755) == 0);
+    }
+    snprintf(path, sizeof path, "%s%s/ptrace_scope", folder, steps[4]);
+    if (!hk_slice_is(f[0], "-")) {
+        file = fopen(path, "w");
+        CHECK(file != NULL);
+        fprintf(file, "%.*s\n", (int)f[0].n, f[0].p);
+        fclose(file);
+    }
+    CHECK(hk_slice_same(or_nothing(f[1]), hk_slice_of(hk_kernel_ptrace_scope(folder))));
+    unlink(path);
+    for (i = 5; i > 0; i--) {
+        snprintf(path, sizeof path, "%s%s", folder, steps[i - 1]);
+        CHECK(rmdir(path) == 0);
+    }
+}
+
 int main(void)
 {
     check_each_row("waiting.tsv", word_row);
     check_each_row("sockets.tsv", socket_row);
+    check_each_row("ptrace_scopes.tsv", scope_row);
     texts();
     children();
     unix_peer();

@@ -50,6 +50,18 @@ uint64_t hk_kernel_rss(pid_t pid)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+const char *hk_kernel_ptrace_scope(const char *root)
+{
+    static const char *const words[] = { "kernel.yama.ptrace_scope is 1: only a parent may look", "kernel.yama.ptrace_scope is 2: only root may look",
+                                         "kernel.yama.ptrace_scope is 3: nobody may look" };
+    char path[4200], text[16];
+    hk_slice s;
+
+    snprintf(path, sizeof path, "%s/proc/sys/kernel/yama/ptrace_scope", root);
+    s = read_small(path, text, sizeof text);
+    return s.n > 0 && s.p[0] >= '1' && s.p[0] <= '3' ? words[s.p[0] - '1'] : "";
+}
+
 uint64_t hk_kernel_pid_namespace(void)
 {
     struct stat st;

@@ -12,6 +12,10 @@ uint64_t hk_kernel_rss(pid_t pid);
 /* The number of this process's pid namespace, in which its pid means something; 0: not known. */
 uint64_t hk_kernel_pid_namespace(void);
 
+/* Why Yama lets nobody look into a process: "kernel.yama.ptrace_scope is 2: only root may look"; empty: it does not forbid it. root: where proc
+ * is, "" but in tests. */
+const char *hk_kernel_ptrace_scope(const char *root);
+
 /* How many processes of this process's cgroup the kernel killed for memory: memory.events of version 2, else
  * memory.oom_control of version 1. 1; 0 where there is neither, -1 where this user may not read it, with *kills 0. root:
  * where proc and sys are, "" but in tests. */

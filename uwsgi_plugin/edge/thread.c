@@ -265,6 +265,7 @@ int hk_thread_read(pid_t pid, pid_t tid, unsigned budget_ms, hk_thread_reading *
     char text[128];
     int refused;
     reader r;
+    const char *scope;
     ssize_t n;
 
     if (hk_thread_look(pid, tid, out) < 0)
@@ -277,9 +278,10 @@ int hk_thread_read(pid_t pid, pid_t tid, unsigned budget_ms, hk_thread_reading *
     if (refused != 0) {
         n = read_file(pid, tid, "wchan", text, sizeof text);
         hk_waiting_read_channel(hk_slice_make(text, n > 0 ? (size_t)n : 0), &call);
+        scope = hk_kernel_ptrace_scope("");
         if (out->state != 'R')
-            snprintf(out->missing, sizeof out->missing, "user %d may not read /proc/%d/syscall%s", (int)geteuid(), (int)pid,
-                     call.known ? ": only the function of the kernel is known" : "");
+            snprintf(out->missing, sizeof out->missing, "user %d may not read /proc/%d/syscall%s%s%s", (int)geteuid(), (int)pid,
+                     call.known ? ": only the function of the kernel is known" : "", *scope ? "; " : "", scope);
     }
     if (!call.known)
         return 0;

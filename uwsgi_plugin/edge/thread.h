@@ -11,7 +11,7 @@
 typedef struct hk_thread_reading {
     char state;         /* as /proc/PID/stat has it */
     uint64_t ticks;     /* of CPU that it has used, HZ of sysconf a second */
-    char missing[160];  /* why nothing is known of what it waits for; empty: it is, or it runs */
+    char missing[200];  /* why nothing is known of what it waits for; empty: it is, or it runs */
 } hk_thread_reading;
 
 /* State and CPU time alone. 0; -1: there is no such thread. */

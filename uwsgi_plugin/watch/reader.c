@@ -1,7 +1,9 @@
 #include "reader.h"
 
+#include "../edge/kernel.h"
 #include "../edge/sys.h"
 #include "../server/server_spool.h"
+#include "programs.h"
 #include "shared.h"
 
 #include <fcntl.h>
@@ -45,7 +47,13 @@ static char *python, *py_spy; /* paths; without a slash they are looked for */
 
 const char *hk_reader_reason(uint32_t given)
 {
-    return given < REASONS ? words[given] : words[GOT];
+    static char refused[160];
+    const char *scope = given == NOT_PERMITTED ? hk_kernel_ptrace_scope("") : "";
+
+    if (*scope == '\0')
+        return given < REASONS ? words[given] : words[GOT];
+    snprintf(refused, sizeof refused, "none: not permitted (ptrace; %s)", scope);
+    return refused;
 }
 
 /* ---- who asks ---- */
@@ -253,7 +261,7 @@ static void say(reason why)
     if (said_ms[why] != 0 && now - said_ms[why] < SAY_MS)
         return;
     said_ms[why] = now;
-    hk_sys_log("[sentry] sentry-watch-values: %s (%llu since the start)", words[why], (unsigned long long)lost);
+    hk_sys_log("[sentry] sentry-watch-values: %s (%llu since the start)", hk_reader_reason(why), (unsigned long long)lost);
 }
 
 /* An application says what is private when it is loaded; one that says nothing has the package's own rules then. */
@@ -329,58 +337,6 @@ static void run(int id, void *data)
 
 /* ---- before any fork ---- */
 
-/* DIRECTORY/name, if it is a program, on the heap; else NULL. */
-static char *beside(const char *directory, size_t n, const char *name)
-{
-    char *path = uwsgi_malloc(n + strlen(name) + 2), *whole;
-
-    snprintf(path, n + strlen(name) + 2, "%.*s/%s", (int)n, directory, name);
-    if (access(path, X_OK) != 0) {
-        free(path);
-        return NULL;
-    }
-    whole = uwsgi_malloc(PATH_MAX);
-    /* Not realpath of the program: the link of a virtual environment is what makes it one. */
-    if (path[0] == '/' || getcwd(whole, PATH_MAX / 2) == NULL) {
-        free(whole);
-        return path;
-    }
-    snprintf(whole + strlen(whole), PATH_MAX - strlen(whole), "/%s", path);
-    free(path);
-    return whole;
-}
-
-static const char *of_ini(const char *name)
-{
-    int i;
-
-    for (i = 0; i < uwsgi.exported_opts_cnt; i++)
-        if (strcmp(uwsgi.exported_opts[i]->key, name) == 0)
-            return uwsgi.exported_opts[i]->value;
-    return NULL;
-}
-
-/* The Python that masks: as said; else that of the application's virtual environment, of uWSGI's, or of the PATH. */
-static void find_programs(void)
-{
-    static const char *const homes[] = { "home", "virtualenv", "venv", "pyhome" };
-    const char *slash, *found;
-    char *bin;
-    size_t i;
-
-    python = hk_settings.watch_python;
-    for (i = 0; i < sizeof homes / sizeof homes[0] && python == NULL; i++)
-        if ((found = of_ini(homes[i])) != NULL)
-            python = beside(found, strlen(found), "bin/python3");
-    if (python == NULL && uwsgi.binary_path != NULL && (slash = strrchr(uwsgi.binary_path, '/')) != NULL)
-        python = beside(uwsgi.binary_path, (size_t)(slash - uwsgi.binary_path), "python3");
-    if (python == NULL)
-        python = "python3";
-    slash = strrchr(python, '/');
-    bin = slash == NULL ? NULL : beside(python, (size_t)(slash - python), "py-spy");
-    py_spy = bin == NULL ? "py-spy" : bin;
-}
-
 void hk_reader_make(void)
 {
     int pair[2];
@@ -399,6 +355,6 @@ void hk_reader_make(void)
     ask_fd = pair[1];
     ask_inode = own.st_ino;
     shared = uwsgi_calloc_shared(sizeof *shared);
-    find_programs();
+    hk_programs_find(&python, &py_spy);
     register_gateway("uWSGI sentry reader", run, NULL);
 }

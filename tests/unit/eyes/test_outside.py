@@ -9,6 +9,7 @@ import pytest
 
 from heka_raven.eyes import outside
 from heka_raven.eyes.rules import Rules
+from support.paths import ROOT
 
 CHILD = """
 import time
@@ -68,3 +69,20 @@ def test_no_reader(monkeypatch):
     """Without py-spy there is one reason."""
     monkeypatch.setattr(outside, "find_py_spy", lambda: None)
     assert (None, outside.NOT_INSTALLED) == outside.look_from_outside(os.getpid(), 0, Rules())
+
+
+SCOPES = [
+    line.split("\t")
+    for line in (ROOT / "tests" / "data" / "ptrace_scopes.tsv").read_text().splitlines()
+    if line[:1] not in ("#", "")
+]
+
+
+@pytest.mark.parametrize(("held", "words"), SCOPES)
+def test_what_yama_forbids(tmp_path, held, words):
+    """What is missing is said: each scope of Yama has its words; a kernel without Yama has none."""
+    file = tmp_path / "proc" / "sys" / "kernel" / "yama" / "ptrace_scope"
+    file.parent.mkdir(parents=True)
+    if held != "-":
+        file.write_text(held + "\n")
+    assert words.strip("-") == outside.ptrace_scope(str(tmp_path))
