@@ -33,6 +33,7 @@ from webob import Request
 from heka_raven import build_client
 from heka_raven.cli import decode
 from heka_raven.events.server import Sentence
+from heka_raven.eyes.answers import read_answer, write_answer
 from heka_raven.eyes.dump import read_dump
 from heka_raven.eyes.rules import Rules, read_rules
 from heka_raven.eyes.slots import ROW_SIZE, SLOTS, Slots
@@ -283,18 +284,23 @@ class Watch(Target):
         answer = dump({"frames": [shown]})
         outside = dump([{"thread_id": 7, "os_thread_id": 7, "frames": [{"name": "view", "filename": "/a.py", "line": 1,
                          "locals": [{"name": "a", "arg": True, "repr": "{'b': [1, 'x', ...]}"}]}]}])  # fmt: skip
-        head = values._HEAD.pack(1, len(answer))
         row = bytes(self.slots.memory[:200])
         slot = b"\7" + bytes(11) + b"GET\n10.0.0.1\n/a?b=c\nhttp://shop.example"
-        return [b"\n#\n".join((row, slot, STACK, head + answer, outside))]
+        return [b"\n#\n".join((row, slot, STACK, self.written(answer), outside))]
+
+    def written(self, answer):
+        """The memory file, as a worker writes it."""
+        os.ftruncate(self.file, 0)
+        write_answer(self.file, values.EXIT, answer)
+        return os.pread(self.file, len(answer) + 64, 0)
 
     def make(self, dice, seeds):
         parts = dice.choice(seeds).split(b"\n#\n")
         at = dice.randrange(len(parts))
         if at >= 3 and dice.random() < 0.6:
-            skip = len(values._HEAD.pack(0, 0)) if at == 3 else 0
+            skip = len(self.written(b"")) if at == 3 else 0
             text = dump(mutate_json(dice, json.loads(parts[at][skip:])))
-            parts[at] = (values._HEAD.pack(1, len(text)) if skip else b"") + text
+            parts[at] = self.written(text) if skip else text
         else:
             parts[at] = mutate_bytes(dice, parts[at])
         return b"\n#\n".join(parts)
@@ -312,7 +318,7 @@ class Watch(Target):
         running = self.slots.in_flight(0)
         text = stack.decode("utf-8", "replace")
         stacks, current = read_stacks(text)
-        shown = values.read_frames(values.read_answer(self.file, values.EXIT))
+        shown = values.read_frames(read_answer(self.file, values.EXIT))
         read_dump(outside, 7, 7, read_rules(self.slots.rules(0)), time.process_time)
         read_dump(outside, 7, 7, Rules(), time.process_time)
         self.maker.report(
