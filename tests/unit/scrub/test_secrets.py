@@ -16,6 +16,7 @@ from heka.testing import sent_messages
 from heka_raven import scope
 from heka_raven.formats.raven_payload import decode_raven
 from heka_raven.logging import RavenHandler
+from heka_raven.reporting import reporter
 from support.events import raised, router_client, spool_client
 from support.scope import enter_request
 
@@ -130,8 +131,9 @@ def facts(environ):
 
 
 @pytest.fixture(params=["router", "router-json", "legacy", "spool", "router-huge", "repr"])
-def sent(request, tmp_path):
-    """What leaves the process, as text, of one error with 80 secrets."""
+def sent(request, tmp_path, monkeypatch):
+    """What leaves the process, as text, of one error with 80 secrets, on a machine however busy."""
+    monkeypatch.setattr(reporter, "LOCALS_BUDGET_S", 60)
     options = {
         "router": {},
         "router-json": {"payload": "json"},
