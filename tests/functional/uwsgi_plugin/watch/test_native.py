@@ -66,7 +66,7 @@ def test_the_function_in_the_library(serve, receiver, mode, name):
     whole = name not in ("smash", "smash_and_return", "call_nothing")
     guessed = "native_frames_guessed" in event["contexts"]["uwsgi"]
     assert not (whole and guessed)
-    # Behind a stack that is written over lies what happens to be there: a call of Python's, and none of ffi's (Debian 13).
+    # Behind a stack that is written over lies what happens to be there: a call of Python's, none of ffi's (Debian 13).
     assert whole or guessed or {"libshop.so"} == {library for _, library in native(event)}
     assert all(frame["in_app"] is False for frame in frames(event, native=True))
     assert 1 >= server.text().count("got Segmentation Fault")
