@@ -24,7 +24,7 @@ from heka_raven.gunicorn.event import EventMaker, request_of
 from heka_raven.gunicorn.kernel import catches, parent_of
 from heka_raven.gunicorn.kinds import SLOW, Frame, read_stacks
 from heka_raven.gunicorn.threads import cpu_percent, look_at, read_doing
-from heka_raven.gunicorn.values import ANSWER_WAIT_S, HIDDEN, TOLD, outside, read_frames
+from heka_raven.gunicorn.values import ANSWER_WAIT_S, HIDDEN, MEANWHILE, TOLD, outside, read_frames
 from heka_raven.spool import watched as files
 
 TICK_S = 0.2
@@ -179,8 +179,9 @@ class Watcher:
                 facts["cpu_percent"] = share
         frames = read_stacks(self._ask(process, request))[0].get(request.thread, [])
         shown, answer, facts["values"] = self._take_values(process, request)
-        if request in process.slots.in_flight(0):  # else it ended meanwhile, and the stack is of another
-            self._tell(process, said, request, shown or frames, facts=facts, answer=answer)
+        if request not in process.slots.in_flight(0):  # its thread may have had the next one
+            said.doing, shown, frames, answer, facts = "", [], [], b"", {"values": MEANWHILE}
+        self._tell(process, said, request, shown or frames, facts=facts, answer=answer)
 
     def _ask(self, process: Process, request: InFlight) -> str:
         """The stacks of all its threads; only a process that said it can answer is ever signalled."""

@@ -19,6 +19,8 @@ SLOTS = 64  # requests of one worker that are seen at once
 SLOT_SIZE = 1024  # bytes
 MAX_TEXT = SLOT_SIZE - 36
 CUT = "\0"
+MAX_BEGAN_S = 1e10
+MAX_PID = 1 << 22  # Linux' own limit
 RULES_AT, MAX_RULES = 4096 + SLOTS * SLOT_SIZE, 4092
 ROW_SIZE = RULES_AT + 4096
 ANSWER_AT, MAX_ANSWER = 64, 4000
@@ -131,7 +133,7 @@ class Slots:
         for index in range(len(self.memory) // ROW_SIZE):
             at = index * ROW_SIZE
             pid, began_ns, worker, _ = _ROW.unpack_from(self.memory, at)
-            if pid:
+            if 0 < pid <= MAX_PID:
                 yield Row(index, pid, began_ns, worker, self.memory[at + _FLAGS_AT : at + _FLAGS_AT + 8])
 
     def read_answer(self, index: int) -> bytes:
@@ -174,7 +176,8 @@ class Slots:
         found = []
         for slot in range(SLOTS):
             at = index * ROW_SIZE + 4096 + slot * SLOT_SIZE
-            if not (began := _BEGAN.unpack_from(self.memory, at + BEGAN_AT)[0]):
+            began = _BEGAN.unpack_from(self.memory, at + BEGAN_AT)[0]
+            if not 0 < began < MAX_BEGAN_S:  # none, or what a crash has written over it
                 continue
             thread, tid, text, again = SLOT.unpack_from(self.memory, at)
             if began == again == _BEGAN.unpack_from(self.memory, at + BEGAN_AT)[0]:

@@ -74,9 +74,6 @@ class LastWords:
     def _read(self, place: int, mark: re.Pattern[bytes] | None) -> re.Match[bytes] | None:
         until = time.monotonic() + MOST_S
         while time.monotonic() < until:
-            found = mark.search(self._words.get(place, b"")) if mark is not None else None
-            if found is not None:
-                return found
             if not is_readable(self.reads[place], QUIET_MS):
                 break
             piece = os.read(self.reads[place], ONE_PACKET)
@@ -84,6 +81,9 @@ class LastWords:
                 break
             known = b"" if piece.startswith(FIRST) else self._words.get(place, b"")
             self._words[place] = (known + piece)[:MAX_WORDS]
+            found = mark.search(self._words[place]) if mark is not None else None
+            if found is not None:
+                return found
         return None
 
 

@@ -22,6 +22,8 @@ from heka_raven.gunicorn.kinds import MAX_FRAMES, Frame
 ANSWER_WAIT_S = 0.1  # for a main thread that runs Python
 TOLD = "told by the worker"
 GONE = "none: the worker is gone (see values=True)"
+NO_THREAD = "none: the thread that crashed is none of Python's"
+MEANWHILE = "none: the request ended while it was looked at"
 TWO_AT_ONCE = "none: another worker crashed at the same time"
 NOT_RUNNING = "none: Python did not run in the main thread (see values=True)"
 HIDDEN = "none: the application shows none"

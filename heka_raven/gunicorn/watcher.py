@@ -38,7 +38,7 @@ from heka_raven.gunicorn.last_words import FIRST, LastWords, is_readable
 from heka_raven.gunicorn.queues import is_news, read_queues
 from heka_raven.gunicorn.threads import Doing, cpu_percent, look_at, read_doing
 from heka_raven.gunicorn.top import Shown, Top
-from heka_raven.gunicorn.values import GONE, TWO_AT_ONCE, ValuesReader
+from heka_raven.gunicorn.values import GONE, MEANWHILE, NO_THREAD, TWO_AT_ONCE, ValuesReader
 from heka_raven.gunicorn.worker import ANSWER_SIGNAL, EXIT_MARK, OWN_FILE, STACK_SIGNAL
 
 TICK_S = 0.2
@@ -270,6 +270,9 @@ class Watcher:
         watched.frames, _ = read_stacks(self._stack_text(watched))
         watched.answer = self._slots.take_answer(watched.row.place)
         watched.shown, watched.values = self._values.take(watched.row.place, watched.row.pid, request.thread)
+        if request not in self._slots.in_flight(watched.row.place):  # its thread may have had the next one
+            watched.frames, watched.answer, watched.shown, watched.values = {}, b"", [], MEANWHILE
+            watched.doing = None
 
     def _read_doing(self, watched: Watched, request: InFlight) -> None:
         watched.doing = doing = read_doing(watched.row.pid, request.tid)
@@ -299,10 +302,12 @@ class Watcher:
         for place in begun[::-1]:
             watched = next((each for each in self._workers.values() if each.row.place == place), None)
             thread = self._last_words.thread(place) if watched is not None and watched.died_s is None else 0
-            if watched is not None and thread:
+            if watched is not None:
                 watched.beside = self._beside(watched)
                 watched.last = self._slots.in_flight(place)
-                if place != begun[0]:
+                if not thread:
+                    watched.held = [], NO_THREAD
+                elif place != begun[0]:
                     watched.held = [], TWO_AT_ONCE
                 elif not self._is_over_time(watched):  # else that was read before
                     watched.held = self._values.from_outside(place, watched.row.pid, thread)
@@ -380,10 +385,10 @@ class Watcher:
             watched.shown, watched.values = watched.held or ([], GONE if mark else None)
         else:
             watched.shown, watched.values = [], None
-        if current is None:
+        if not mark:
             return oldest
-        watched.current = current
-        its = [request for request in watched.last if request.thread == current]
+        watched.current = current or 0
+        its = [request for request in watched.last if current in (None, request.thread)]
         return its[0] if len(its) == 1 else None
 
     def _tell(

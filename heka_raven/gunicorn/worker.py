@@ -74,6 +74,8 @@ class WorkerSide:
         def init_and_step_in_front() -> None:
             init_signals()
             handler = signal.getsignal(signal.SIGABRT)
+            if handler is None:
+                return  # some C code's
             faulthandler.disable()
             signal.signal(signal.SIGABRT, handler)
             faulthandler.enable(file=self._crash_fd, all_threads=True)

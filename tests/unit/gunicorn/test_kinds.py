@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from heka_raven.eyes.slots import MAX_TEXT, OVER_TIME, SLOTS, SLOW, Slots, Thread
+from heka_raven.eyes.slots import BEGAN_AT, MAX_TEXT, OVER_TIME, SLOTS, SLOW, Slots, Thread
 from heka_raven.gunicorn.kinds import Frame, OomCount, read_stacks
 from heka_raven.gunicorn.queues import is_news
 from heka_raven.gunicorn.request_hooks import make_request_hooks
@@ -86,6 +86,17 @@ def test_what_is_too_long_is_cut(letter):
     assert path.startswith("/" + letter * 300) or "\ufffd" in path
     assert len(path) < MAX_TEXT
     assert ("GET", "/short", "127.0.0.1", "") == other
+
+
+@pytest.mark.parametrize("began", [float("inf"), float("nan"), -1.0, 1e300])
+def test_what_a_crash_has_written_over(began):
+    """A row is believed by nobody: a time that is none is no request."""
+    slots = Slots()
+    begin, _ = make_request_hooks(slots, 0, None, None)
+    request = Request()
+    begin(None, request)
+    struct.pack_into("<d", slots.memory, request._heka_raven + BEGAN_AT, began)
+    assert [] == slots.in_flight(0)
 
 
 def test_what_was_told_of_a_request():

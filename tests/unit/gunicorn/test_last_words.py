@@ -61,6 +61,15 @@ def test_nobody_is_there(pipe):
     assert -signal.SIGSEGV == start(writes, "segfault").wait(10)
 
 
+def test_words_of_before(pipe):
+    """The thread of a crash before is not that of this one."""
+    reads, writes = pipe
+    words = LastWords(reads)
+    for number in (1, 2):
+        os.write(writes[0], b"Fatal Python error: a\nCurrent thread 0x%d (most recent call first)" % number)
+        assert number == words.thread(0)
+
+
 def test_what_is_no_word_of_a_crash(pipe):
     """Whatever is written is read to its end, and only so much of it is kept; there is no thread in it."""
     reads, writes = pipe
