@@ -1,6 +1,7 @@
 """`heka-raven watch` beside real waitress: what each end and each slow request is, and what is none."""
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -119,10 +120,21 @@ class Waitress:
             else:
                 wait_for(lambda: self.accepts(), what=self.said, process=self.process)
             self.watch = self.begin_watch(*options)
-            wait_for(lambda: warm or "tells nothing yet" in self.said(), what=self.said, process=self.watch)
+            ready = self.is_watched if warm and watch else lambda: "tells nothing yet" in self.said()
+            wait_for(ready, what=self.said, process=self.watch)
         except BaseException:
             self.stop()
             raise
+
+    def is_watched(self):
+        """Whether a watch has the lock of a process that tells."""
+        for path in (self.folder / "spool" / "state" / "watch").glob("*.stacks"):
+            with path.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    return True
+        return False
 
     def accepts(self):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
@@ -130,13 +142,11 @@ class Waitress:
         return False
 
     def begin_watch(self, *options):
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "heka_raven.cli.main", "watch", "--pid", str(self.process.pid),
              "--spool", str(self.folder / "spool"), "--dsn", DSN, *options],
             env=self.environment, stdout=self.logs[1], stderr=subprocess.STDOUT,
         )  # fmt: skip
-        time.sleep(1.5)
-        return process
 
     def __enter__(self):
         return self
@@ -236,6 +246,7 @@ def test_two_watches(tmp_path):
     """Of two watches of one server one tells; the other goes on when that ends."""
     with Waitress(tmp_path, "--slow", "1") as server:
         second = server.begin_watch("--slow", "1")
+        time.sleep(3)  # it stands by
         try:
             server.get_later("/slow")
             server.event("slow")
