@@ -75,12 +75,12 @@ hk_native *hk_stack_read_native(int worker, int core, hk_pool *pool)
 {
     const hk_native *shared = hk_shared_native(hk_shared_life(worker, uwsgi.workers[worker].respawn_count));
     const struct timespec step = { 0, 1000000 };
+    unsigned waited, most = hk_settings.watch_patience_ms > 0 ? (unsigned)hk_settings.watch_patience_ms : NATIVE_MS;
     hk_native *copy = NULL;
-    unsigned waited;
 
     if (unwinds == 0 || (uwsgi.threads > 1 && core != 0))
         return NULL;
-    for (waited = 0; waited < NATIVE_MS && !__atomic_load_n(&shared->done, __ATOMIC_ACQUIRE); waited++)
+    for (waited = 0; waited < most && !__atomic_load_n(&shared->done, __ATOMIC_ACQUIRE); waited++)
         nanosleep(&step, NULL); /* it comes a moment after Python's */
     if (__atomic_load_n(&shared->done, __ATOMIC_ACQUIRE))
         copy = hk_native_copy(shared, pool);
