@@ -1,4 +1,5 @@
 /* test_sender.c: the sender with a transport without network. */
+#include "fake.h"
 #include "spools.h"
 
 #include "../../uwsgi_plugin/core/policy.h"
@@ -11,100 +12,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-typedef struct fake {
-    int udp; /* the last was a datagram */
-    int status; /* of every reply; 0: no reply */
-    const char *limits;
-    const char *location;
-    const char *detail;
-    unsigned started;
-    unsigned most;    /* at once */
-    unsigned waiting;
-    void *tags[64];
-    const char *hangs; /* a host: its requests get no reply */
-    void *hanging[64];
-    unsigned hanging_count;
-    int refuses; /* to begin any */
-    char first_url[256];
-    char last_body[4096];
-} fake;
-
-static int fake_start(void *ctx, const hk_request_out *r)
-{
-    fake *f = ctx;
-
-    if (f->refuses || f->waiting == 64)
-        return -1;
-    if (f->started == 0)
-        snprintf(f->first_url, sizeof f->first_url, r->udp_port > 0 ? "%s:%u" : "%s", r->url, r->udp_port);
-    snprintf(f->last_body, sizeof f->last_body, "%.*s", (int)r->body.n, r->body.p);
-    f->started++;
-    f->udp = r->udp_port > 0;
-    if (f->hangs != NULL && strstr(r->url, f->hangs) != NULL) {
-        f->hanging[f->hanging_count++ % 64] = r->tag;
-        return 0;
-    }
-    f->tags[f->waiting++] = r->tag;
-    if (f->waiting > f->most)
-        f->most = f->waiting;
-    return 0;
-}
-
-static void fake_run(void *ctx, int wait_ms, void (*done)(void *, const hk_reply_in *), void *done_ctx)
-{
-    fake *f = ctx;
-    unsigned n = f->waiting, i;
-    void *tags[64];
-
-    (void)wait_ms;
-    memcpy(tags, f->tags, sizeof tags);
-    f->waiting = 0;
-    for (i = 0; i < n; i++) {
-        hk_reply_in r = { f->status, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, "no network here", tags[i], { NULL, 0 } };
-        if (f->udp)
-            r.status = f->status == 200 ? HK_POLICY_SENT : f->status == 413 ? HK_POLICY_TOO_LARGE : HK_POLICY_NO_REPLY;
-        if (f->limits != NULL)
-            r.rate_limits = hk_slice_of(f->limits);
-        if (f->detail != NULL)
-            r.detail = hk_slice_of(f->detail);
-        if (f->location != NULL)
-            r.location = hk_slice_of(f->location);
-        done(done_ctx, &r);
-    }
-}
-
-static hk_sender *make_sender(hk_spool *s, fake *f, int discard_limited)
-{
-    hk_transport t = { fake_start, fake_run, f };
-    hk_sender_options o = { HK_SENDER_CONNECTIONS, discard_limited, 1 };
-    hk_sender *sender = hk_sender_new(s, &t, &o);
-
-    CHECK(sender != NULL);
-    return sender;
-}
-
-static void turn_until(hk_sender *sender, hk_spool *s, unsigned left)
-{
-    int i;
-
-    for (i = 0; i < 30000 && spools_files(s->new_fd) != left; i++) {
-        hk_sender_turn(sender, 0);
-        usleep(1000);
-    }
-    CHECK(spools_files(s->new_fd) == left);
-}
-
-static void turn_until_empty(hk_sender *sender, hk_spool *s)
-{
-    int i;
-
-    for (i = 0; i < 10000 && spools_files(s->new_fd) > 0; i++) {
-        hk_sender_turn(sender, 0);
-        usleep(1000);
-    }
-    CHECK(spools_files(s->new_fd) == 0);
-}
 
 static void delivers(const char *options, int status, unsigned left, hk_count counter, unsigned dead)
 {
@@ -164,16 +71,6 @@ static void backs_off(void)
     hk_spool_free(&s);
 }
 
-static void turn_for(hk_sender *sender, unsigned ms)
-{
-    uint64_t until = hk_sys_monotonic_ms() + ms;
-
-    while (hk_sys_monotonic_ms() < until) {
-        hk_sender_turn(sender, 0);
-        usleep(1000);
-    }
-}
-
 /* Files that this user may neither remove nor, unless readable, read: another owner's, as root; else by their mode. */
 static void forbid(hk_spool *s, const char *name, int readable)
 {
@@ -188,18 +85,6 @@ static void allow(hk_spool *s, const char *name)
     CHECK(getuid() != 0 || seteuid(0) == 0);
     CHECK(fchmod(s->new_fd, 0700) == 0 && fchmod(s->state_fd, 0700) == 0);
     CHECK(fchmodat(s->new_fd, name, 0600, 0) == 0);
-}
-
-static void name_in(hk_spool *s, char name[256])
-{
-    int fd = openat(s->new_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct dirent *found;
-    DIR *dir = fdopendir(fd);
-
-    while ((found = readdir(dir)) != NULL)
-        if (found->d_name[0] != '.')
-            snprintf(name, 256, "%s", found->d_name);
-    closedir(dir);
 }
 
 /* What cannot be read waits until it can; what was delivered and cannot be removed is removed when it can, and neither
@@ -513,114 +398,9 @@ static void finds_what_changed_no_mtime(void)
     hk_spool_free(&s);
 }
 
-/* A report of what was refused goes to the server that refused it. */
-static void client_report(void)
-{
-    fake f;
-    hk_spool s;
-    hk_sender *sender;
-
-    memset(&f, 0, sizeof f);
-    f.status = 400;
-    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
-    spools_capture(&s, "", "x");
-    spools_capture(&s, "", "y");
-    sender = make_sender(&s, &f, 0);
-    turn_until(sender, &s, 0);
-    hk_sender_last_report(sender);
-    CHECK(strstr(f.last_body, "\"type\":\"client_report\"") != NULL);
-    CHECK(strstr(f.last_body, "{\"reason\":\"send_error\",\"category\":\"error\",\"quantity\":2}") != NULL);
-    hk_sender_drain(sender, 0);
-    CHECK(hk_sender_under_way(sender) == 0);
-    hk_sender_free(sender);
-    hk_spool_free(&s);
-}
-
-static int file_has(const char *name, const char *words)
-{
-    char path[300];
-    hk_slice found;
-    int has;
-    hk_buf text;
-
-    snprintf(path, sizeof path, "%s/%s", spools_path, name);
-    if (access(path, R_OK) < 0)
-        return 0;
-    found = check_read_file(path);
-    hk_buf_init(&text, 1U << 20);
-    hk_buf_slice_put(&text, found);
-    has = hk_buf_text(&text) != NULL && strstr(hk_buf_text(&text), words) != NULL;
-    hk_buf_free(&text);
-    hk_buf_release((void *)found.p);
-    return has;
-}
-
-/* Why a server refused an event stands beside its copy in dead/, in one line; it goes when the copy went. */
-static void keeps_the_reason(void)
-{
-    char name[256], why[300];
-    fake f;
-    hk_spool s;
-    hk_sender *sender;
-
-    memset(&f, 0, sizeof f);
-    f.status = 403;
-    f.detail = "invalid\033[2J\napi key ";
-    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
-    spools_capture(&s, "", "x");
-    name_in(&s, name);
-    sender = make_sender(&s, &f, 0);
-    turn_until(sender, &s, 0);
-    snprintf(why, sizeof why, "dead/%.*s.why", (int)strlen(name) - 4, name);
-    CHECK(file_has(why, "http://127.0.0.1:9/1: status 403 invalid\xe2\x90\x9b[2J\xe2\x90\x8a" "api key\n"));
-    hk_queue_sweep(&s, hk_sys_now_ns());
-    CHECK(file_has(why, "status 403"));
-    CHECK(unlinkat(s.dead_fd, name, 0) == 0);
-    CHECK(close(openat(s.dead_fd, "x.why.new", O_WRONLY | O_CREAT, 0600)) == 0);
-    hk_queue_sweep(&s, hk_sys_now_ns());
-    CHECK(!file_has(why, "") && !file_has("dead/x.why.new", ""));
-    hk_ledger_add(&s.ledger, HK_COUNT_CAPTURED, 1);
-    CHECK(hk_spool_put(&s, "0123456789abcdef0123456789abcdef", hk_slice_of("garbage"), 1) == 0);
-    name_in(&s, name);
-    turn_until(sender, &s, 0);
-    snprintf(why, sizeof why, "dead/%.*s.why", (int)strlen(name) - 4, name);
-    CHECK(file_has(why, "\n"));
-    hk_sender_free(sender);
-    hk_spool_free(&s);
-}
-
-/* How a server answers stands in state/servers.json: the last success, the last error in words, the next try. */
-static void tells_how_servers_answer(void)
-{
-    fake f;
-    hk_spool s;
-    hk_sender *sender;
-
-    memset(&f, 0, sizeof f);
-    f.status = 200;
-    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
-    spools_capture(&s, "", "x");
-    sender = make_sender(&s, &f, 0);
-    turn_until(sender, &s, 0);
-    hk_sender_free(sender);
-    CHECK(file_has("state/servers.json", "{\"http://abc@127.0.0.1:9/1\":{\"success_at\":1"));
-    CHECK(!file_has("state/servers.json", "error") && !file_has("state/servers.json", "def"));
-    f.status = 0;
-    spools_capture(&s, "", "y");
-    sender = make_sender(&s, &f, 0);
-    turn_for(sender, 50);
-    hk_sender_free(sender);
-    CHECK(file_has("state/servers.json", "{\"success_at\":1"));
-    CHECK(file_has("state/servers.json", "\"error\":\"no network here\",\"error_at\":1"));
-    CHECK(file_has("state/servers.json", "\"next_try\":1"));
-    hk_spool_free(&s);
-}
-
 int main(void)
 {
     spools_start();
-    keeps_the_reason();
-    tells_how_servers_answer();
     in_spite_of_the_disk(1);
     in_spite_of_the_disk(0);
     delivers("", 200, 0, HK_COUNT_DELIVERED, 0);
@@ -641,6 +421,5 @@ int main(void)
     one_sender();
     finds_what_changed_no_mtime();
     quiet_when_the_clock_is_set();
-    client_report();
     return spools_end();
 }
