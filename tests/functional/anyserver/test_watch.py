@@ -178,9 +178,9 @@ class Waitress:
         """The only event of the watch."""
         wait_for(self.events, what=self.said)
         time.sleep(1)
-        [event] = self.events()
-        assert kind == event["tags"]["server.event"], event["logentry"]
-        return event
+        events = self.events()
+        assert [kind] == [event["tags"]["server.event"] for event in events], [event["logentry"] for event in events]
+        return events[0]
 
 
 def test_a_slow_request(tmp_path):
