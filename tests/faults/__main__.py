@@ -1,6 +1,7 @@
 """`./run faults [--seconds N] [--seed N] [-j N] [--keep FOLDER] [--list] [SCENARIO ...]`."""
 
 import argparse
+import contextlib
 import os
 import random
 import re
@@ -65,8 +66,14 @@ def in_processes(jobs, work):
                 sys.stderr.flush()
                 os._exit(code)
         pids.append(pid)
-    for pid in pids:
-        os.waitpid(pid, 0)
+    try:
+        for pid in pids:
+            os.waitpid(pid, 0)
+    except BaseException:
+        for pid in pids:  # one that went on without us would find its folder gone
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def learn(make, server, place, results):

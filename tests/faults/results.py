@@ -73,7 +73,8 @@ def rows(every):
         if learned is None:
             continue
         calls, faults = learned
-        lines = list(one.lines().values())
+        known = {str(fault) for fault in faults}
+        lines = [line for line in one.lines().values() if line.fault in known]
         met = sum(line.hit for line in lines)
         wrong = [line for line in lines if line.wrong]
         each = 1000 * sum(line.took for line in lines) / max(1, len(lines))
