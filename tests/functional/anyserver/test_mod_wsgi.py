@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.anyserver import is_watched
 from support.gunicorn import Gunicorn, functions
 from support.paths import ROOT
 from support.ports import free_port
@@ -91,7 +92,7 @@ class Apache:
                  str(self.process.pid), "--spool", str(folder / "spool"), "--dsn", DSN],
                 stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-            time.sleep(3)
+            wait_for(lambda: is_watched(folder / "spool"), what=self.said, process=self.watch)
         except BaseException:
             self.stop()
             raise

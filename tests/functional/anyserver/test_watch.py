@@ -1,7 +1,6 @@
 """`heka-raven watch` beside real waitress: what each end and each slow request is, and what is none."""
 
 import contextlib
-import fcntl
 import os
 import re
 import signal
@@ -13,6 +12,7 @@ import time
 import pytest
 
 from heka_raven.cli.main import main
+from support.anyserver import is_watched
 from support.gunicorn import Gunicorn, functions
 from support.ports import free_port
 from support.spools import spooled
@@ -120,21 +120,14 @@ class Waitress:
             else:
                 wait_for(lambda: self.accepts(), what=self.said, process=self.process)
             self.watch = self.begin_watch(*options)
-            ready = self.is_watched if warm and watch else lambda: "tells nothing yet" in self.said()
-            wait_for(ready, what=self.said, process=self.watch)
+            wait_for(
+                lambda: is_watched(folder / "spool") if warm and watch else "tells nothing yet" in self.said(),
+                what=self.said,
+                process=self.watch,
+            )
         except BaseException:
             self.stop()
             raise
-
-    def is_watched(self):
-        """Whether a watch has the lock of a process that tells."""
-        for path in (self.folder / "spool" / "state" / "watch").glob("*.stacks"):
-            with path.open("rb") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    return True
-        return False
 
     def accepts(self):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
