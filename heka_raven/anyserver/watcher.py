@@ -24,11 +24,14 @@ from heka_raven.gunicorn.event import EventMaker, request_of
 from heka_raven.gunicorn.kernel import catches, parent_of
 from heka_raven.gunicorn.kinds import SLOW, Frame, read_stacks
 from heka_raven.gunicorn.threads import cpu_percent, look_at, read_doing
-from heka_raven.gunicorn.values import ANSWER_WAIT_S, HIDDEN, MEANWHILE, TOLD, outside, read_frames
+from heka_raven.gunicorn.values import HIDDEN, MEANWHILE, TOLD, outside, read_frames
 from heka_raven.spool import watched as files
 
 TICK_S = 0.2
 STACK_WAIT_S = 0.1
+ANSWER_WAIT_S = (
+    0.5  # for a main thread that runs Python: here nothing waits for us, and on a busy machine it takes its time
+)
 MAX_STACK = 256 * 1024
 STATUS_WAIT_S = 0.5  # after an end, for the parent to ask: from then on Linux 6.15 tells others
 CHILDREN_S = 2.0  # that outlive the process watched: how long they are waited for
