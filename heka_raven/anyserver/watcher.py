@@ -29,9 +29,7 @@ from heka_raven.spool import watched as files
 
 TICK_S = 0.2
 STACK_WAIT_S = 0.1
-ANSWER_WAIT_S = (
-    0.5  # for a main thread that runs Python: here nothing waits for us, and on a busy machine it takes its time
-)
+ANSWER_WAIT_S = 0.5  # for a main thread that runs Python; nothing here waits for us
 MAX_STACK = 256 * 1024
 STATUS_WAIT_S = 0.5  # after an end, for the parent to ask: from then on Linux 6.15 tells others
 CHILDREN_S = 2.0  # that outlive the process watched: how long they are waited for
