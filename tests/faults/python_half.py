@@ -96,7 +96,8 @@ class PythonSender(Scenario):
         send_clean(self.path)
         seen, taken = self.server.seen(self.token)
         kills = int(fault is not None and fault.kills)
-        lost_replies = fault is not None and (fault.kills or fault.network)
+        # Under TLS a reply is read by the call that reads files, too: a count one off may meet it.
+        lost_replies = fault is not None and (fault.kills or fault.network or (self.tls and fault.call == "read"))
         stays_twice = fault is not None and fault.call.startswith("unlink") and (fault.on or self.hits > 1)
         return judge(
             self.path,
