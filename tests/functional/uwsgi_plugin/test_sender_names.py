@@ -14,7 +14,7 @@ from support.waiting import wait_for
 UWSGI = find_uwsgi()
 pytestmark = [
     pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="port 53 and mounts are root's"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root for port 53 and mounts"),
 ]
 MOUNT = 'mount --bind "$1" /etc/resolv.conf && mount --bind "$2" /etc/hosts && shift 2 && exec "$@"'
 ROUTE = "route-if = equal:${REQUEST_METHOD};%s sentry:message=m,dsn=%s\n"

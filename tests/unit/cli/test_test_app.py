@@ -145,7 +145,7 @@ def test_where_it_gets_lost(case, tmp_path):
     assert words in err.splitlines()[-1], err
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a folder of somebody else's")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a folder of somebody else's")
 def test_a_spool_that_cannot_be_used(tmp_path):
     """The spool's own words of why."""
     (tmp_path / "spool").mkdir(mode=0o777)
