@@ -9,6 +9,7 @@ import os
 import re
 
 from heka_raven.gunicorn.kinds import ABORT, EXIT, SEGFAULT, Death, kind_of
+from heka_raven.spool.watched import stat_fields
 
 ENDED = "ended"  # nobody tells how; beside gunicorn's kinds
 CRASHES = (SEGFAULT, ABORT)
@@ -24,9 +25,8 @@ def status_of(pid: int, pidfd: int) -> int | None:
 
     Without a pidfd (-1) only the latter. It is 0 for who may not look into the process: so 0 is not known.
     """
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
+    with contextlib.suppress(ValueError, IndexError):
+        fields = stat_fields(pid)
         if fields[0] == "Z":  # while it is, no other process has its number
             return int(fields[49]) or None
     if pidfd < 0:

@@ -18,13 +18,14 @@ from heka.exceptions import ConfigError
 from heka.limited_log import TROUBLES
 from heka_raven.eyes.slots import ROWS, Slots
 from heka_raven.gunicorn.event import EventMaker
-from heka_raven.gunicorn.last_words import LastWords, close_all, is_readable, make_pipes
+from heka_raven.gunicorn.last_words import LastWords, is_readable, make_pipes
 from heka_raven.gunicorn.queues import listening
 from heka_raven.gunicorn.request_hooks import make_request_hooks
 from heka_raven.gunicorn.values import ValuesReader
 from heka_raven.gunicorn.watcher import FACT, Settings, Watcher
 from heka_raven.gunicorn.worker import WorkerSide
 from heka_raven.reporting.clients import build_client, reporter_of, rules_of
+from heka_raven.spool.watched import close_all
 
 MAX_SLOW_S = 86400.0
 RESPAWN_MS = 1000

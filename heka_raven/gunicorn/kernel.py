@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from heka_raven.spool.watched import stat_fields
+
 
 def parent_of(pid: int) -> int:
     """The parent of the process *pid*; 0 if it is gone."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
+        return int(stat_fields(pid)[1])
+    except (ValueError, IndexError):
         return 0
 
 

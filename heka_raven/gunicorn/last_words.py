@@ -16,6 +16,8 @@ import select
 import time
 from collections.abc import Sequence
 
+from heka_raven.spool.watched import close_all
+
 ONE_PACKET = 4096  # bytes: the smallest pipe
 QUIET_MS = 50  # who writes nothing for so long has ended, or goes on later
 MOST_S = 1.0  # of reading at once
@@ -39,11 +41,6 @@ def make_pipes(count: int) -> tuple[list[int], list[int]]:
         close_all(reads)
         close_all(writes)
     return reads, writes
-
-
-def close_all(descriptors: list[int]) -> None:
-    while descriptors:
-        os.close(descriptors.pop())
 
 
 class LastWords:

@@ -20,13 +20,21 @@ _NAME = re.compile(r"([0-9]{1,10})-([0-9]{1,20})")
 _PLAIN = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-def start_of(pid: int) -> int:
-    """When the process began; 0: there is none, or it is dead."""
+def stat_fields(pid: int) -> list[str]:
+    """What ``/proc/PID/stat`` says of the process, from its state on, the third field; empty: there is none."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def start_of(pid: int) -> int:
+    """When the process began; 0: there is none, or it is dead."""
+    fields = stat_fields(pid)
+    try:
         return 0 if fields[0] in ("Z", "X") else int(fields[19])
-    except (OSError, ValueError, IndexError):
+    except (ValueError, IndexError):
         return 0
 
 

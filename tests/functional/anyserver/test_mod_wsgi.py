@@ -68,6 +68,8 @@ Require all granted
 class Apache:
     """An Apache, and the watch of it."""
 
+    __enter__ = Gunicorn.__enter__
+    __exit__ = Gunicorn.__exit__
     get = Gunicorn.get
 
     def __init__(self, folder):
@@ -96,12 +98,6 @@ class Apache:
         except BaseException:
             self.stop()
             raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
     def stop(self):
         if self.process.poll() is None:

@@ -95,6 +95,8 @@ serve(application, host="127.0.0.1", port=int(sys.argv[1]), threads=8)
 class Waitress:
     """A waitress, and the watch of it."""
 
+    __enter__ = Gunicorn.__enter__
+    __exit__ = Gunicorn.__exit__
     get = Gunicorn.get
     get_later = Gunicorn.get_later
     stuck = Gunicorn.stuck
@@ -140,12 +142,6 @@ class Waitress:
              "--spool", str(self.folder / "spool"), "--dsn", DSN, *options],
             env=self.environment, stdout=self.logs[1], stderr=subprocess.STDOUT,
         )  # fmt: skip
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
     def stop(self):
         with contextlib.suppress(ProcessLookupError):

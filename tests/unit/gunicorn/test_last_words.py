@@ -9,7 +9,8 @@ import time
 import pytest
 
 from heka_raven.gunicorn.kinds import read_stacks
-from heka_raven.gunicorn.last_words import LastWords, close_all, is_readable, make_pipes
+from heka_raven.gunicorn.last_words import LastWords, is_readable, make_pipes
+from heka_raven.spool.watched import close_all
 from support.waiting import wait_for
 
 CRASHES = """
