@@ -66,6 +66,8 @@ def run(name, dice, seconds=0.0, runs=0, keep=False):
             if done % LOOK_EVERY == 0:
                 levels.look(done)
         target.finish()
+    except Exception:
+        broken.append(traceback.format_exc())
     finally:
         logging.disable(logging.NOTSET)
         shutil.rmtree(place, ignore_errors=True)

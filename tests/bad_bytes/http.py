@@ -37,7 +37,7 @@ ODD_HEADERS = [
     b": no name",
     b"no colon",
 ]
-ANSWER = re.compile(rb"(?:^|\n)HTTP/1\.[01] ([0-9]{3}) ")
+ANSWER = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) [A-Z]")
 FAILED = {501, 505}  # of what is above 499: the client asked for what there is not
 EVENT = b'{}\n{"type":"event"}\n{"event_id":"%032x","message":"m"}\n'
 LOOK_EVERY = 256  # runs; then a valid event

@@ -19,6 +19,7 @@ from heka_raven.fleet.intake import Intake
 from heka_raven.fleet.listener import Listener
 from heka_raven.fleet.records import MAX_EVENT_SIZE
 from heka_raven.fleet.signers import Signers, parse_signers
+from heka_raven.formats.dsn import parse_dsn
 from heka_raven.formats.envelope import parse_envelope
 from heka_raven.formats.raven_payload import unpack_raven
 from heka_raven.spool.spool import Spool, parse_name
@@ -39,6 +40,12 @@ MOST_OPEN = 8  # connections that stay
 LOOK_EVERY = 256  # runs; then a valid record over each address
 MANY_TURNS = 2_000
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closed at once, so that no port waits for its time
+
+
+def _server(text):
+    """What of a DSN the allow-list looks at."""
+    dsn = parse_dsn(text)
+    return dsn.scheme, dsn.public, dsn.host.lower(), dsn.address()[1], dsn.path, dsn.project
 
 
 class Relay(Target):
@@ -159,18 +166,21 @@ class Relay(Target):
 
     def judge(self):
         """What came of it; the ids in the spool."""
-        found = []
+        files = {}
         for name in os.listdir(os.path.join(self.spool.path, "new")):
-            path = os.path.join(self.spool.path, "new", name)
-            header, items = parse_envelope(Path(path).read_bytes())
-            os.unlink(path)
-            assert header["dsn"] in (DSN, UDP_DSN), "a DSN that nobody allowed"
+            path = Path(self.spool.path, "new", name)
+            files[name] = path.read_bytes()
+            path.unlink()
+        self.taken += len(files)
+        found = []
+        for name, data in files.items():
+            header, items = parse_envelope(data)
+            assert _server(header["dsn"]) in (_server(DSN), _server(UDP_DSN)), "a DSN that nobody allowed"
             assert parse_name(name).event_id == header["event_id"]
             (item,) = items
             event = unpack_raven(item.payload, MAX_EVENT_SIZE) if item.type == "raven" else item.payload
             assert len(event) <= MAX_EVENT_SIZE and isinstance(orjson.loads(event), dict)
             found.append(header["event_id"])
-        self.taken += len(found)
         counts = self.intake.counts.snapshot()
         refused = sum(n for name, n in counts.items() if name.startswith("refused.") and name not in NOT_RECORDS)
         assert self.taken == counts.get("accepted", 0), f"{self.taken} files: {counts}"
