@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
-from heka_raven.spool import ledger
+from heka_raven.spool import ledger, spares
 from heka_raven.spool.spool import Spool, read_backlog
 
 HOUSE_EVERY_S = 60.0
@@ -31,6 +32,7 @@ class House:
             self._spool.sweep(now)
             ledger.fold(self._spool.path)
             self._correct_drift()
+            spares.keep(os.path.join(self._spool.path, "state", "ledger"), ledger.SIZE)
 
     def _correct_drift(self) -> None:
         """Killed processes, and hands that delete files, leave the level's counters wrong: set them right.

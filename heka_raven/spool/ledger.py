@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from heka_raven.spool import spares
 from heka_raven.spool.directory import SpoolError, close_read, is_at, replace_file
 
 MAGIC = b"HKLEDG01"
@@ -228,10 +229,8 @@ class Ledger:
             self.directory = os.path.join(self._find(), "state", "ledger")
         name = f"{self._pid}-{start_time(self._pid)}-{secrets.token_hex(4)}"
         path = os.path.join(self.directory, name)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = spares.begin_file(path, self._image())
         try:
-            if os.write(fd, self._image()) != SIZE:
-                raise OSError("short write")
             info = os.fstat(fd)
         except OSError:
             os.unlink(path)  # or the next count, in a file of its own, would count what stands in this one again

@@ -43,6 +43,8 @@ class Watch(Target):
         self.file = os.memfd_create("bad-bytes")
         spool = os.path.join(place, "spool")
         options = {"stream_sender": "off", "max_per_fingerprint": "1000000/1s"}
+        # What is taken away here is in no counter, so the spool would be full one day.
+        options |= {"stream_max_bytes": 1 << 50, "stream_max_count": 1 << 50}
         self.client = build_client("http://key@127.0.0.1:9/1", stream_path=spool, **options)
         self.maker = EventMaker(self.client, "27")
         self.new = os.path.join(spool, "new")

@@ -17,9 +17,7 @@ from heka_raven.spool.ledger import read_snapshot
 from soak.servers import Clock, Receiver, gunicorn, uwsgi
 from support.waiting import wait_for
 
-# Large enough for what waits: it is full when we fill it, not while workers come and go. A process that begins and ends
-# on a full disk counts in memory alone (docs/reliability.rst).
-DISK = "64m"
+DISK = "64m"  # large enough for what waits: it is full when we fill it; --disk 8m: when what waits fills it, too
 DRAIN_S = 240
 SETTLE_S = 130  # two rounds of housekeeping, which set the level right
 MARKED = {"uwsgi": ["/exception", "/capture-stack"], "gunicorn": ["/fail"]}  # answered once the event was captured
@@ -33,11 +31,11 @@ MORE_FILES = 40  # descriptors; the pool of a sender alone may have 16
 class Disk:
     """A small file system of its own for the spools, which can be filled and emptied."""
 
-    def __init__(self, path):
+    def __init__(self, path, size):
         self.path = path
         self._filler = os.path.join(path, "filler")
         os.makedirs(path)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=755", "soak", path], check=False)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "soak", path], check=False)
         self.own = done.returncode == 0
 
     def fill(self):
@@ -180,8 +178,8 @@ def account(server, visitors, received, kills):
     return row, wrong
 
 
-def soak(minutes, dice, directory):
-    disk, clock = Disk(os.path.join(directory, "disk")), Clock(directory)
+def soak(minutes, dice, directory, size):
+    disk, clock = Disk(os.path.join(directory, "disk"), size), Clock(directory)
     receiver = Receiver(directory)
     servers = [make(directory, receiver.dsn, clock.environment) for make in (uwsgi, gunicorn)]
     if not disk.own:
@@ -273,6 +271,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./run soak", description=__doc__)
     parser.add_argument("minutes", type=float, nargs="?", default=5)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--disk", default=DISK, help="size of the spools' disk (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the directory, with the servers' logs")
     options = parser.parse_args()
     seed = random.randrange(10**6) if options.seed is None else options.seed
@@ -280,7 +279,7 @@ def main():
     os.chmod(directory, 0o755)
     print(f"seed {seed}, {options.minutes:g} minutes, in {directory}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    wrong = soak(options.minutes, random.Random(seed), directory)
+    wrong = soak(options.minutes, random.Random(seed), directory, options.disk)
     for text in wrong:
         print(f"WRONG: {text}")
     if not (wrong or options.keep):

@@ -1,5 +1,6 @@
 #include "ledger.h"
 
+#include "spares.h"
 #include "sys.h"
 
 #include <errno.h>
@@ -97,12 +98,7 @@ static int open_or_make(const hk_ledger *l, const char *name, struct stat *st)
         close(fd);
     if (unlinkat(l->dir_fd, name, 0) < 0 && errno != ENOENT)
         return -1;
-    fd = openat(l->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0 && (fstat(fd, st) < 0 || (st->st_uid != owner && fchown(fd, l->uid, l->gid) < 0))) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
+    return hk_spares_begin(l->dir_fd, name, HK_LEDGER_SIZE, owner, l->gid, st);
 }
 
 static int open_file(hk_ledger *l)

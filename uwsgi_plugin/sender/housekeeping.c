@@ -2,6 +2,7 @@
 #include "sender_state.h"
 
 #include "../edge/ledgers.h"
+#include "../edge/spares.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -161,5 +162,6 @@ void hk_housekeeping_run(hk_sender *s)
     hk_queue_sweep(s->spool, hk_sys_now_ns());
     (void)hk_ledgers_fold(s->spool->ledger_fd);
     correct_drift(s);
+    hk_spares_keep(s->spool->ledger_fd, HK_LEDGER_SIZE, geteuid() == 0 ? s->spool->uid : geteuid(), s->spool->gid);
     s->queue.listed = 0; /* list once more, changed or not: a file may have come with an older mtime, or a disk hid it */
 }

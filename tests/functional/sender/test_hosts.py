@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from faults.c_half import driver
 from support.delivery import assert_exact, end, run_command, wait_until_delivered, waiting
+from support.paths import ROOT, TESTS
 from support.ports import free_port
 from support.sentry_server import Server
 from support.uwsgi import find_uwsgi
@@ -170,3 +172,75 @@ def test_a_full_disk_is_drained(tmp_path):
         ran = in_namespace(text, mounted, sys.executable, DRAIN, server.dsn, Path(__file__).parents[2])
         assert (0, f"20 delivered, 0 left in {mounted}/spool\n") == (ran.returncode, ran.stdout), ran.stderr
         assert 20 == len(set(server.event_ids))
+
+
+ROOMLESS = """
+import os, sys
+from faults.c_half import Started
+from heka_raven.sender.housekeeping import House
+from heka_raven.spool.ledger import read_snapshot
+from heka_raven.spool.spool import Spool
+from heka_raven.streams import SpoolStream
+mounted, place, maker, writer = sys.argv[1:]
+path = mounted + "/spool"
+
+def drive(name, *arguments):
+    os.mkdir(f"{place}/{name}")
+    process = Started(f"{place}/{name}", path, *arguments)
+    process.wait_ready()
+    process.go()
+    process.wait(60)
+
+def keep_house():
+    spool = Spool(path)
+    spool.open()
+    House(spool).keep(0.0)
+    spool.ledger.close()
+
+def capture():
+    stream = SpoolStream(path=path, sender="off")
+    for number in range(2):
+        stream.ledger.add("captured")
+        stream.write_event(f"{number:032x}", "http://a@127.0.0.1:9/1", b"x" * 20000)
+
+def spares():
+    return sum(name.startswith("spare-") for name in os.listdir(path + "/state/ledger"))
+
+def make():
+    drive(f"maker{spares()}", "send", "1") if maker == "c" else keep_house()
+
+Spool(path).open()
+make()
+print(spares())
+os.truncate(path + "/state/ledger/spare-0", 0)  # who made it was killed before it had room
+with open(mounted + "/ballast", "wb", buffering=0) as file:
+    try:
+        while True: file.write(b"x" * 512)
+    except OSError: pass
+for number in range(5):
+    if writer == "c":
+        drive(number, "write", "http://a@127.0.0.1:9/1", "2")
+    elif os.fork() == 0:
+        capture()
+        os._exit(0)
+    else:
+        os.wait()
+print(spares())
+os.unlink(mounted + "/ballast")
+make()
+s = read_snapshot(path)
+print(s["captured"], s["discarded.cache_overflow"], s["write_failed"], s.missing, spares())
+"""
+
+
+@pytest.mark.parametrize("maker", ["c", "python"])
+@pytest.mark.parametrize("writer", ["c", "python"])
+def test_a_process_that_begins_and_ends_on_a_full_disk_is_counted(tmp_path, maker, writer):
+    """What was lost is in the ledger: either half keeps room for the counts of 32 such processes, for both."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    driver()  # built where there is room
+    text = 'mount -t tmpfs -o size=600k tmpfs "$1"; PYTHONPATH="$4" exec "$2" -c "$3" "$1" "$5" "$6" "$7"'
+    path = f"{TESTS}{os.pathsep}{ROOT}"
+    ran = in_namespace(text, mounted, sys.executable, ROOMLESS, path, tmp_path, maker, writer)
+    assert ["32", "26", "10 10 10 0 32"] == ran.stdout.splitlines(), ran.stdout + ran.stderr
