@@ -100,7 +100,7 @@ class Frames:
         for entry in reversed(entries):
             frame = entry.tb_frame
             template = self._template(frame, entry.tb_lasti, entry)
-            local, hide = local_variables(frame, walker, template.special)
+            local, hide = local_variables(frame, walker, template.special, template.frame["in_app"])
             copy = template.frame.copy()
             if local:
                 copy["vars"] = local
@@ -133,7 +133,7 @@ class Frames:
             template = self._template(frame, frame.f_lasti, None)
             shown = template.frame.copy()
             inside = inside and frame.f_globals.get("__name__") not in BORDERS
-            local, _ = local_variables(frame, walker, template.special) if inside else ({}, None)
+            local, _ = local_variables(frame, walker, template.special, shown["in_app"]) if inside else ({}, None)
             if local:
                 shown["vars"] = local
                 if sensitive is not None:
@@ -206,12 +206,13 @@ class Frames:
 
 
 def local_variables(
-    frame: types.FrameType, walker: Walker, special: bool, may_call: bool = True
+    frame: types.FrameType, walker: Walker, special: bool, in_app: bool = True, may_call: bool = True
 ) -> tuple[dict[str, Any], Any]:
     """The shown local variables of *frame*, and its ``__traceback_hide__``.
 
     Args:
         special: whether its names may be Paste's, or no names of a function at all.
+        in_app: whether it is a frame of the application.
         may_call: whether Paste's supplement may be asked for what it tells, which runs code of the application.
     """
     names: Any = frame.f_locals
@@ -232,11 +233,14 @@ def local_variables(
         items = [(name, value) for name, value in list(items) if type(name) is str and not _DUNDER(name)]
         count = len(items)
     room = walker.room
-    show = walker.show_names if special else walker.show_variables
-    shown = show(items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS])
+    pairs = items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS]
+    shown, again = (walker.show_names(pairs), None) if special else walker.show_variables(pairs, in_app)
     if not walker.legacy:
         # What the walker charges is at least what Sentry counts; without room it charges nothing.
-        if room - walker.room > FRAME_SIZE or walker.room <= 0:
+        size = room - walker.room
+        if again and size > FRAME_SIZE:
+            size -= walker.abridge(shown, again)
+        if size > FRAME_SIZE or walker.room <= 0:
             walker.fitter = walker.fitter or Fitter()
             shown = walker.fitter.fit_variables(shown, max(FRAME_SIZE, VARIABLE_SIZE * len(shown)))
         if count > MAX_ITEMS:
@@ -270,7 +274,7 @@ def running_frames(frame: types.FrameType | None, walker: Walker) -> list[dict[s
         shown: dict[str, Any] = {"file": str.__str__(code.co_filename), "line": each.f_lineno or 0}
         shown["function"] = cut(code.co_name, MAX_LINE)
         inside = inside and each.f_globals.get("__name__") not in BORDERS
-        local = local_variables(each, walker, not is_plain_code(code), False)[0] if inside else {}
+        local = local_variables(each, walker, not is_plain_code(code), may_call=False)[0] if inside else {}
         if local:
             shown["vars"] = local
             if sensitive is not None:

@@ -17,6 +17,7 @@ class Guard(NameMask, Protocol):
 
     safe_names: set[str]
     public_names: set[str]
+    plain_hashes: set[int]
     mask: str
 
     @property
@@ -25,6 +26,8 @@ class Guard(NameMask, Protocol):
     def mask_integer(self, value: int) -> int | str: ...
 
     def clean_text(self, text: str) -> str: ...
+
+    def remember_plain(self, text: str) -> None: ...
 
     def mask_pair(self, shown: list[Any]) -> None: ...
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from heka_raven.formats.text import ELLIPSIS, clean
-from heka_raven.scrub.masker import is_suspicious
+from heka_raven.scrub.masker import MAX_PLAIN_TEXT, is_suspicious
 
 if TYPE_CHECKING:
     from heka_raven.capture.values import Walker
@@ -39,6 +39,9 @@ def show_float(walker: Walker, value: float, depth: int) -> float | str:
 
 def show_str(walker: Walker, value: str, depth: int) -> str:
     length = len(value)
+    if hash(value) in walker.plain:
+        walker.room -= length
+        return value
     known = walker.texts.get(value) if length <= MAX_CHARACTERS else None
     if known is not None:
         walker.room -= known[1]
@@ -55,6 +58,8 @@ def show_str(walker: Walker, value: str, depth: int) -> str:
         shown = clean(value)
         if is_suspicious(shown):
             shown = walker.guard.clean_text(shown)
+        elif length <= MAX_PLAIN_TEXT and charge == length:
+            walker.guard.remember_plain(value)
     walker.room -= charge
     walker.texts[value] = shown, charge
     return shown

@@ -19,6 +19,8 @@ MAX_KNOWN_NAMES = 4096
 MAX_NAMES, MAX_MASKED, MAX_URLS = LIMITS["MAX_NAMES"], LIMITS["MAX_MASKED"], LIMITS["MAX_URLS"]
 MAX_RUNS, MAX_PARAMETERS, MAX_COOKIES = LIMITS["MAX_RUNS"], LIMITS["MAX_PARAMETERS"], LIMITS["MAX_COOKIES"]
 MAX_SAFE_NAME = 200  # characters; a longer name is cut when it is shown
+MAX_PLAIN_TEXT = 64  # characters of a text that is remembered as one in which nothing is masked
+MAX_PLAIN_TEXTS = 4096
 
 # What a text needs so that any pass can find something; quick, and true too often. Each branch begins with a plain
 # character: then re skips all others at once.
@@ -54,7 +56,7 @@ class Masker:
         mask: what a masked value becomes.
     """
 
-    __slots__ = ("_kinds", "_loose_kinds", "_names", "mask", "public_names", "safe_names")
+    __slots__ = ("_kinds", "_loose_kinds", "_names", "mask", "plain_hashes", "public_names", "safe_names")
 
     def __init__(
         self,
@@ -69,6 +71,11 @@ class Masker:
         self._loose_kinds: dict[Any, str] = {}
         self.safe_names: set[str] = set()  # names that need no look: the only answer on the hot path
         self.public_names: set[str] = set()  # those of them that do not begin with an underscore
+
+        # Of short texts that were looked through, and in which nothing is to be masked, the hashes: most errors come
+        # again. No text is kept, which may be the value of a private name; that two have one hash, of 64 bits and
+        # with a seed of this process, is as good as never.
+        self.plain_hashes: set[int] = set()
 
     # -- names --------------------------------------------------------------------------------------------------------
 
@@ -106,7 +113,18 @@ class Masker:
 
     def clean_text(self, text: str) -> str:
         """*text* without the secrets that can be told by a name before them, a URL's userinfo, a scheme, or a shape."""
-        return self.clean_found(text) if is_suspicious(text) else text
+        if hash(text) in self.plain_hashes:
+            return text
+        cleaned = self.clean_found(text) if is_suspicious(text) else text
+        if cleaned == text and len(text) <= MAX_PLAIN_TEXT and text.isascii():
+            self.remember_plain(text)
+        return cleaned
+
+    def remember_plain(self, text: str) -> None:
+        """Remember that nothing in *text*, which is short and ASCII, is to be masked."""
+        if len(self.plain_hashes) >= MAX_PLAIN_TEXTS:
+            self.plain_hashes.clear()
+        self.plain_hashes.add(hash(text))
 
     def clean_found(self, text: str) -> str:
         """:meth:`clean_text` of a text that is suspicious."""

@@ -110,6 +110,7 @@ class Scrubber(Masker):
         if id(node) in done:
             return node
         done.add(id(node))
+        plain = self.plain_hashes
         if kind is dict:
             self.mask_names(node, None, loose)
             safe = self.safe_names
@@ -118,8 +119,8 @@ class Scrubber(Masker):
             for name, value in node.items():
                 kind = type(value)
                 if kind is str:
-                    if is_suspicious(value):
-                        node[name] = self.clean_found(value)
+                    if hash(value) not in plain:
+                        node[name] = self.clean_text(value)
                 elif kind is dict or kind is list or (kind is int and value >= MIN_CARD):
                     node[name] = self.scrub_tree(value, loose, done)
         else:
@@ -129,8 +130,8 @@ class Scrubber(Masker):
             for index, value in enumerate(node):
                 kind = type(value)
                 if kind is str:
-                    if is_suspicious(value):
-                        node[index] = self.clean_found(value)
+                    if hash(value) not in plain:
+                        node[index] = self.clean_text(value)
                 elif kind is dict or kind is list or (kind is int and value >= MIN_CARD):
                     node[index] = self.scrub_tree(value, loose, done)
         return node

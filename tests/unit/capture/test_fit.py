@@ -5,8 +5,12 @@ import copy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heka_raven.capture.exceptions import Capturer
 from heka_raven.capture.fit import Fitter, fitted, json_size, largest_share
 from heka_raven.capture.frames import CARETS_SIZE, FRAME_SIZE, VARIABLE_SIZE
+from heka_raven.capture.values import BRIEF
+from heka_raven.reporting.source import SourceReader
+from heka_raven.scrub.scrubber import Scrubber
 from support.events import make_capturer, make_walker, raised
 
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -92,6 +96,50 @@ def test_the_variables_of_a_frame():
     shown = shown_vars(names["fail"])
     assert 40 == len(shown)
     assert FRAME_SIZE < json_size(shown) <= 40 * VARIABLE_SIZE
+
+
+def frames_of(*sources):
+    """The variables of the frames of *sources*, functions that call each other, in files of their own."""
+    names = {"__name__": "m", "big": {f"key {n}": "x" * 90 for n in range(40)}}
+    for filename, source in sources:
+        exec(compile(source, filename, "exec"), names)
+    exc = raised(names["outer"], names["big"])
+    capturer = Capturer(SourceReader(), lambda module, filename, found: filename != LIBRARY, Scrubber().clean_source)
+    values = capturer.exceptions(exc, exc.__traceback__, make_walker(), {})
+    return [frame["vars"] for frame in values[-1]["stacktrace"]["frames"][1:]]
+
+
+LIBRARY = "lib.py"
+FAILS = "def fail(big):\n    raise ValueError\n"
+
+
+def test_what_an_inner_frame_has_shown_is_brief():
+    """In a frame that would be too large, what stands whole in a frame further in has 256 bytes; what is new has the
+    room of the others. A frame with room shows all of it again."""
+    own = "def outer(big):\n    own = {f'own {n}': 'y' * 90 for n in range(12)}\n    fail(big)\n"
+    outer, fail = frames_of(("a.py", FAILS), ("a.py", own))
+    assert len(fail["big"]) > 12
+    assert json_size(outer["big"]) <= BRIEF and outer["big"]["key 0"].startswith("xxx")
+    assert 12 == len(outer["own"]) and json_size(outer) <= FRAME_SIZE
+
+    small = "def outer(big):\n    big = None\n    some = {f'key {n}': 'x' * 90 for n in range(9)}\n    fail(some)\n"
+    outer, fail = frames_of(("a.py", "def fail(some):\n    raise ValueError\n"), ("a.py", small))
+    assert BRIEF < json_size(fail["some"]) and fail["some"] == outer["some"]
+
+
+def test_a_library_does_not_take_the_applications_room():
+    """What a library's frame has shown stands whole in the application's next one: the others are folded away."""
+    again = "def outer(big):\n    middle(big)\n", "def middle(big):\n    fail(big)\n"
+    outer, middle, fail = frames_of((LIBRARY, FAILS), ("a.py", again[0]), ("a.py", again[1]))
+    assert fail["big"] == middle["big"]
+    assert json_size(outer["big"]) <= BRIEF
+
+
+def test_what_is_masked_stays_masked():
+    """A private variable that stands in two frames is masked in both, however large it is."""
+    source = "def outer(big):\n    password = big\n    fail(big)\n"
+    outer, _ = frames_of(("a.py", "def fail(big):\n    raise ValueError\n"), ("a.py", source))
+    assert "[Filtered]" == outer["password"]
 
 
 def test_carets_of_a_deep_stack():

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heka_raven.capture.values import Walker
+from heka_raven.scrub.masker import MAX_PLAIN_TEXT, MAX_PLAIN_TEXTS
 from heka_raven.scrub.scrubber import FILTERED, Scrubber
 
 SCRUBBER = Scrubber()
@@ -410,3 +411,19 @@ def test_one_value_under_two_names(name, held):
     assert [{name: [{next(iter(held)): FILTERED}], "plain": [held]}] == [
         walker.show_names([(name, shared), ("plain", shared)])
     ]
+
+
+def test_what_is_remembered_of_texts():
+    """A short text in which nothing is masked is looked through once; one with a secret is masked each time; no text
+    is kept, and what is remembered has a bound."""
+    scrubber = Scrubber()
+    for _ in range(2):
+        assert "Mozilla/5.0 (X11; Linux)" == scrubber.clean_text("Mozilla/5.0 (X11; Linux)")
+        assert "password=[Filtered]" == scrubber.clean_text("password=hunter2")
+        assert ["GET", "token=[Filtered]"] == scrubber.scrub_tree(["GET", "token=s3cret"])
+    assert {hash("Mozilla/5.0 (X11; Linux)"), hash("GET")} == scrubber.plain_hashes
+    for number in range(2 * MAX_PLAIN_TEXTS):
+        scrubber.clean_text(f"text {number}")
+        scrubber.clean_text(f"text {number} {'x' * MAX_PLAIN_TEXT}")
+    assert len(scrubber.plain_hashes) <= MAX_PLAIN_TEXTS
+    assert hash(f"text 1 {'x' * MAX_PLAIN_TEXT}") not in scrubber.plain_hashes
