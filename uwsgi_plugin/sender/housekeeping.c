@@ -4,6 +4,7 @@
 #include "../edge/ledgers.h"
 #include "../edge/spares.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,13 +13,15 @@
 
 /* ---- the lock ---- */
 
-/* A spool that was deleted and made anew has another lock: ours is worth nothing then. */
+/* A spool that was deleted and made anew has another lock: ours is worth nothing then. Where that cannot be told now it is
+ * ours: given up, another sender would send beside us what is under way. */
 static int still_ours(const hk_sender *s)
 {
     struct stat held, named;
 
-    return fstat(s->lock_fd, &held) == 0 && fstatat(s->spool->state_fd, "sender.lock", &named, AT_SYMLINK_NOFOLLOW) == 0
-        && held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+    if (fstat(s->lock_fd, &held) < 0 || fstatat(s->spool->state_fd, "sender.lock", &named, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno != EBADF && errno != ENOENT && errno != ENOTDIR && errno != ESTALE;
+    return held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
 int hk_housekeeping_lock(hk_sender *s, uint64_t now)

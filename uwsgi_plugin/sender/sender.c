@@ -143,12 +143,15 @@ static int begin(hk_sender *s, hk_queue_entry *e)
     rc = hk_queue_read(s->spool->new_fd, f->name, &file);
     f->size = file.len;
     if (rc == HK_ERR_SYSTEM) {
-        done = errno == ENOENT;
+        int why_not = errno;
+        struct stat st;
+        /* A disk in trouble says of what it has listed that it is not there. */
+        done = why_not == ENOENT && fstatat(s->spool->new_fd, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0;
         if (done) {
             let_go(s, e); /* somebody else delivered it */
         } else {
             hk_sys_log_sparingly(&s->logged_unread_ms, "[sentry] spool %s: %s cannot be read, and waits: %s",
-                                 s->spool->path, f->name, strerror(errno));
+                                 s->spool->path, f->name, strerror(why_not));
             e->target = 0; /* not in the way of the others of its target */
             s->again = 1;
         }
