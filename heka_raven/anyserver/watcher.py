@@ -19,6 +19,7 @@ from heka_raven.eyes.own import ANSWER_SIGNAL, STACK_SIGNAL
 from heka_raven.eyes.rules import Rules, from_the_job_on
 from heka_raven.eyes.slots import ANSWERS, IN_ORDER, REGISTERED, ROW_SIZE, InFlight, Slots
 from heka_raven.eyes.slots import SLOW as IS_SLOW
+from heka_raven.gunicorn.asking import Question
 from heka_raven.gunicorn.c_stack import read_c_stack
 from heka_raven.gunicorn.event import EventMaker, request_of
 from heka_raven.gunicorn.kernel import catches, parent_of
@@ -28,7 +29,6 @@ from heka_raven.gunicorn.values import HIDDEN, MEANWHILE, TOLD, outside, read_fr
 from heka_raven.spool import watched as files
 
 TICK_S = 0.2
-STACK_WAIT_S = 0.1
 ANSWER_WAIT_S = 0.5  # for a main thread that runs Python; nothing here waits for us
 MAX_STACK = 256 * 1024
 STATUS_WAIT_S = 0.5  # after an end, for the parent to ask: from then on Linux 6.15 tells others
@@ -83,6 +83,7 @@ class Watcher:
         self._looks_outside = looks_outside
         self._number = 0
         self._processes: dict[str, Process] = {}
+        self.another_tells = False  # another watch, of a process that this one found
         files.sweep(spool_path)
 
     def tells(self) -> bool:
@@ -132,6 +133,8 @@ class Watcher:
                     self._processes[path] = found
                 elif found is not None:
                     self._bury_at_once(found)
+            except BlockingIOError:
+                self.another_tells = True
             except OSError:
                 continue  # it is going, or coming
 
@@ -178,44 +181,40 @@ class Watcher:
             share = cpu_percent(ticks, doing.ticks, time.monotonic() - since_s) if since_s else None
             if share is not None:
                 facts["cpu_percent"] = share
-        frames = read_stacks(self._ask(process, request))[0].get(request.thread, [])
-        shown, answer, facts["values"] = self._take_values(process, request)
+        data = self._ask(process, request)
+        frames = read_stacks(self._read(process))[0].get(0, [])
+        shown, answer, facts["values"] = self._take_values(process, request, data)
         if request not in process.slots.in_flight(0):  # its thread may have had the next one
             said.doing, shown, frames, answer, facts = "", [], [], b"", {"values": MEANWHILE}
         self._tell(process, said, request, shown or frames, facts=facts, answer=answer)
 
-    def _ask(self, process: Process, request: InFlight) -> str:
-        """The stacks of all its threads; only a process that said it can answer is ever signalled."""
+    def _ask(self, process: Process, request: InFlight) -> bytes | None:
+        """Its own answer; where there is none faulthandler has written the stack, if it may look there."""
         if not process.flag(REGISTERED):
-            return ""
+            return None
         self._number += 1
-        try:
+        asked = process.flag(ANSWERS) and catches(process.pid, ANSWER_SIGNAL)
+        question = Question(process.pid, request.tid, asked)
+        data = None
+        with contextlib.suppress(OSError):  # it is gone
             os.ftruncate(process.stacks, 0)
             os.ftruncate(process.values, 0)
             process.slots.ask(0, self._number, request.thread)
-            signal.pidfd_send_signal(process.pidfd, STACK_SIGNAL)
-            if process.flag(ANSWERS) and catches(process.pid, ANSWER_SIGNAL):
+            if asked:
                 signal.pidfd_send_signal(process.pidfd, ANSWER_SIGNAL)
-        except OSError:
-            return ""
-        size, until = -1, time.monotonic() + STACK_WAIT_S
-        while time.monotonic() < until:
-            time.sleep(0.01)
-            now = os.fstat(process.stacks).st_size
-            if now and now == size:
-                break
-            size = now
-        return self._read(process)
+            data, may_dump = question.wait(
+                lambda: read_answer(process.values, self._number), lambda: process.slots.has_begun(0), ANSWER_WAIT_S
+            )
+            if may_dump:
+                question.dump(process.pidfd, STACK_SIGNAL, process.stacks)
+        return data
 
-    def _take_values(self, process: Process, request: InFlight) -> tuple[list[Frame], bytes, str]:
+    def _take_values(self, process: Process, request: InFlight, data: bytes | None) -> tuple[list[Frame], bytes, str]:
         """The frames with their values, what is known of the request, and where the values are from, or why not."""
-        until = time.monotonic() + (ANSWER_WAIT_S if process.flag(ANSWERS) else 0)
-        while (data := read_answer(process.values, self._number)) is None and time.monotonic() < until:
-            time.sleep(0.005)
         known, _, told = (data or b"").partition(b"\n")
-        frames = read_frames(told)
+        frames, hidden = read_frames(told)
         if frames:
-            return frames, known, TOLD
+            return frames, known, HIDDEN if hidden else TOLD
         if not self._looks_outside:
             return [], known, NOT_RUNNING if data is None else HIDDEN
         frames, why = outside(process.pid, request.thread, self._rules.line() + b"\n" + process.slots.rules(0))
@@ -275,7 +274,12 @@ class Watcher:
 
 
 def _open(pid: int, start: int, path: str) -> Process | None:
-    """A process that tells; None: it has not begun to."""
+    """A process that tells; None: it has not begun to.
+
+    Raises:
+        BlockingIOError: another watch tells of it.
+        OSError: it is gone.
+    """
     file, stacks, values = files.open_told(path, ROW_SIZE)
     pidfd = -1
     try:

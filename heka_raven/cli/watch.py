@@ -60,7 +60,9 @@ def main(argv: list[str]) -> int:
         watcher = Watcher(pid, spool_path, slow_s, maker, rules_of(reporter.options), arguments.values)
         signal.signal(signal.SIGTERM, _end)
         watcher.look()
-        if not watcher.tells():
+        if watcher.another_tells:
+            _say(f"another watch tells of process {pid}; this one goes on when that one ends")
+        elif not watcher.tells():
             _say(
                 f"process {pid} tells nothing yet: it will with its next request, if it has "
                 f"RavenMiddleware(..., watch=True) and the spool {spool_path}"

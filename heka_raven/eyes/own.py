@@ -70,8 +70,8 @@ class Own:
         self._slots.answer(0, server.encode("utf-8", "replace")[:MAX_NAME])
         self.free.extend(4096 + slot * SLOT_SIZE for slot in range(SLOTS))
         EYES.tell(self._tell_rules)
-        # Its C code writes all threads' stacks, whoever holds the interpreter.
-        faulthandler.register(STACK_SIGNAL, file=self._stacks, all_threads=True, chain=False)
+        # Its C code writes the stack of the thread that is signalled, whoever holds the interpreter: see asking.py.
+        faulthandler.register(STACK_SIGNAL, file=self._stacks, all_threads=False, chain=False)
         if not faulthandler.is_enabled():  # else it is the application's own
             faulthandler.enable(file=self._stacks, all_threads=True)
             self.enabled = True
@@ -99,7 +99,7 @@ class Own:
         found = (sys._current_frames().get(thread) if thread else None) or frame
         known = orjson.dumps(EYES.mask_known(Process.describe(found) or {}))
         known = known if len(known) <= MAX_KNOWN else b"{}"
-        write_answer(self._values, number, known + b"\n" + EYES.look(thread, frame))
+        write_answer(self._values, number, known + b"\n" + EYES.look(thread, frame, bare=True))
 
     def leave(self) -> None:
         """The process ends in order."""

@@ -74,21 +74,26 @@ class Eyes:
         """Frames of this file, too, are those that look."""
         self._hidden.add(filename)
 
-    def look(self, thread: int, frame: FrameType | None) -> bytes:
-        """The stack of the thread with this number, else that of *frame*; empty: nothing may be shown, or is there."""
+    def look(self, thread: int, frame: FrameType | None, bare: bool = False) -> bytes:
+        """The stack of the thread with this number, else that of *frame*; empty: there is none.
+
+        Where no values may be shown it is empty too; with *bare* it is then without values, and says so.
+        """
         found = (sys._current_frames().get(thread) if thread else None) or frame
         while found is not None and found.f_code.co_filename in self._hidden:
             found = found.f_back
-        if found is None or not self._rules.show:
+        show = self._rules.show
+        if found is None or not (show or bare):
             return b""
-        walker = Walker(time.thread_time, self._scrubber, budget_s=BUDGET_S)
-        return encode(from_the_job_on(running_frames(found, walker), lambda frame: str(frame["file"])))
+        walker = Walker(time.thread_time, self._scrubber, show_locals=show, budget_s=BUDGET_S)
+        frames = from_the_job_on(running_frames(found, walker), lambda frame: str(frame["file"]))
+        return encode(frames, hidden=not show)
 
 
 EYES = Eyes()  # of this process
 
 
-def encode(frames: list[dict[str, Any]]) -> bytes:
+def encode(frames: list[dict[str, Any]], hidden: bool = False) -> bytes:
     """The frames as JSON of at most :data:`MAX_ANSWER` bytes: the outermost lose their values first."""
     for frame in frames:
         frame["file"] = clean(frame["file"])
@@ -100,5 +105,5 @@ def encode(frames: list[dict[str, Any]]) -> bytes:
             break
         if frame.pop("vars", None) is not None:
             total += len(orjson.dumps(frame)) + 1 - size
-    whole = orjson.dumps({"frames": frames})
+    whole = orjson.dumps({"frames": frames, "hidden": True} if hidden else {"frames": frames})
     return whole if len(whole) <= MAX_ANSWER else b""

@@ -37,7 +37,7 @@ _ROW = struct.Struct("<QQQI")  # pid, begin of the process, number of the worker
 _FLAGS_AT = 40
 _QUESTION = struct.Struct("<QQ")  # number, thread
 _QUESTION_AT = 48
-REGISTERED, ABORTED, IN_ORDER, TOLD, ANSWERS = range(5)  # places of flags
+REGISTERED, ABORTED, IN_ORDER, TOLD, ANSWERS, BEGUN = range(6)  # places of flags
 
 
 class Thread(local):
@@ -117,7 +117,8 @@ class Slots:
             struct.pack_into("<I", self.memory, at + 24, len(data))
 
     def question(self, index: int) -> tuple[int, int]:
-        """The number and the thread that the watcher asks about."""
+        """The number and the thread that the watcher asks about, who knows from now on that the answer has begun."""
+        self.set_flag(index, BEGUN)
         number, thread = _QUESTION.unpack_from(self.memory, index * ROW_SIZE + _QUESTION_AT)
         return number, thread
 
@@ -150,7 +151,12 @@ class Slots:
 
     def ask(self, index: int, number: int, thread: int) -> None:
         """Before the signal that asks."""
+        self.memory[index * ROW_SIZE + _FLAGS_AT + BEGUN] = 0
         _QUESTION.pack_into(self.memory, index * ROW_SIZE + _QUESTION_AT, number, thread)
+
+    def has_begun(self, index: int) -> bool:
+        """Whether the worker is at its answer to the last question."""
+        return bool(self.memory[index * ROW_SIZE + _FLAGS_AT + BEGUN])
 
     def is_news(self, index: int, request: InFlight, kind: int) -> bool:
         """Whether nobody told *kind* (SLOW, OVER_TIME) of this request; now somebody does, also for a later watch."""

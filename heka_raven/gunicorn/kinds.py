@@ -95,11 +95,15 @@ class Frame:
 
 
 _THREAD = re.compile(r"(?:Current thread|Thread) 0x([0-9a-f]+)")
+_ALONE = "Stack (most recent call first)"  # of the one thread that was asked
 _FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 
 
 def read_stacks(text: str) -> tuple[dict[int, list[Frame]], int | None]:
-    """What faulthandler wrote: the frames of each thread, outermost first; and which thread was the current one."""
+    """What faulthandler wrote: the frames of each thread, outermost first; and which thread was the current one.
+
+    A stack without a thread's number is that of thread 0.
+    """
     stacks: dict[int, list[Frame]] = {}
     current = None
     frames: list[Frame] | None = None
@@ -108,6 +112,8 @@ def read_stacks(text: str) -> tuple[dict[int, list[Frame]], int | None]:
             frames = stacks[int(found.group(1), 16)] = []
             if line.startswith("Current"):
                 current = int(found.group(1), 16)
+        elif line.startswith(_ALONE):
+            frames = stacks[0] = []
         elif frames is not None and len(frames) < MAX_FRAMES and (found := _FRAME.match(line)) is not None:
             frames.insert(0, Frame(found.group(1), int(found.group(2)), found.group(3)))
     return stacks, current

@@ -73,6 +73,12 @@ def look_at(pid: int, tid: int) -> Doing | None:
     return None if found is None else Doing(STATES.get(found[0], "dead"), found[1])
 
 
+def cpu_ns(pid: int, tid: int) -> int:
+    """Nanoseconds of CPU that the thread has used, to the last; 0: there is none, or the kernel does not tell."""
+    first = _read(f"/proc/{pid}/task/{tid}/schedstat").partition(" ")[0]
+    return int(first) if first.isdecimal() else 0
+
+
 def read_doing(pid: int, tid: int) -> Doing | None:
     """All that may be read of what the thread does; None: there is no such thread."""
     doing = look_at(pid, tid)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import time
 from typing import Any
 
 import orjson
@@ -17,6 +16,7 @@ from heka_raven.eyes.outside import look_from_outside
 from heka_raven.eyes.rules import Rules, read_rules
 from heka_raven.eyes.running import EYES
 from heka_raven.eyes.slots import Slots
+from heka_raven.gunicorn.asking import Question
 from heka_raven.gunicorn.kinds import MAX_FRAMES, Frame
 
 ANSWER_WAIT_S = 0.1  # for a main thread that runs Python
@@ -32,13 +32,15 @@ EXIT = 0  # the number of the answer that os._exit leaves without a question
 PR_SET_DUMPABLE, PR_SET_PTRACER = 4, 0x59616D61
 
 
-def read_frames(data: bytes | None) -> list[Frame]:
-    """The frames of an answer, outermost first; none, if it is not what it should be."""
+def read_frames(data: bytes | None) -> tuple[list[Frame], bool]:
+    """The frames of an answer, outermost first; none, if it is not what it should be. And whether values are hidden."""
     try:
         found = orjson.loads(data) if data else None
-        return [frame_of(frame) for frame in found["frames"][:MAX_FRAMES]] if type(found) is dict else []
+        if type(found) is not dict:
+            return [], False
+        return [frame_of(frame) for frame in found["frames"][:MAX_FRAMES]], bool(found.get("hidden"))
     except (ValueError, TypeError, KeyError, RecursionError):
-        return []
+        return [], False
 
 
 def frame_of(shown: dict[str, Any]) -> Frame:
@@ -88,14 +90,17 @@ class ValuesReader:
         os.ftruncate(self._files[place], 0)
         self._slots.ask(place, self._number, thread)
 
-    def take(self, place: int, pid: int, thread: int) -> tuple[list[Frame], str]:
-        """The frames with their values; and where they are from, or why there are none."""
-        until = time.monotonic() + ANSWER_WAIT_S
-        while (data := read_answer(self._files[place], self._number)) is None and time.monotonic() < until:
-            time.sleep(0.005)
-        frames = read_frames(data)
+    def wait(self, place: int, question: Question) -> tuple[bytes | None, bool]:
+        """The worker's own answer; where none comes: whether faulthandler may look."""
+        return question.wait(
+            lambda: read_answer(self._files[place], self._number), lambda: self._slots.has_begun(place), ANSWER_WAIT_S
+        )
+
+    def take(self, place: int, pid: int, thread: int, data: bytes | None) -> tuple[list[Frame], str]:
+        """The frames of the answer *data*, with their values; and where they are from, or why there are none."""
+        frames, hidden = read_frames(data)
         if frames:
-            return frames, TOLD
+            return frames, HIDDEN if hidden else TOLD
         if not self._outside:
             return [], NOT_RUNNING if data is None else HIDDEN
         return self.from_outside(place, pid, thread)
@@ -106,5 +111,5 @@ class ValuesReader:
 
     def of_exit(self, place: int) -> tuple[list[Frame], str | None]:
         """What ``os._exit`` left."""
-        frames = read_frames(read_answer(self._files[place], EXIT))
+        frames, _ = read_frames(read_answer(self._files[place], EXIT))
         return frames, TOLD if frames else None

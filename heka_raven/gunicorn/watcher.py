@@ -18,6 +18,7 @@ from typing import Any
 from heka_raven.events.server import Sentence
 from heka_raven.eyes.slots import ABORTED, IN_ORDER, OVER_TIME, REGISTERED, TOLD, InFlight, Row, Slots
 from heka_raven.eyes.slots import SLOW as IS_SLOW
+from heka_raven.gunicorn.asking import Question
 from heka_raven.gunicorn.c_stack import NativeFrame, read_c_stack
 from heka_raven.gunicorn.event import SERVER, EventMaker, request_of
 from heka_raven.gunicorn.kernel import oom_kills, parent_of
@@ -44,7 +45,6 @@ from heka_raven.gunicorn.worker import ANSWER_SIGNAL, EXIT_MARK, OWN_FILE, STACK
 TICK_S = 0.2
 QUEUES_EVERY_S = 1.0
 BEFORE_TIMEOUT_S = 0.5  # a sync worker's stack is read so long before gunicorn may end it
-STACK_WAIT_S = 0.1
 FACTS_WAIT_S = 2.0  # after a death, for the arbiter to tell of it; without that the death is one in order
 LAST_WORDS = {SEGFAULT: FIRST.decode(), ABORT: FIRST.decode(), EXIT: EXIT_MARK}  # of a worker on its way out
 CRASHES = (SEGFAULT, ABORT)
@@ -250,27 +250,24 @@ class Watcher:
         self._read_doing(watched, request)  # before the signals, which end the call in which it waits
         if not watched.row.flags[REGISTERED]:
             return
-        descriptor = self._stacks[watched.row.place]
+        place, pid = watched.row.place, watched.row.pid
+        descriptor = self._stacks[place]
+        question = Question(pid, request.tid, asked=True)
         try:
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
-            self._slots.take_answer(watched.row.place)
-            self._values.ask(watched.row.place, request.thread)
-            signal.pidfd_send_signal(watched.pidfd, STACK_SIGNAL)
+            self._slots.take_answer(place)
+            self._values.ask(place, request.thread)
             signal.pidfd_send_signal(watched.pidfd, ANSWER_SIGNAL)
+            data, may_dump = self._values.wait(place, question)
+            if may_dump:
+                question.dump(watched.pidfd, STACK_SIGNAL, descriptor)
         except OSError:
             return
-        size, until = -1, time.monotonic() + STACK_WAIT_S
-        while time.monotonic() < until:
-            time.sleep(0.01)
-            now = os.fstat(descriptor).st_size
-            if now and now == size:
-                break
-            size = now
         watched.frames, _ = read_stacks(self._stack_text(watched))
-        watched.answer = self._slots.take_answer(watched.row.place)
-        watched.shown, watched.values = self._values.take(watched.row.place, watched.row.pid, request.thread)
-        if request not in self._slots.in_flight(watched.row.place):  # its thread may have had the next one
+        watched.answer = self._slots.take_answer(place)
+        watched.shown, watched.values = self._values.take(place, pid, request.thread, data)
+        if request not in self._slots.in_flight(place):  # its thread may have had the next one
             watched.frames, watched.answer, watched.shown, watched.values = {}, b"", [], MEANWHILE
             watched.doing = None
 

@@ -55,8 +55,8 @@ class WorkerSide:
         EYES.hide(WorkerSide.begin.__code__.co_filename)
         EYES.add(rules_of(reporter.options) if reporter is not None else HIDDEN)
         try:
-            # In the memory file stacks are found by their thread; C code that holds the interpreter does not matter.
-            faulthandler.register(STACK_SIGNAL, file=self._stack_fd, all_threads=True, chain=False)
+            # Of the thread that is signalled: C code that holds the interpreter does not matter (asking.py).
+            faulthandler.register(STACK_SIGNAL, file=self._stack_fd, all_threads=False, chain=False)
             if not faulthandler.is_enabled():  # else it is the application's own
                 faulthandler.enable(file=self._crash_fd, all_threads=True)
                 self._stay_in_front(worker)
@@ -112,10 +112,10 @@ class WorkerSide:
 
     def _answer(self, signum: int, frame: FrameType | None) -> None:
         """Runs between two instructions of the application: reads, and lets nothing out."""
-        self._answer_request()
         try:
             number, thread = self._slots.question(self._row)
-            write_answer(self._values_fd, number, EYES.look(thread, frame))
+            self._answer_request()
+            write_answer(self._values_fd, number, EYES.look(thread, frame, bare=True))
         except BaseException:
             return
 

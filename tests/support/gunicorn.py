@@ -7,12 +7,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 from support.ports import free_port
 from support.spools import spooled
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 
 DSN = "http://key@127.0.0.1:9/1"
 # Not `python -m gunicorn`: after SIGUSR2 that has gunicorn's own folder on its path, in which http is another.
@@ -154,8 +153,7 @@ class Gunicorn:
     def event(self, kind):
         """The only event of the watch, within its time."""
         wait_for(self.events, what=self.said)
-        time.sleep(1)
-        [event] = self.events()
+        [event] = still(self.events)
         assert kind == event["tags"]["gunicorn.event"]
         return event
 

@@ -98,7 +98,7 @@ def running_inbox(db, *options):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    code = process.wait(timeout=30)
+                    code = process.wait(timeout=60)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     raise

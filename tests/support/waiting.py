@@ -5,6 +5,15 @@ import time
 WAIT_S = 60.0  # a limit, not a pace: a test goes on as soon as what it waits for is there
 
 
+def still(what, seconds=1.0):
+    """What *what* gives after so long a time: for what must not come, or not twice, of which nothing tells.
+
+    Here alone time itself is what is tested: a busy machine makes such a test weaker, and never fail.
+    """
+    time.sleep(seconds)
+    return what()
+
+
 def wait_for(condition, what=None, limit_s=WAIT_S, process=None):
     """The first true value of *condition*; fails loudly when there is none in time.
 

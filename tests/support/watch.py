@@ -162,7 +162,7 @@ def get_until_told(receiver: Receiver, server: Server, path: str) -> tuple[int, 
         lambda: "GET " + path in [e["transaction"] for e in receiver.events],
         lambda: f"{path} to be told as slow\n{server.text()}",
     )
-    time.sleep(1.5)
+    time.sleep(1.5)  # a look or two, in which it is not told again
     (server.tmp_path / "let-go").touch()
     thread.join(WAIT_S)
     return answers[0]

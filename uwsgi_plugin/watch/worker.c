@@ -2,6 +2,7 @@
  */
 #include "worker.h"
 
+#include "../edge/guard.h"
 #include "crash.h"
 #include "eyes.h"
 #include "reader.h"
@@ -287,8 +288,11 @@ static uint64_t ready(uint8_t argc, char **argv, uint16_t *argvs, char **out)
         return 0;
     if (hk_slice_is(hk_slice_make(argv[0], argvs[0]), "answer"))
         answers_here = 1;
-    else
-        stack_here = 1, hk_interpreters_start(), hk_stack_can_dump(), hk_crash_stack(); /* faulthandler.enable() may have set a smaller one */
+    else {
+        if (!hk_guard_stands(HK_STACK_SIGNAL))
+            hk_interpreters_start(), hk_guard_start(HK_STACK_SIGNAL);
+        stack_here = 1, hk_stack_can_dump(), hk_crash_stack(); /* faulthandler.enable() may have set a smaller one */
+    }
     if (own_life != NULL && own_life->pid == getpid())
         set_ready();
     return 0;

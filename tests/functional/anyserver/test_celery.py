@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from support.gunicorn import functions
 from support.spools import spooled
 from support.values import variables
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 
 pytest.importorskip("celery")
 pytestmark = pytest.mark.full
@@ -101,8 +100,7 @@ def test_a_task_that_hangs(tmp_path, pool):
     with Worker(tmp_path, "--pool", pool, "-c", "2") as worker:
         worker.send("good.delay(1); hangs.delay(20, 'planted', iban='planted')")
         wait_for(worker.events, what=worker.said, limit_s=90)
-        time.sleep(1)
-        [event] = worker.events()
+        [event] = still(worker.events)
         files = b"".join(path.read_bytes() for path in (tmp_path / "spool" / "state" / "watch").iterdir())
     job = event["extra"]["job"]
     assert {"order": 20, "password": "[Filtered]", "iban": "[Filtered]"} == job["arguments"]
@@ -140,8 +138,7 @@ def test_a_process_of_the_pool_that_dies(tmp_path):
         wait_for(lambda: 3 == len(worker.events()), what=worker.said, limit_s=90)
         worker.send("good.delay(2)")
         wait_for(lambda: worker.said().count("succeeded") == 2, what=worker.said, limit_s=90)
-        time.sleep(1)
-        events = worker.events()
+        events = still(worker.events)
     told = sorted((event["transaction"], event["tags"].get("server.event", "")) for event in events)
     assert [("tasks.crashes", ""), ("tasks.crashes", "segfault"), ("tasks.killed", "")] == told
     [crash] = [event for event in events if event["tags"].get("server.event")]

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from support.paths import ROOT
 from support.ports import free_port
 from support.spools import spooled
 from support.users import NOBODY, ROOT_ONLY, launch_readable
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 
 MODULES = Path("/usr/lib/apache2/modules")
 MOD_WSGI = MODULES / f"mod_wsgi.so-{sys.version_info[0]}.{sys.version_info[1]}"
@@ -116,8 +115,7 @@ class Apache:
 
     def events(self, count):
         wait_for(lambda: len(spooled(self.folder / "spool")) >= count, what=self.said)
-        time.sleep(1)
-        return spooled(self.folder / "spool")
+        return still(lambda: spooled(self.folder / "spool"))
 
 
 def test_apache(passable):
@@ -130,8 +128,9 @@ def test_apache(passable):
         server.get("/exit")
         events = server.events(3)
         server.process.send_signal(signal.SIGUSR1)
-        time.sleep(3)
+        wait_for(lambda: server.said().count("resuming normal operations") == 2, what=server.said)
         wait_for(lambda: server.get("/") == b"ok", what=server.said)
+        still(server.said, 3)  # the daemons of before take their time to end
     assert 3 == len(spooled(passable / "spool"))
     slow, crash, left = events
     assert ["slow", "segfault"] == [event["tags"]["server.event"] for event in (slow, crash)]

@@ -186,7 +186,7 @@ def test_the_systemd_unit_of_the_sender(tmp_path):
             leave_in_spool(box.dsn, env)
             assert "ZeroDivisionError" == box.one()["exception"]["values"][-1]["type"]
             process.terminate()
-            assert 0 == process.wait(20)
+            assert 0 == process.wait(60)
     verify(unit.rename(tmp_path / "heka-raven-send@1000.service"))
 
 

@@ -6,11 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+
+from support.waiting import wait_for
 
 ROOT = Path(__file__).parent.parent.parent.parent
 DEMO = [sys.executable, "-u", str(ROOT / "examples" / "demo" / "demo.py")]
@@ -50,21 +51,15 @@ def test_stopping_the_demo_leaves_no_process_behind(tmp_path, stop_signal):
             with urllib.request.urlopen(address, timeout=20) as response:
                 assert 200 == response.status
         # The demo, the inbox, master, two workers, sender; the last worker may only just be on its way.
-        deadline = time.monotonic() + 30
-        while len(processes_naming(mark)) < 6 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert len(processes_naming(mark)) >= 6
+        wait_for(lambda: len(processes_naming(mark)) >= 6)
         demo.send_signal(stop_signal)
         demo.wait(60)
     finally:
         if demo.poll() is None:
             demo.terminate()  # not SIGKILL: then nobody would stop what it started
-        demo.wait(30)
+        demo.wait(60)
         demo.stdout.close()
-    deadline = time.monotonic() + 15  # of what was killed last the kernel may still have to take the memory back
-    while processes_naming(mark) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert [] == processes_naming(mark)
+    wait_for(lambda: not processes_naming(mark))  # of what was killed last the kernel may have to take the memory back
 
 
 def test_the_demo_survives_nothing_by_halves():

@@ -15,7 +15,7 @@ from heka_raven.spool.ledger import read_snapshot
 from heka_raven.spool.spool import Spool
 from support.fleet import COMMAND, broker_state, event_json, spool_ids, spool_names, start_relay, stop
 from support.rabbit import Cluster, needs_rabbit, running_cluster
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 
 pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(900)]
 
@@ -165,7 +165,7 @@ def test_the_only_node_is_killed(tmp_path, single):
         wait_for(lambda: fleet.published() > 2000, "what the publisher publishes", DONE_S)
         node.kill()
         fleet.cuts += 1
-        time.sleep(1)
+        time.sleep(1)  # both sides try again meanwhile, in vain
         node.start().wait_ready()
         fleet.wait_done()
         fleet.check(node)
@@ -181,8 +181,7 @@ def test_the_disk_of_the_broker_is_full(tmp_path, single):
             fleet.start_publisher()
             wait_for(lambda: "blocked" in broker_state(fleet.host, "send").get("state", ""))
             waiting = len(spool_names(fleet.host))
-            time.sleep(1)
-            assert waiting == len(spool_names(fleet.host)) > EVENTS - 2 * WINDOW
+            assert waiting == len(still(lambda: spool_names(fleet.host))) > EVENTS - 2 * WINDOW
         finally:
             node.ctl("set_disk_free_limit", "10000000")
         fleet.wait_done()

@@ -201,7 +201,7 @@ def test_a_quiet_connection_makes_room(tmp_path, monkeypatch):
         ):
             quiet.sendall(encode(event_json(0), DSN))
             wait_for(lambda: len(intake.spool.names()) == 1)
-            time.sleep(0.3)
+            time.sleep(0.3)  # longer than MIN_QUIET_S
             busy.sendall(encode(event_json(1), DSN))
             wait_for(lambda: len(intake.spool.names()) == 2)
             with socket.create_connection(where, 10) as third:

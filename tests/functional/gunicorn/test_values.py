@@ -7,7 +7,7 @@ import pytest
 from support.gunicorn import Gunicorn, functions, kill_the_watch
 from support.users import NOBODY, ROOT_ONLY, launch_readable
 from support.values import PLANTED, variables
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 
 pytest.importorskip("gunicorn")
 APP = """
@@ -124,8 +124,7 @@ def test_a_child_that_aborts_is_not_its_worker(tmp_path):
         began = time.monotonic()
         assert b"ok" == server.get("/abort_in_a_child")
         assert time.monotonic() - began < 2
-        time.sleep(1)
-        assert [] == server.events()
+        assert [] == still(server.events)
 
 
 def test_a_crash_that_nobody_reads(tmp_path):

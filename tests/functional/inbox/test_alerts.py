@@ -18,7 +18,7 @@ from support.inbox import AUTH, running_inbox
 from support.mail_server import MailServer
 from support.paths import DATA
 from support.sentry_server import Reply, Server
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 
 HOUR = 3_600
 
@@ -52,8 +52,7 @@ def test_a_webhook_is_told(tmp_path):
         assert document["text"].startswith("New: KeyError: 'GBP'")
         assert 200 == inbox.request(alert["link"].removeprefix(inbox.url)).status
         send(inbox, 2)
-        time.sleep(1.5)
-        assert 1 == len(server.requests)
+        assert 1 == len(still(lambda: server.requests, 1.5))
         wait_for(lambda: "never" not in page_of(inbox))
         assert "SECRET" not in page_of(inbox)
 
@@ -244,8 +243,7 @@ def test_quiet_hours(tmp_path):
         tmp_path / "i.db", "--notify", f"http://127.0.0.1:{server.port}/", "--quiet-hours", hours
     ) as inbox:  # fmt: skip
         send(inbox)
-        time.sleep(1.5)
-        assert [] == server.requests
+        assert [] == still(lambda: server.requests, 1.5)
         assert f"quiet {hours}" in page_of(inbox)
 
 

@@ -200,7 +200,7 @@ def test_a_signal_stops_it_well(tmp_path, signum):
     with running_inbox(tmp_path / "inbox.db") as running:
         running.request("/api/1/store/", BODY, AUTH)
         running.process.send_signal(signum)
-        assert 0 == running.process.wait(timeout=15)
+        assert 0 == running.process.wait(timeout=60)
         assert "" == running.process.stderr.read()
     with running_inbox(tmp_path / "inbox.db") as running:
         assert ["hello"] == [event["message"] for event in running.events()]
@@ -213,7 +213,7 @@ def test_events_survive_sigkill(tmp_path):
             event = json.dumps({"event_id": f"{number:032x}"}).encode()
             assert 200 == running.request("/api/1/store/", event, AUTH).status
         running.process.kill()
-        running.process.wait(timeout=15)
+        running.process.wait(timeout=60)
     with running_inbox(tmp_path / "inbox.db") as running:
         assert 20 == len(running.events())
 

@@ -48,7 +48,7 @@ def test_our_events_are_shown(tmp_path, protocol):
             event_id = process.stdout.readline().strip()
             [event] = running.wait_for_events(1)
             process.stdin.close()
-            assert 0 == process.wait(timeout=30)
+            assert 0 == process.wait(timeout=60)
         assert (event_id, "RuntimeError") == (event["event_id"], event["type"])
         reply = running.request(f"/event/{event_id}")
     page, said = reply.text, reply.shown

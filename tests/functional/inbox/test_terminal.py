@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 
 from support.inbox import AUTH, COMMAND
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 
 
 class OnTerminal:
@@ -43,7 +43,7 @@ class OnTerminal:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(20)
+            return self.process.wait(60)
         finally:
             os.close(self.leader)
 
@@ -86,6 +86,6 @@ def test_what_is_no_terminal_gets_no_lines(tmp_path):
         url = re.search(r"http://[^/]+", process.stdout.readline()).group()
         request = urllib.request.Request(f"{url}/api/1/store/", b'{"message":"m"}', AUTH)
         urllib.request.urlopen(request, timeout=20).close()
-        time.sleep(1)
+        still(process.poll)  # lines would come by now
         process.send_signal(signal.SIGTERM)
         assert re.fullmatch(r"dsn: .*\n", process.stdout.read())

@@ -3,12 +3,11 @@
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from support.spools import spooled
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 
 pytest.importorskip("celery")
 pytestmark = pytest.mark.full
@@ -141,8 +140,7 @@ def test_what_ends_a_process_of_the_pool(folder):
     with Worker(folder, "--pool", "prefork", "-c", "2") as worker:
         send(folder, "killed.delay(12); slow.delay(); hangs.delay()")
         worker.events(3)
-        time.sleep(1)
-    events = spooled(folder / "spool")
+        events = still(lambda: spooled(folder / "spool"))
     assert ["hangs", "killed", "slow"] == kinds(events)
     types = {event["transaction"]: event["exception"]["values"][-1]["type"] for event in events}
     assert "WorkerLostError" == types["tasks.killed"]

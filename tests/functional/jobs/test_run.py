@@ -95,7 +95,7 @@ def test_signals_are_passed_on(tmp_path, name):
     process = start(tmp_path, "sh", "-c", TRAP.format(name, 5))
     assert "ready\n" == process.stdout.readline()
     process.send_signal(getattr(signal, f"SIG{name}"))
-    assert f"got {name}\n" == process.communicate(timeout=30)[0]
+    assert f"got {name}\n" == process.communicate(timeout=60)[0]
     assert 5 == process.returncode
     assert "sh exited with status 5" == only(tmp_path)["logentry"]["formatted"]
 
@@ -105,7 +105,7 @@ def test_a_command_that_was_told_to_end(tmp_path):
     process = start(tmp_path, "sh", "-c", "echo ready; exec sleep 60")
     process.stdout.readline()
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert -signal.SIGTERM == process.returncode
     assert [] == spooled(tmp_path / "spool")
 
@@ -136,9 +136,9 @@ def test_what_it_leaves_in_the_background(tmp_path):
     """What the command started goes on, and its standard error still comes; we end with the command."""
     began = time.monotonic()
     process = start(tmp_path, "sh", "-c", "(sleep 2; echo late >&2; echo done > mark) & exit 4")
-    assert 4 == process.wait(timeout=30)
+    assert 4 == process.wait(timeout=60)
     assert not (tmp_path / "mark").exists()
-    assert "late\n" == process.communicate(timeout=30)[1]
+    assert "late\n" == process.communicate(timeout=60)[1]
     assert time.monotonic() - began >= 2
     wait_for((tmp_path / "mark").exists)
 

@@ -37,7 +37,7 @@ def test_refused_then_up(spool):
     process = app(spool, dsn, STREAM + "capture(stream, 10)\ntime.sleep(30)")
     try:
         wait_for(lambda: len(os.listdir(spool / "new")) == 10 if (spool / "new").exists() else False)
-        time.sleep(0.5)
+        time.sleep(0.5)  # some tries are refused, which nothing tells
         with Server(port=port) as server:
             wait_until_delivered(spool, 10)
             ids = set(server.event_ids)
@@ -305,7 +305,7 @@ def test_backoff_probes_once_a_second(spool):
         fill(spool, server.dsn, 50)
         sender = command("send", "--spool", spool, "--connections", "4")
         wait_for(lambda: server.requests)
-        time.sleep(2.0)
+        time.sleep(2.0)  # how much it sends in a time is what is tested
         end(sender)
         passed_s = server.requests[-1].at - server.requests[0].at  # more than two seconds on a busy machine
         # The first round over all connections, then a probe after a second at least, 1.5 more, 3 more, ...

@@ -132,7 +132,7 @@ def test_fork(spool):
         finally:
             process.kill()
             os.kill(int((spool / "state" / "sender.lock").read_text()), signal.SIGKILL)
-            ids = process.communicate(timeout=20)[0].decode().split()
+            ids = process.communicate(timeout=60)[0].decode().split()
         assert_once(ids, server)
         assert_exact(spool, captured=12, delivered=12)
 
@@ -248,7 +248,7 @@ def test_the_spool_vanishes_under_the_sender(spool):
             fill(spool, server.dsn, 1)
             wait_until_delivered(spool, 1)
             os.rename(spool, spool.with_name("away"))
-            time.sleep(0.3)
+            time.sleep(0.3)  # it looks for a directory that is not there, some times
             fill(spool, server.dsn, 2)
             wait_until_delivered(spool, 2)
         finally:
@@ -269,7 +269,7 @@ def kill_writers(spool, dsn, rounds, seed):
         first = process.stdout.readline()
         time.sleep(dice.random() * 0.01)
         process.kill()
-        rest, _ = process.communicate(timeout=20)
+        rest, _ = process.communicate(timeout=60)
         ids += [line for line in (first + rest).decode().split() if len(line) == 32]
     return ids
 

@@ -347,7 +347,7 @@ def test_a_terminal_gets_a_table_and_a_bar(spool):
                         break
                     out += part
             os.close(main)
-            return process.wait(timeout=20), out.decode()
+            return process.wait(timeout=60), out.decode()
 
         code, out = on_terminal("status")
         assert 0 == code and "\x1b[" in out and "20 events" in out
@@ -377,6 +377,6 @@ def test_reporting_beside_the_app_reaches_no_network_in_the_request(spool):
     )
     with Server() as server:
         process = app(spool, server.dsn, code)
-        out = process.communicate(timeout=30)[0].decode().splitlines()
+        out = process.communicate(timeout=60)[0].decode().splitlines()
         assert "['heka-raven-send']" == out[-1]
         assert 10 == len(server.events)

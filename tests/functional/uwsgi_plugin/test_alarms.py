@@ -3,7 +3,6 @@
 import base64
 import json
 import threading
-import time
 import zlib
 
 import pytest
@@ -16,6 +15,19 @@ from support.waiting import wait_for
 
 PLANTED = "plantedsecret"
 SLEEPER = APP.replace("float(query)", "float(query.partition('&')[0])")
+HOLDER = (
+    APP
+    + """
+import threading
+inner = application
+def application(env, start):
+    if env["PATH_INFO"] == "/hold":
+        open(f"held-{time.monotonic_ns()}-{threading.get_ident()}", "w").close()
+        while not os.path.exists("let-go"):
+            time.sleep(0.05)
+    return inner(env, start)
+"""
+)
 ALARMS = "processes = 3\nalarm-freq = 0\nalarm = direct sentry:logger=t.direct{more}\n"
 MODES = ["", "sentry-watch = true\n", "threads = 2\nenable-threads = true\n", "alarm-cheap = true\n"]
 
@@ -63,15 +75,16 @@ def test_an_old_server_gets_it_as_texts(serve, receiver):
 def test_many_requests_lose_no_alarm(serve, receiver, dsn):
     """Forty requests with long URLs leave an alarm small enough for each kind of server."""
     more = "" if dsn == "http" else f",dsn=udp://key:secret@127.0.0.1:{receiver.port}/1"
-    server = serve(ALARMS.format(more=more) + "threads = 16\nbuffer-size = 16384\n", app=SLEEPER)
-    url = "/sleep?4&" + '"' * 4000  # each takes two bytes in JSON
+    server = serve(ALARMS.format(more=more) + "threads = 16\nbuffer-size = 16384\n", app=HOLDER)
+    url = "/hold?" + '"' * 4000  # each takes two bytes in JSON
     for _ in range(40):
         threading.Thread(target=server.crash, args=(url,), daemon=True).start()
-    time.sleep(1)
+    wait_for(lambda: len(list(server.tmp_path.glob("held-*"))) >= 40, "forty requests to run")
     server.crash("/alarms?1")
     if dsn == "http":
         event = wait_for(lambda: receiver.events, server.text)[0]
         assert 10 < len(event["contexts"]["uwsgi"]["bystanders"]) <= 32
         assert len(json.dumps(event)) < 48_000
     wait_for(lambda: ledger(server.spool).get("captured") == 1 and server.waiting() == 0, server.text)
+    (server.tmp_path / "let-go").touch()
     assert 0 == ledger_at_rest(server)["discarded.internal_sdk_error"] and "is lost" not in server.text()

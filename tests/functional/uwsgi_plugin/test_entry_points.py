@@ -7,14 +7,13 @@ import os
 import shutil
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
 
 from support.receiver import text_of
 from support.uwsgi import APP, DEBIAN, DEBIAN_PLUGINS, find_uwsgi, ledger_at_rest
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 
 UWSGI = find_uwsgi()
 pytestmark = pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test installs one")
@@ -301,8 +300,7 @@ def test_an_alarm_does_not_feed_itself(serve, receiver, expression):
     wait_for(lambda: server.waiting() >= 3, server.text)
     receiver.status = 200
     wait_for(lambda: server.waiting() == 0, server.text)
-    time.sleep(1)
-    texts = receiver.texts()
+    texts = still(receiver.texts)
     assert 3 == len([text for text in texts if "alarm-line event-error" in text])
     assert len(texts) < 100 and not [text for text in texts if "[sentry]" in text]
     assert "[sentry] " in server.text()
@@ -333,8 +331,7 @@ def test_two_exception_handlers_drop_what_was_reported(serve, receiver):
         server.get("/reported?1")
     server.get("/boom?2")
     wait_for(lambda: len(receiver.events) == 2 and server.waiting() == 0, server.text)
-    time.sleep(1)
-    assert ["t.one", "t.two"] == sorted(event["logger"] for event in receiver.events)
+    assert ["t.one", "t.two"] == sorted(event["logger"] for event in still(lambda: receiver.events))
     assert {"ValueError"} == {event["exception"]["values"][0]["type"].rpartition(".")[2] for event in receiver.events}
     counts = ledger_at_rest(server)
     assert (8, 2, 6) == (counts["captured"], counts["delivered"], counts["discarded.event_processor"])

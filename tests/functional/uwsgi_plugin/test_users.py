@@ -221,7 +221,7 @@ def test_an_app_that_root_loads_reports_without_the_plugin(receiver, passable, d
             wait_for(lambda: receiver.events, lambda: (passable / "log").read_text())
         finally:
             server.send_signal(signal.SIGINT)
-            server.wait(30)
+            server.wait(60)
     assert ["ValueError"] == [event["exception"]["values"][0]["type"] for event in receiver.events]
     assert uid == spool.stat().st_uid
     shutil.rmtree(spool)

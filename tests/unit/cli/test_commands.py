@@ -377,7 +377,7 @@ def test_a_reader_that_goes_away_is_no_crash(tmp_path):
     process.stdout.close()
     assert b"" == process.stderr.read()
     process.stderr.close()
-    process.wait(timeout=20)
+    process.wait(timeout=60)
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="needs a C compiler")

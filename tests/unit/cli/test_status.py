@@ -110,7 +110,7 @@ def test_when_it_is_tried_again(spool):
         wait_for(lambda: "next try in" in run_command("status", "--spool", spool)[1])
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def test_numbers_as_people_say_them():

@@ -45,7 +45,7 @@ def test_tail_of_an_inbox(inbox):
         wait_for(lambda: heard("fatal   harakiri: worker 3"))
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         process.stdout.close()
         process.stderr.close()
 

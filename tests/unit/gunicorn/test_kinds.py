@@ -45,6 +45,8 @@ def test_stacks():
     assert [Frame("/srv/shop/b.py", 9, "main"), Frame("/srv/shop/c d.py", 12, "Shop.fetch")] == stacks[0x7F02]
     assert ["main", "wait"] == [frame.function for frame in stacks[0x7F01]]
     assert ({}, None) == read_stacks('nonsense\n  File "x", line 1 in y\n')
+    alone, current = read_stacks('Stack (most recent call first):\n  File "x", line 1 in y\n')
+    assert ({0: [Frame("x", 1, "y")]}, None) == (alone, current)
     again, _ = read_stacks(STACKS + 'Current thread 0x00007f02 (most recent call first):\n  File "x", line 1 in y\n')
     assert ["y"] == [frame.function for frame in again[0x7F02]]
 

@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from heka_raven.gunicorn.kinds import read_stacks
 from heka_raven.gunicorn.last_words import LastWords, is_readable, make_pipes
 from heka_raven.spool.watched import close_all
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 
 CRASHES = """
 import ctypes, faulthandler, os, sys, threading, time
@@ -42,13 +41,11 @@ def test_it_waits_until_it_is_read(pipe, how):
     words = LastWords(reads)
     process = start(writes, how)
     wait_for(lambda: [0] == words.begun())
-    time.sleep(0.3)
-    assert process.poll() is None
+    assert still(process.poll, 0.3) is None
     thread = words.thread(0)
-    time.sleep(0.3)
-    assert process.poll() is None
+    assert still(process.poll, 0.3) is None
     words.let_go(0)
-    assert -(signal.SIGABRT if how == "abort" else signal.SIGSEGV) == process.wait(10)
+    assert -(signal.SIGABRT if how == "abort" else signal.SIGSEGV) == process.wait(60)
     stacks, current = read_stacks(words.take(0))
     assert thread == current
     assert ["<module>", "crash"] == [frame.function for frame in stacks[thread]][:2]
@@ -59,7 +56,7 @@ def test_nobody_is_there(pipe):
     """Without a reader it dies at once."""
     reads, writes = pipe
     close_all(reads)
-    assert -signal.SIGSEGV == start(writes, "segfault").wait(10)
+    assert -signal.SIGSEGV == start(writes, "segfault").wait(60)
 
 
 def test_words_of_before(pipe):

@@ -32,12 +32,12 @@ def test_an_answer_is_to_one_question(file):
 )  # fmt: skip
 def test_nonsense_is_no_frame(data):
     """A worker may write what it likes."""
-    assert [] == read_frames(data)
+    assert ([], False) == read_frames(data)
 
 
 def test_a_frame():
     """A frame has its values where they are an object."""
-    [frame] = read_frames(b'{"frames": [{"file": "/a.py", "line": 3, "function": "f", "vars": {"a": 1}}]}')
+    [frame], _ = read_frames(b'{"frames": [{"file": "/a.py", "line": 3, "function": "f", "vars": {"a": 1}}]}')
     assert ("/a.py", 3, "f", {"a": 1}) == (frame.file, frame.line, frame.function, frame.values)
-    [frame] = read_frames(b'{"frames": [{"file": "/a.py", "line": 3, "function": "f", "vars": [1]}]}')
+    [frame], _ = read_frames(b'{"frames": [{"file": "/a.py", "line": 3, "function": "f", "vars": [1]}]}')
     assert frame.values is None

@@ -263,7 +263,7 @@ def test_a_timer_left_in_another_thread_sends_nothing(client):
     with timer:
         thread = threading.Thread(target=timer.__exit__, args=(None, None, None))
         thread.start()
-        thread.join(10)
+        thread.join(60)
         assert sent_messages(client) == []
     assert len(sent_messages(client)) == 1
 

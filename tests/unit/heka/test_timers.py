@@ -69,7 +69,7 @@ def test_attributes_of_a_timer_are_the_threads_own(client):
     seen = []
     thread = threading.Thread(target=lambda: seen.append((getattr(timer, "value", None), timer.result, timer.name)))
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert seen == [(None, None, "t")]
 
 

@@ -99,7 +99,7 @@ def test_threads_do_not_see_each_other(client):
     gate = threading.Barrier(8)
 
     def app(environ, start_response):
-        gate.wait(10)
+        gate.wait(60)
         raise ValueError(who())
 
     wrapped = RavenMiddleware(app, client)
@@ -179,7 +179,7 @@ def test_asyncio_in_a_thread_of_its_own(client):
             found = list(pool.map(lambda name: run(wrapped, make_environ(who=name)), names))
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()
     assert [[name] * 4 for name in names] == found
 

@@ -86,7 +86,7 @@ def test_a_look_at_the_wrong_moment(spool, monkeypatch):
 def end_hard(process):
     """Kill and reap, without waiting for the pipe that the child holds too."""
     process.kill()
-    process.wait(timeout=20)
+    process.wait(timeout=60)
 
 
 def test_forks_while_another_thread_takes_and_gives_back(spool, monkeypatch):

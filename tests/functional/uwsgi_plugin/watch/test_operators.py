@@ -11,7 +11,7 @@ import pytest
 from support.paths import ROOT
 from support.silent_mount import silent_mount
 from support.users import ROOT_ONLY
-from support.waiting import wait_for
+from support.waiting import still, wait_for
 from support.watch import APP, EVERY_UWSGI, PREFORK, WATCH, frames, functions, in_background, kinds, one_event, suspect
 
 pytestmark = pytest.mark.timeout(180)
@@ -52,8 +52,7 @@ def test_who_outlives_a_graceful_harakiri_is_watched_on(serve, receiver):
     time.sleep(3.5)
     server.crash("/sleep")  # of a worker that had its grace: uWSGI kills it at once
     wait_for(lambda: ["harakiri"] * 2 == kinds(receiver)[2:], server.text)
-    time.sleep(1.5)
-    assert 4 == len(receiver.events)
+    assert 4 == len(still(lambda: receiver.events, 1.5))
 
 
 @pytest.mark.parametrize("uwsgi", EVERY_UWSGI)
@@ -80,8 +79,7 @@ def application(env, start):
     )
     server.crash("/segfault")
     wait_for(lambda: receiver.events, server.text)
-    time.sleep(1.5)
-    assert ["segfault"] == kinds(receiver)
+    assert ["segfault"] == still(lambda: kinds(receiver), 1.5)
 
 
 @pytest.mark.parametrize("uwsgi", EVERY_UWSGI)

@@ -144,7 +144,7 @@ def test_on_a_terminal(serve, port):
         terminal.press(b" ")
         terminal.see(b"GET /orders/16")
         terminal.press(b"q")
-        assert 0 == terminal.process.wait(timeout=30)
+        assert 0 == terminal.process.wait(timeout=60)
 
 
 TOLD = b"local variables: told by the worker, masked"
