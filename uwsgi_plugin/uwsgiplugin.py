@@ -27,8 +27,8 @@ ROOMS = {  # each may call those above it only
         "wire",
     ],
     "edge": [
-        "capture", "guard", "kernel", "ledger", "ledgers", "mounts", "source", "spares", "spool", "statefile", "symbols",
-        "sys", "thread",
+        "capture", "guard", "kernel", "ledger", "ledgers", "mounts", "source", "spares", "spool", "statefile",
+        "symbols", "sys", "thread",
     ],
     "sender": [
         "datagram", "housekeeping", "http", "http_request", "names", "queue", "reply", "sender", "servers", "targets",

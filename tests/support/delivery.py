@@ -26,7 +26,7 @@ def capture(stream, n=1, size=200):
         if stream.write_event(event_id, dsn, payload):
             os.write(1, event_id.encode() + b"\\n")
 """
-COMMAND_S = 240  # one of them compiles
+COMMAND_S = 900  # one of them compiles
 STREAM = "stream = SpoolStream(path=path)\n"  # what most of these begin with
 
 

@@ -12,7 +12,7 @@ import pytest
 from support.examples import command, copy_out, environment, inbox, python, running
 from support.paths import EXAMPLES
 from support.ports import free_port
-from support.uwsgi import build_plugin, find_uwsgi
+from support.uwsgi import find_uwsgi, shared_plugin
 from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
@@ -97,7 +97,7 @@ def test_nginx_in_front(tmp_path):
         pytest.skip("no nginx: ./run test full installs it")
     port = free_port()
     folder = copy_out("nginx", tmp_path, {"8080": str(port), "8081": str(free_port())})
-    shutil.copy(build_plugin(UWSGI, tmp_path / "build"), folder)
+    shutil.copy(shared_plugin(UWSGI), folder)
     with inbox(tmp_path) as box:
         env = environment(tmp_path / "spool", HEKA_RAVEN_DSN=box.dsn)
         with (
@@ -119,7 +119,7 @@ def test_the_systemd_unit_of_uwsgi(tmp_path):
     port = free_port()
     folder = copy_out("uwsgi", tmp_path, {"8080": str(port)})
     (folder / "uwsgi.ini").write_text((folder / "prefork.ini").read_text())
-    shutil.copy(build_plugin(UWSGI, tmp_path / "build"), folder)
+    shutil.copy(shared_plugin(UWSGI), folder)
     changes = {"/srv/myapp/venv/bin/uwsgi": UWSGI, "/srv/myapp": str(folder), "User=myapp": "User=root"}
     unit = copy_out("systemd/myapp-uwsgi.service", tmp_path, changes)
     lines = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line and line[0] != "#")

@@ -14,7 +14,7 @@ from support.examples import command, copy_out, environment, running
 from support.paths import EXAMPLES
 from support.ports import free_port
 from support.receiver import Receiver, text_of
-from support.uwsgi import build_plugin, find_uwsgi
+from support.uwsgi import find_uwsgi, shared_plugin
 from support.waiting import wait_for
 
 UWSGI = find_uwsgi()
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.skipif(UWSGI is None, reason="no uWSGI: ./run test inst
 
 
 @pytest.fixture(scope="module")
-def plugin(tmp_path_factory):
-    return build_plugin(UWSGI, tmp_path_factory.mktemp("plugin"))
+def plugin():
+    return shared_plugin(UWSGI)
 
 
 class Example:

