@@ -54,9 +54,13 @@ class LastWords:
         """The rows whose worker waits for its reader."""
         return [place for place, read in enumerate(self.reads) if is_readable(read, 0)]
 
-    def thread(self, place: int) -> int:
-        """Read on until the crashed thread is known, and no further; 0: it is not."""
-        found = self._read(place, _THREAD)
+    def thread(self, place: int, pidfd: int = -1) -> int:
+        """Read on until the crashed thread is known, and no further; 0: it is not.
+
+        Args:
+            pidfd: of the worker, which may have to wait for a processor before it writes on; -1: it is quiet then.
+        """
+        found = self._read(place, _THREAD, pidfd)
         return int(found[1], 16) if found is not None else 0
 
     def let_go(self, place: int) -> None:
@@ -68,10 +72,12 @@ class LastWords:
         self.let_go(place)
         return self._words.pop(place, b"").decode("utf-8", "replace")
 
-    def _read(self, place: int, mark: re.Pattern[bytes] | None) -> re.Match[bytes] | None:
+    def _read(self, place: int, mark: re.Pattern[bytes] | None, pidfd: int = -1) -> re.Match[bytes] | None:
         until = time.monotonic() + MOST_S
         while time.monotonic() < until:
             if not is_readable(self.reads[place], QUIET_MS):
+                if pidfd >= 0 and not is_readable(pidfd, 0):
+                    continue
                 break
             piece = os.read(self.reads[place], ONE_PACKET)
             if not piece:

@@ -298,7 +298,8 @@ class Watcher:
         begun = self._last_words.begun()
         for place in begun[::-1]:
             watched = next((each for each in self._workers.values() if each.row.place == place), None)
-            thread = self._last_words.thread(place) if watched is not None and watched.died_s is None else 0
+            alive = watched is not None and watched.died_s is None
+            thread = self._last_words.thread(place, watched.pidfd) if watched is not None and alive else 0
             if watched is not None:
                 watched.beside = self._beside(watched)
                 watched.last = self._slots.in_flight(place)

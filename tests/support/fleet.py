@@ -98,7 +98,7 @@ class Relay:
         return next(int(a.rsplit(":", 1)[1]) for a in self.addresses if a.startswith(scheme + ":"))
 
     def tcp(self):
-        return socket.create_connection(("127.0.0.1", self.port("tcp")), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port("tcp")), timeout=60)
 
     def send_tcp(self, data):
         with self.tcp() as sock:
@@ -205,7 +205,7 @@ class Kent:
         return f"http://{public}@127.0.0.1:{self.port}/{project}"
 
     def _get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
             return json.load(answer)
 
     def bodies(self):

@@ -54,7 +54,7 @@ class RunningInbox:
     def request(self, path, body=None, headers=None, method=None):
         request = urllib.request.Request(self.url + path, data=body, headers=headers or {}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return Reply(answer.status, answer.headers, answer.read())
         except HTTPError as error:
             with error:

@@ -115,7 +115,7 @@ def said(output):
 
 def exchange(port, request):
     """The raw bytes that a server answers to *request* until it closes the connection, without its clock."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(request)
         received = b""
         with contextlib.suppress(ConnectionResetError):

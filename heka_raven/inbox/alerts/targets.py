@@ -27,6 +27,7 @@ from heka_raven.inbox.alerts.message import Message, as_json
 from heka_raven.sender.http import HttpTransport
 
 TIMEOUT_S = 10.0  # of a webhook as a whole, and of each step with a mail server
+ENFORCED_EACH_S = 0.5
 COMMAND_S = 30.0
 MAX_TARGETS = 10
 MAX_ERROR = 200  # characters
@@ -104,14 +105,12 @@ def _webhook(parts: SplitResult) -> Target:
 
     def send(message: Message) -> Outcome:
         transport = HttpTransport(connections=1, connect_timeout_s=TIMEOUT_S / 2)
-        # A server that sends a byte now and then never times out by itself.
-        guard = threading.Timer(TIMEOUT_S + 0.1, transport.enforce_deadlines)
-        guard.daemon = True
-        guard.start()
+        done = threading.Event()
+        threading.Thread(target=_enforce, args=(transport, done), daemon=True).start()
         try:
             reply = transport.send(url, headers, orjson.dumps(as_json(message)), timeout_s=TIMEOUT_S)
         finally:
-            guard.cancel()
+            done.set()
             transport.close()
         if reply.status is None:
             return Outcome(_hide(reply.error, [url, parts.path, parts.query, parts.password or ""]))
@@ -124,6 +123,12 @@ def _webhook(parts: SplitResult) -> Target:
         return Outcome(f"it answered with status {reply.status}{moved}", final, retry_after_s)
 
     return Target(f"{parts.scheme}://{host}{'/…' if parts.path not in ('', '/') or parts.query else ''}", send)
+
+
+def _enforce(transport: HttpTransport, done: threading.Event) -> None:
+    """Until *done*: a server that sends a byte now and then never times out by itself."""
+    while not done.wait(ENFORCED_EACH_S):
+        transport.enforce_deadlines()
 
 
 @dataclass(frozen=True, slots=True)

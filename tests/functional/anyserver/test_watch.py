@@ -132,7 +132,7 @@ class Waitress:
             raise
 
     def accepts(self):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=60):
             return True
         return False
 

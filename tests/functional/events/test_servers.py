@@ -27,7 +27,7 @@ BUGSINK = "bugsink==2.6.1"
 
 def answers(url):
     try:
-        urllib.request.urlopen(url, timeout=5).close()
+        urllib.request.urlopen(url, timeout=60).close()
     except urllib.error.HTTPError as error:
         error.close()
     except OSError:
@@ -172,11 +172,11 @@ def test_kent_has_every_kind(tmp_path):
         wait_for(lambda: answers(f"{url}/api/eventlist/"), "kent", process=process)
         ids = report_every_kind(tmp_path / "spool", f"http://public@127.0.0.1:{port}/1")
         deliver(tmp_path / "spool")
-        with urllib.request.urlopen(f"{url}/api/eventlist/", timeout=10) as reply:
+        with urllib.request.urlopen(f"{url}/api/eventlist/", timeout=60) as reply:
             listed = json.load(reply)["events"]
         events = {}
         for entry in listed:
-            with urllib.request.urlopen(f"{url}/api/event/{entry['event_id']}", timeout=10) as reply:
+            with urllib.request.urlopen(f"{url}/api/event/{entry['event_id']}", timeout=60) as reply:
                 body = json.load(reply)["payload"]["body"]
             events[body["event_id"]] = body
         check(ids, events)

@@ -70,7 +70,7 @@ def get(port, path, body=None):
     """Status and headers; 0 where nobody answers."""
     try:
         data = body.encode() if body else None
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", data, timeout=20) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", data, timeout=60) as reply:
             return reply.status, reply.headers
     except urllib.error.HTTPError as error:
         with error:

@@ -48,7 +48,7 @@ def test_stopping_the_demo_leaves_no_process_behind(tmp_path, stop_signal):
         addresses = re.findall(r"http://127\.0\.0\.1:\d+/", "".join(lines))
         assert 2 == len(addresses), lines
         for address in addresses:
-            with urllib.request.urlopen(address, timeout=20) as response:
+            with urllib.request.urlopen(address, timeout=60) as response:
                 assert 200 == response.status
         # The demo, the inbox, master, two workers, sender; the last worker may only just be on its way.
         wait_for(lambda: len(processes_naming(mark)) >= 6)

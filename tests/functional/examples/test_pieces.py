@@ -20,7 +20,7 @@ UWSGI = find_uwsgi()
 
 def get(port, path, headers=None):
     """Status and body; (0, b"") where there is no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path, headers=headers or {})
         reply = connection.getresponse()

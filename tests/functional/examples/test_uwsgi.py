@@ -51,7 +51,7 @@ class Example:
 
     def get(self, path, port=None, method="GET"):
         """The body; None where the server closed without an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
         try:
             connection.request(method, path)
             return connection.getresponse().read()
@@ -135,7 +135,7 @@ def test_options_of_the_server(example):
         assert (example.folder / "spool" / "new").is_dir()
 
         def metrics():
-            with socket.create_connection(("127.0.0.1", example.stats_port), timeout=20) as reader:
+            with socket.create_connection(("127.0.0.1", example.stats_port), timeout=60) as reader:
                 found = json.loads(reader.makefile().read())["metrics"]
             return [found[f"sentry.{name}"]["value"] for name in ("captured", "delivered", "pending")]
 

@@ -20,7 +20,7 @@ NAME = "gunicorn_watch.conf.py"
 
 def curl(port, path):
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as reply:
             return reply.read()
     except urllib.error.HTTPError as error:
         error.close()

@@ -123,7 +123,7 @@ def test_a_child_that_aborts_is_not_its_worker(tmp_path):
     with Gunicorn(tmp_path, app=APP, extra="values=True") as server:
         began = time.monotonic()
         assert b"ok" == server.get("/abort_in_a_child")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
         assert [] == still(server.events)
 
 
@@ -166,5 +166,4 @@ def test_as_another_user(passable):
     with Gunicorn(passable, *options, app=APP, slow=1, extra="values=True", launch=launch) as server:
         server.get_later("/loop_in_c")
         event = server.event("slow")
-        time.sleep(0.1)
     assert_shown(event, "loop_in_c", "read from outside")

@@ -237,7 +237,7 @@ def test_nothing_out_of_the_ordinary(tmp_path, options):
                 server.process.send_signal(signal.SIGHUP)
         for each in (signal.SIGTTIN, signal.SIGTTIN, signal.SIGTTOU):
             server.process.send_signal(each)
-            time.sleep(0.5)
+            time.sleep(0.5)  # gunicorn drops a signal that comes too soon
         assert b"ok" == server.get("/")
     assert [] == still(lambda: spooled(tmp_path / "spool"))
 
@@ -249,7 +249,7 @@ def test_a_watcher_that_dies(tmp_path):
         [watcher] = children_of(keeper)
         os.kill(watcher, signal.SIGKILL)
         wait_for(lambda: [pid for pid in children_of(keeper) if pid != watcher])
-        time.sleep(0.5)
+        time.sleep(0.5)  # as a rule it looks by then, and what it did not see it is told
         server.get("/exit")
         server.event("exit")
         os.kill(keeper, signal.SIGKILL)

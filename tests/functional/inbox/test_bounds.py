@@ -28,7 +28,7 @@ def head(path, host="127.0.0.1", **headers):
 
 def say(inbox, data):
     """What the inbox answers to these bytes, of which it need not read all."""
-    with socket.create_connection(("127.0.0.1", inbox.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", inbox.port), timeout=60) as sock:
         with contextlib.suppress(OSError):
             sock.sendall(data)
         answer = b""
@@ -75,7 +75,7 @@ def test_a_body_is_refused_before_it_lies_on_disk(inbox, path, options, status, 
 
 def test_a_body_a_little_too_large_is_refused_in_words(inbox):
     """A client that sends all before it reads gets its answer, and may use the connection again."""
-    with socket.create_connection(("127.0.0.1", inbox.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", inbox.port), timeout=60) as sock:
         for _ in range(2):
             sock.sendall(head("/api/1/store/", Content_Length=5 * MIB, **{"X_Sentry_Auth": AUTH["X-Sentry-Auth"]}))
             sock.sendall(b"x" * (5 * MIB))

@@ -122,7 +122,7 @@ def test_a_stream_of_events_is_all_stored(tmp_path):
         for body in part:
             request = urllib.request.Request(f"{url}/api/1/envelope/", data=body, headers=AUTH)
             try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
+                with urllib.request.urlopen(request, timeout=60) as answer:
                     answer.read()
             except OSError as error:
                 failures.append(error)

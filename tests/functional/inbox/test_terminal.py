@@ -38,7 +38,7 @@ class OnTerminal:
 
     def send(self, event):
         request = urllib.request.Request(f"{self.url}/api/1/store/", json.dumps(event).encode(), AUTH)
-        urllib.request.urlopen(request, timeout=20).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -85,7 +85,7 @@ def test_what_is_no_terminal_gets_no_lines(tmp_path):
     ) as process:  # fmt: skip
         url = re.search(r"http://[^/]+", process.stdout.readline()).group()
         request = urllib.request.Request(f"{url}/api/1/store/", b'{"message":"m"}', AUTH)
-        urllib.request.urlopen(request, timeout=20).close()
+        urllib.request.urlopen(request, timeout=60).close()
         still(process.poll)  # lines would come by now
         process.send_signal(signal.SIGTERM)
         assert re.fullmatch(r"dsn: .*\n", process.stdout.read())

@@ -240,7 +240,8 @@ def test_loops_with_a_handler_of_their_own(tmp_path):
 def test_it_is_delivered_before_the_end(tmp_path):
     """The program ends when its event has arrived."""
     with Server() as server:
-        done = run(tmp_path, ENDINGS["an exception"], dsn=server.dsn, sender="thread")
+        wait = "stream_exit_wait_s=40"
+        done = run(tmp_path, ENDINGS["an exception"], init=wait, dsn=server.dsn, sender="thread")
         assert 1 == len(server.events)
     assert 1 == done.returncode
     assert [] == spooled(tmp_path / "spool")

@@ -230,7 +230,7 @@ def test_visitors_who_go_away(running):
     """A write() to a client that has gone is counted as a disconnect, not reported."""
     _, port = running
     before = counts(port)
-    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
     connection.sendall(b"GET /gone HTTP/1.0\r\nHost: localhost\r\n\r\n")
     connection.recv(1000)
     hang_up(connection)
@@ -244,7 +244,7 @@ def test_uploads_that_break_off(running):
     before = counts(port)
 
     def break_off():
-        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+        connection = socket.create_connection(("127.0.0.1", port), timeout=60)
         connection.sendall(b"POST /reads HTTP/1.0\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\nabc")
         threading.Event().wait(0.2)  # let it begin to read: before that, the server itself drops the request
         hang_up(connection)

@@ -41,7 +41,7 @@ def serving(tmp_path, spool, dsn, *options):
 
     def ask():
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             error.close()

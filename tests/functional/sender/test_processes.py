@@ -68,6 +68,7 @@ def test_exit_with_a_hanging_server(spool):
 def test_exit_with_a_dead_server_is_quick(spool):
     """Where nobody listens there is nothing to wait for."""
     dsn = f"http://a@127.0.0.1:{free_port()}/1"
+    # A second, in which the sender is refused: nothing tells of that, and without it this is weaker.
     code = "capture(SpoolStream(path=path, exit_wait_s=40), 3)\ntime.sleep(1)\nos.write(1, b'%.3f' % time.time())"
     out = app(spool, dsn, code).communicate(timeout=60)[0].split()
     assert time.time() - float(out[3]) < 20
@@ -90,6 +91,7 @@ def test_sudden_end(spool, ending):
 def test_sudden_end_beside_the_sender_thread(spool, ending):
     """os._exit and SIGKILL while the thread sends: what was not finished is sent by the next, under the same id."""
     with Server(lambda request: Reply(after_s=0.05)) as server:
+        # Some are sent by then, and some are not: any moment will do.
         _, ids = run_app(spool, server.dsn, STREAM + f"capture(stream, 30)\ntime.sleep(0.6)\n{ending}")
         assert 0 == send_once(spool)[0]
         assert set(ids) == set(server.event_ids)
@@ -100,7 +102,7 @@ def test_sudden_end_beside_the_sender_thread(spool, ending):
 def test_burst_against_a_slow_server(spool):
     """300 events at once, 50 ms a reply: all arrive, each once."""
     with Server(lambda request: Reply(after_s=0.05)) as server:
-        _, ids = run_app(spool, server.dsn, "capture(SpoolStream(path=path, exit_wait_s=40), 300)\ntime.sleep(0.5)")
+        _, ids = run_app(spool, server.dsn, "capture(SpoolStream(path=path, exit_wait_s=40), 300)")
         result = send_once(spool)
         assert 0 == result[0], in_words(result)
         assert_once(ids, server)
@@ -112,7 +114,7 @@ def test_fork(spool):
     """Parent and child both capture after a fork; when the parent is killed the child's sender takes over."""
     code = STREAM + (
         "capture(stream, 3)\n"
-        "time.sleep(0.5)\n"
+        "time.sleep(0.5)\n"  # the thread runs when the fork comes, or has not begun: both are right
         "if os.fork() == 0:\n"
         "    capture(stream, 3)\n"
         "    while os.getppid() == int(os.environ['PARENT']): time.sleep(0.02)\n"
@@ -144,11 +146,11 @@ def test_fork_without_a_word_to_python(spool):
         "stream = SpoolStream(path=path, exit_wait_s=20)\n"
         "capture(stream, 2)\n"
         "while os.listdir(path + '/new'): time.sleep(0.02)\n"
-        "time.sleep(0.5)\n"
+        "time.sleep(0.5)\n"  # until the sender is idle: most of the time it is
         # PyDLL keeps the interpreter's lock over the fork, as uWSGI does: a child of CDLL's could wait for it forever.
         "if ctypes.PyDLL(None).fork() == 0:\n"
         "    capture(stream, 2)\n"
-        "    time.sleep(0.2)\n"
+        "    time.sleep(0.2)\n"  # its own sender may have begun, or not
         "    os._exit(0)\n"
         "os.wait()\n"
     )

@@ -279,7 +279,7 @@ def test_kent_reads_back_what_was_sent(spool):
 
     def read(url):
         try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             error.close()

@@ -79,7 +79,7 @@ def test_defect_03_tags_and_extra_are_escaped(serve, receiver):
 def test_defect_04_control_characters_and_bad_utf8(serve, receiver):
     """Every byte becomes valid JSON: controls escaped, broken UTF-8 replaced."""
     server = serve(put_route("message=m ${HTTP_X_RAW}"))
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.putrequest("PUT", "/")
     connection.putheader("X-Raw", b"a\x01b\xff\xc3\xa9")
     connection.endheaders()

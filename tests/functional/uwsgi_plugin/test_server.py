@@ -299,7 +299,7 @@ def test_no_connection_outside_the_sender(serve):
 def test_route_request_is_private(serve, receiver):
     """Cookies, authorization and secret parameters of the request never leave."""
     server = serve(ROUTE)
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request(
         "PUT", "/p?token=hide1&a=1",
         headers={"Cookie": "sid=hide2", "Authorization": "Bearer hide3", "X-Api-Key": "hide4", "X-Shown": "shown"},

@@ -229,7 +229,7 @@ def test_an_app_that_root_loads_reports_without_the_plugin(receiver, passable, d
 
 def status(port, path):
     """The status of one reply; 0 where nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path)
         return connection.getresponse().status

@@ -14,10 +14,16 @@ NEEDS = pytest.mark.skipif(
 )
 
 
-def make(tmp_path, *targets):
-    """Run the Makefile with its output in tmp_path; the text it printed is shown when it fails."""
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """Where all of them build: what two of them need is compiled once."""
+    return tmp_path_factory.mktemp("c")
+
+
+def make(out, *targets):
+    """Run the Makefile with its output in *out*; the text it printed is shown when it fails."""
     done = subprocess.run(
-        ["make", "-s", "-C", str(ROOT / "uwsgi_plugin"), f"OUT={tmp_path}", *targets],
+        ["make", "-s", "-C", str(ROOT / "uwsgi_plugin"), f"OUT={out}", *targets],
         capture_output=True,
         text=True,
         check=False,
@@ -27,38 +33,38 @@ def make(tmp_path, *targets):
 
 
 @NEEDS
-def test_c_units_pass(tmp_path):
+def test_c_units_pass(out):
     """Every C unit test passes under plain gcc, with warnings as errors; the vectors are those Python reads."""
-    printed = make(tmp_path, "test")
+    printed = make(out, "test")
     assert printed.count(", 0 failed") == UNITS
 
 
 @NEEDS
-def test_fuzz_corpus_is_clean(tmp_path):
+def test_fuzz_corpus_is_clean(out):
     """Every input the fuzzers ever kept, crashes included, passes without a fuzzer too."""
-    assert make(tmp_path, "replay").count(" inputs") == TARGETS
+    assert make(out, "replay").count(" inputs") == TARGETS
 
 
 @NEEDS
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_c_units_under_sanitizers(tmp_path):
+def test_c_units_under_sanitizers(out):
     """Units and corpus are clean under AddressSanitizer and UndefinedBehaviorSanitizer."""
-    assert make(tmp_path, "asan").count(", 0 failed") == UNITS
+    assert make(out, "asan").count(", 0 failed") == UNITS
 
 
 @NEEDS
 @pytest.mark.full
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind on this machine")
-def test_c_units_under_valgrind(tmp_path):
+def test_c_units_under_valgrind(out):
     """Units leak nothing and touch no byte that is not theirs, as valgrind sees it."""
-    assert make(tmp_path, "valgrind").count(", 0 failed") == UNITS
+    assert make(out, "valgrind").count(", 0 failed") == UNITS
 
 
 @NEEDS
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_analyzer_finds_nothing(tmp_path):
+def test_analyzer_finds_nothing(out):
     """gcc -fanalyzer and -Wconversion find nothing in core and edge."""
-    make(tmp_path, "analyze")
+    make(out, "analyze")

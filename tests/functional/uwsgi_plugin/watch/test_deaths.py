@@ -39,7 +39,7 @@ def test_harakiri(serve, receiver, mode, path, function):
     server = serve(f"{WATCH}harakiri = 5\n{mode}")
     in_background(server, path)
     wait_for((server.tmp_path / (transaction.removeprefix("GET /") + ".pid")).exists, "the request to run")
-    time.sleep(1)
+    time.sleep(1)  # how old requests are is what is tested
     # Younger, and they outlast the limit: one that ends on the same worker would take its one timer with it.
     in_background(server, *["/hold?10"] * 3)
     wait_for(lambda: transaction in [e["transaction"] for e in receiver.events], server.text)

@@ -42,14 +42,14 @@ def test_who_outlives_a_graceful_harakiri_is_watched_on(serve, receiver):
     server.crash("/sleep")
     wait_for(lambda: ["harakiri"] == kinds(receiver), server.text)
     assert pid == server.get("/")[1]
-    time.sleep(3.5)
+    time.sleep(3.5)  # longer than a harakiri and a look: what the grace was for is over
     server.crash("/segfault?0")
     wait_for(lambda: ["harakiri", "segfault"] == kinds(receiver), server.text)
     assert ["GET /sleep", "GET /segfault"] == [e["transaction"] for e in receiver.events]
     wait_for(lambda: pid != server.get("/")[1], "another worker")
     server.crash("/sleep")
     wait_for(lambda: 3 == len(receiver.events), server.text)
-    time.sleep(3.5)
+    time.sleep(3.5)  # longer than a harakiri and a look: what the grace was for is over
     server.crash("/sleep")  # of a worker that had its grace: uWSGI kills it at once
     wait_for(lambda: ["harakiri"] * 2 == kinds(receiver)[2:], server.text)
     assert 4 == len(still(lambda: receiver.events, 1.5))
