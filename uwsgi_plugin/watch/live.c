@@ -4,11 +4,12 @@
 #include "../edge/sys.h"
 #include "answer.h"
 #include "eyes.h"
+#include "reader.h"
 #include "report.h"
 #include "stack.h"
 
 #define STACK_MS 400U /* a stack that was asked for is read after that: the worker may have to wait for a processor */
-#define READER_MS 3500U /* and as long for a reader that has been asked */
+#define READER_MS 500U /* and so long after the reader's own time, where that has been asked */
 #define MAX_PENDING 8 /* requests of one worker that wait for one stack; more are told without */
 #define MAX_SOCKETS 64
 
@@ -164,7 +165,7 @@ void hk_live_collect(uint64_t now_ms)
 
     for (i = 1; i <= uwsgi.numproc; i++) {
         uint64_t age_ms = now_ms - waiting[i].asked_ms;
-        if (age_ms >= READER_MS || !hk_eyes_are_reading(i, &waiting[i].events[0].asked))
+        if (age_ms >= hk_reader_most_ms() + READER_MS || !hk_eyes_are_reading(i, &waiting[i].events[0].asked))
             if (age_ms >= (patience > STACK_MS ? patience : STACK_MS))
                 hk_live_report(i);
     }

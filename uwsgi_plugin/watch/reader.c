@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define READ_MS 3000U /* for one question, with all tries */
+#define READ_MS 3000U /* for one question */
 #define TRIES 3       /* what is read while it changes may make no sense */
 #define SAY_MS 60000U /* between two lines about one reason */
 #define ADDRESS_SPACE (1024UL * 1024 * 1024) /* of py-spy and the masker, bytes */
@@ -75,6 +75,13 @@ uint64_t hk_reader_ask(int worker, pid_t pid, uint64_t thread)
     q.pid = pid;
     q.number = hk_values_ask(hk_shared_outside_values(worker), thread);
     return write(ask_fd, &q, sizeof q) == (ssize_t)sizeof q ? q.number : 0; /* a full pipe: it has much to do */
+}
+
+unsigned hk_reader_most_ms(void)
+{
+    unsigned patient = 4U * (unsigned)hk_settings.watch_patience_ms;
+
+    return patient > READ_MS ? patient : READ_MS;
 }
 
 void hk_reader_wait(int worker, uint64_t number)
@@ -273,7 +280,7 @@ static int is_too_early(const question *q, const hk_roots *rules, size_t n)
 
 static void answer(const question *q, char *rules, int is_early)
 {
-    uint64_t until = hk_sys_monotonic_ms() + READ_MS;
+    uint64_t until = hk_sys_monotonic_ms() + hk_reader_most_ms();
     hk_values *slot;
     reason why = FAILED, now;
     int i;

@@ -21,6 +21,10 @@ uint64_t hk_reader_ask(int worker, pid_t pid, uint64_t thread);
  * gone. */
 void hk_reader_wait(int worker, uint64_t number);
 
+/* The most that one question takes, with all tries: three seconds, or four times sentry-watch-patience. Nobody waits for it but
+ * an event of a worker that lives on. */
+unsigned hk_reader_most_ms(void);
+
 /* Why there are no values: "none: …". */
 const char *hk_reader_reason(uint32_t reason);
 

@@ -16,7 +16,7 @@
 
 #define LEASE_S 5       /* who asked so long ago has gone */
 #define STACK_MS 400U   /* a stack that was asked for is read after that, and its values as soon as they are there, */
-#define READER_MS 3500U /* at last after that: as in live.c */
+#define READER_MS 3500U /* at last after that, of a reader too: who looks waits six seconds */
 #define MOST 256U       /* requests that are told */
 #define MAX_FILE (4U << 20) /* bytes; spool/in_flight.py reads no more */
 
