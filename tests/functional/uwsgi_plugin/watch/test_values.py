@@ -17,7 +17,7 @@ from support.watch import EVERY_UWSGI, GEVENT, PREFORK, THREADS, WATCH, function
 
 pytestmark = pytest.mark.timeout(180)
 full = pytest.mark.full
-OUTSIDE = "sentry-watch-values = true\nsentry-watch-crash-wait = 5\n"
+OUTSIDE = "sentry-watch-values = true\nsentry-watch-crash-wait = 10\n"
 UWSGI = find_uwsgi()
 
 
