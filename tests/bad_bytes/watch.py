@@ -91,7 +91,7 @@ class Watch(Target):
         running = self.slots.in_flight(0)
         text = stack.decode("utf-8", "replace")
         stacks, current = read_stacks(text)
-        shown = values.read_frames(read_answer(self.file, values.EXIT))
+        shown, _ = values.read_frames(read_answer(self.file, values.EXIT))
         read_dump(outside, 7, 7, read_rules(self.slots.rules(0)), time.process_time)
         read_dump(outside, 7, 7, Rules(), time.process_time)
         self.maker.report(
