@@ -274,7 +274,8 @@ def running_frames(frame: types.FrameType | None, walker: Walker) -> list[dict[s
         shown: dict[str, Any] = {"file": str.__str__(code.co_filename), "line": each.f_lineno or 0}
         shown["function"] = cut(code.co_name, MAX_LINE)
         inside = inside and each.f_globals.get("__name__") not in BORDERS
-        local = local_variables(each, walker, not is_plain_code(code), may_call=False)[0] if inside else {}
+        seen = inside and walker.show_locals
+        local = local_variables(each, walker, not is_plain_code(code), may_call=False)[0] if seen else {}
         if local:
             shown["vars"] = local
             if sensitive is not None:

@@ -51,10 +51,14 @@ def test_another_thread():
 
 
 def test_locals_off():
-    """An application that shows no values has no answer."""
+    """An application that shows no values has no answer, or, where a stack is wanted all the same, one without."""
     eyes = Eyes()
     eyes.add(Rules(show=False))
     assert b"" == eyes.look(0, sys._getframe())
+    bare = json.loads(eyes.look(0, sys._getframe(), bare=True))
+    assert bare["hidden"]
+    assert "test_locals_off" == bare["frames"][-1]["function"]
+    assert not any("vars" in frame for frame in bare["frames"])
 
 
 def test_nothing_of_the_application_is_called():
