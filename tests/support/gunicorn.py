@@ -115,7 +115,7 @@ class Gunicorn:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=5)
+                self.process.wait(timeout=0.1 if self.stuck() else 5)
             except subprocess.TimeoutExpired:
                 pass  # a worker hangs, as it was told to
         with contextlib.suppress(ProcessLookupError):
