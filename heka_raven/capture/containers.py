@@ -117,7 +117,7 @@ def fill(
     """The inner loop: most of an event's time is spent here, so the commonest types are told apart in place."""
     get = HANDLERS.get
     guard = walker.guard
-    safe, plain = guard.safe_names, walker.plain
+    safe = guard.safe_names
     unsafe: list[str] = []
     for name, item in pairs:
         # A safe name was looked at before: it is no private name, short, and encodes.
@@ -130,11 +130,7 @@ def fill(
         if kind is int and LONG_BELOW < item < SHORT:
             out[name] = item
         elif kind is str:
-            if hash(item) in plain:
-                walker.room -= len(item)
-                out[name] = item
-            else:
-                out[name] = show_str(walker, item, depth)
+            out[name] = show_str(walker, item, depth)
         else:
             out[name] = (get(id(kind)) or handler_of(kind))(walker, item, depth)
     if unsafe:

@@ -136,7 +136,7 @@ def _fill_own(walker: Walker, out: dict[str, Any], own: dict[str, Any], depth: i
         Whether all of it is shown the same at every depth.
     """
     get = HANDLERS.get
-    public, plain = walker.guard.public_names, walker.plain
+    public = walker.guard.public_names
     unsafe: list[str] = []
     flat = True
     for name, item in own.items():
@@ -151,11 +151,7 @@ def _fill_own(walker: Walker, out: dict[str, Any], own: dict[str, Any], depth: i
         if kind is int and LONG_BELOW < item < SHORT:
             out[name] = item
         elif kind is str:
-            if hash(item) in plain:
-                walker.room -= len(item)
-                out[name] = item
-            else:
-                out[name] = show_str(walker, item, depth)
+            out[name] = show_str(walker, item, depth)
         else:
             out[name] = (get(id(kind)) or handler_of(kind))(walker, item, depth)
             flat = flat and id(kind) in FLAT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from heka_raven.formats.text import ELLIPSIS, clean
-from heka_raven.scrub.masker import MAX_PLAIN_TEXT, is_suspicious
+from heka_raven.scrub.masker import is_suspicious
 
 if TYPE_CHECKING:
     from heka_raven.capture.values import Walker
@@ -58,8 +58,8 @@ def show_str(walker: Walker, value: str, depth: int) -> str:
         shown = clean(value)
         if is_suspicious(shown):
             shown = walker.guard.clean_text(shown)
-        elif length <= MAX_PLAIN_TEXT and charge == length:
-            walker.guard.remember_plain(value)
+        else:
+            walker.guard.remember_plain(shown)
     walker.room -= charge
     walker.texts[value] = shown, charge
     return shown

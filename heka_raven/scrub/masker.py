@@ -116,12 +116,14 @@ class Masker:
         if hash(text) in self.plain_hashes:
             return text
         cleaned = self.clean_found(text) if is_suspicious(text) else text
-        if cleaned == text and len(text) <= MAX_PLAIN_TEXT and text.isascii():
+        if cleaned == text:
             self.remember_plain(text)
         return cleaned
 
     def remember_plain(self, text: str) -> None:
-        """Remember that nothing in *text*, which is short and ASCII, is to be masked."""
+        """Remember that nothing in *text* is to be masked, if it is short and ASCII."""
+        if len(text) > MAX_PLAIN_TEXT or not text.isascii():
+            return
         if len(self.plain_hashes) >= MAX_PLAIN_TEXTS:
             self.plain_hashes.clear()
         self.plain_hashes.add(hash(text))
