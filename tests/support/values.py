@@ -36,8 +36,7 @@ def sleep_in_python(order, token, request):
 def loop_in_python(order, token, request):
     number = order * 2
     while True:
-        order += 1
-        order -= 1
+        number = order * 2  # the same again: a value read in between must be true as well
 
 def match_text(order, token, request):
     number = order * 2
