@@ -112,7 +112,8 @@ class Fitter:
         for item in items:
             size = self._size(item) + 1
             if used + size > room:
-                if room - used > min(size, 2 * LEAST):
+                least = LEAST_OF_MANY if type(item) is dict or type(item) is list else 2 * LEAST
+                if room - used > min(size, least):
                     part, size = self._fit(item, room - used - 1)
                     kept.append(part)
                     used += size + 1

@@ -234,13 +234,10 @@ def local_variables(
         count = len(items)
     room = walker.room
     pairs = items if count <= MAX_ITEMS else list(items)[:MAX_ITEMS]
-    shown, again = (walker.show_names(pairs), None) if special else walker.show_variables(pairs, in_app)
+    shown = walker.show_names(pairs) if special else walker.show_variables(pairs, in_app)
     if not walker.legacy:
         # What the walker charges is at least what Sentry counts; without room it charges nothing.
-        size = room - walker.room
-        if again and size > FRAME_SIZE:
-            size -= walker.abridge(shown, again)
-        if size > FRAME_SIZE or walker.room <= 0:
+        if room - walker.room > FRAME_SIZE or walker.room <= 0:
             walker.fitter = walker.fitter or Fitter()
             shown = walker.fitter.fit_variables(shown, max(FRAME_SIZE, VARIABLE_SIZE * len(shown)))
         if count > MAX_ITEMS:

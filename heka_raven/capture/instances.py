@@ -93,7 +93,7 @@ def _object(plan: Plan, walker: Walker, value: Any, depth: int) -> Any:
     place = id(value)
     if depth >= walker.max_depth or walker.call_repr or place in walker._open:
         return _opaque(plan, walker, value, depth)
-    known = walker._memo[depth].get(place)
+    known = walker._flat.get(place) or walker._memo[depth].get(place)
     if known is not None:
         walker.room -= known[2]
         return known[1] if walker.room > 0 else CUT
@@ -122,10 +122,8 @@ def _object(plan: Plan, walker: Walker, value: Any, depth: int) -> Any:
     walker.room -= plan.charge + 8 * len(out)
     if walker.legacy:
         out = {repr(name): item for name, item in out.items()}
-    found = (value, out, room - walker.room)
-    # Of plain fields it is the same at every depth that shows any.
-    for memo in walker._memo if flat else walker._memo[depth : depth + 1]:
-        memo[place] = found
+    memo = walker._flat if flat else walker._memo[depth]
+    memo[place] = (value, out, room - walker.room)
     return out
 
 

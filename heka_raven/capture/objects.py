@@ -169,7 +169,7 @@ def _mapped_reader(dict_of: Callable[[Any], Any], hidden: frozenset[str]) -> Cal
         expired = known[1](state)
         if not expired or type(expired) is not set:
             return own, ()
-        names = sorted(name for name in expired.copy() if type(name) is str and name not in own)
-        return own, [(name, NOT_LOADED) for name in names if name not in hidden]
+        names = [n for n in expired.copy() if type(n) is str and n not in own and n not in hidden]
+        return own, [(name, NOT_LOADED) for name in sorted(names)] if names else ()
 
     return read

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from heka_raven.capture.classes import is_one_of
 from heka_raven.capture.containers import CUT, MAX_DEPTH, MAX_KEY, fill, show_items, show_pairs
 from heka_raven.capture.fit import Fitter
 from heka_raven.capture.guard import Guard
@@ -45,7 +44,7 @@ class Walker:
     """
 
     __slots__ = (
-        "_before", "_briefs", "_memo", "_open", "call_repr", "clock", "deadline", "fitter", "guard", "hidden_fields",
+        "_before", "_flat", "_memo", "_open", "call_repr", "clock", "deadline", "fitter", "guard", "hidden_fields",
         "is_library", "legacy", "max_depth", "plain", "room", "show_locals", "texts", "ticks",
     )  # fmt: skip
 
@@ -74,9 +73,9 @@ class Walker:
         # One object is shown once at each depth, however many frames hold it: itself (so that its id stays its own),
         # what is shown of it, and the room that takes.
         self._memo: list[dict[int, Known]] = [{} for _ in range(self.max_depth)]
+        self._flat: dict[int, Known] = {}  # of plain fields: shown the same at every depth
         # What variables are shown as: those of frames of libraries, those of the application's.
         self._before: tuple[dict[int, Known], dict[int, Known]] = ({}, {})
-        self._briefs: dict[int, Any] = {}  # by the id of what is shown
         self.plain: Collection[int] = () if legacy else guard.plain_hashes  # of texts that are shown as they are
         self.texts: dict[str, tuple[str, int]] = {}  # how texts are shown, and the room that takes
         self.fitter: Fitter | None = None  # made for the first frame that is too large
@@ -107,17 +106,13 @@ class Walker:
         fill(self, out, pairs, 0)
         return out
 
-    def show_variables(
-        self, pairs: Iterable[tuple[str, Any]], in_app: bool
-    ) -> tuple[dict[str, Any], list[tuple[str, Known]]]:
+    def show_variables(self, pairs: Iterable[tuple[str, Any]], in_app: bool) -> dict[str, Any]:
         """As :meth:`show_names`, for the variables of a function, most of which hold what its caller's hold.
 
-        Returns:
-            The variables, and those of them that are large and that a frame further in has shown: a frame of the
-            application, if this is one (*in_app*), because the others are folded away where events are read.
+        What a frame further in has shown is shown in brief: a frame of the application, if this is one (*in_app*),
+        because the others are folded away where events are read.
         """
         out: dict[str, Any] = {}
-        again: list[tuple[str, Known]] = []
         before = self._before[in_app]
         get, known_of = HANDLERS.get, before.get
         safe = self.guard.safe_names
@@ -131,33 +126,24 @@ class Walker:
                 out[name] = item
                 continue
             known = known_of(id(item))
-            if known is not None:
-                if known[2] > BRIEF:
-                    again.append((name, known))
-                self.room -= known[2]
-                out[name] = known[1] if self.room > 0 else CUT
+            if known is None:
+                room = self.room
+                out[name] = shown = (get(id(kind)) or handler_of(kind))(self, item, 0)
+                before[id(item)] = (item, shown, room - self.room)
                 continue
-            room = self.room
-            out[name] = shown = (get(id(kind)) or handler_of(kind))(self, item, 0)
-            before[id(item)] = (item, shown, room - self.room)
+            if known[2] > BRIEF:
+                known = before[id(item)] = self._in_brief(known)
+            self.room -= known[2]
+            out[name] = known[1] if self.room > 0 else CUT
         if unsafe:
             self.guard.mask_names(out, unsafe)
-        return out, again
+        return out
 
-    def abridge(self, variables: dict[str, Any], again: list[tuple[str, Known]]) -> int:
-        """Show in brief, in *variables*, what stands whole in a frame further in; returns the room that is won."""
-        won = 0
-        for name, (_, shown, charge) in again:
-            if variables[name] is not shown or not is_one_of(shown, dict, list):
-                continue  # masked, or a text
-            brief = self._briefs.get(id(shown))
-            if brief is None:
-                self.fitter = self.fitter or Fitter()
-                brief = self._briefs[id(shown)] = self.fitter.fit(shown, BRIEF)
-            variables[name] = brief
-            won += charge - BRIEF
-        self.room += won
-        return won
+    def _in_brief(self, known: Known) -> Known:
+        if self.legacy:
+            return known
+        self.fitter = self.fitter or Fitter()
+        return known[0], self.fitter.fit(known[1], BRIEF), BRIEF
 
     def key(self, key: Any, quoted: bool) -> str:
         """The text of a dict's key."""

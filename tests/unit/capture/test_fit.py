@@ -103,10 +103,11 @@ def frames_of(*sources):
     names = {"__name__": "m", "big": {f"key {n}": "x" * 90 for n in range(40)}}
     for filename, source in sources:
         exec(compile(source, filename, "exec"), names)
-    exc = raised(names["outer"], names["big"])
+    exc = raised(names.get("start", names["outer"]), names["big"])
     capturer = Capturer(SourceReader(), lambda module, filename, found: filename != LIBRARY, Scrubber().clean_source)
     values = capturer.exceptions(exc, exc.__traceback__, make_walker(), {})
-    return [frame["vars"] for frame in values[-1]["stacktrace"]["frames"][1:]]
+    frames = values[-1]["stacktrace"]["frames"][1:]
+    return [frame["vars"] for frame in frames if frame["function"] != "start"]
 
 
 LIBRARY = "lib.py"
@@ -114,17 +115,19 @@ FAILS = "def fail(big):\n    raise ValueError\n"
 
 
 def test_what_an_inner_frame_has_shown_is_brief():
-    """In a frame that would be too large, what stands whole in a frame further in has 256 bytes; what is new has the
-    room of the others. A frame with room shows all of it again."""
-    own = "def outer(big):\n    own = {f'own {n}': 'y' * 90 for n in range(12)}\n    fail(big)\n"
-    outer, fail = frames_of(("a.py", FAILS), ("a.py", own))
+    """What stands whole in a frame further in has 256 bytes in those further out, a text too; what is new has the room
+    of the others; what is small stays as it is."""
+    given = "(big, text, small)"
+    own = f"def outer{given}:\n    own = {{f'own {{n}}': 'y' * 90 for n in range(12)}}\n    fail{given}\n"
+    outer, fail = frames_of(("a.py", f"def fail{given}:\n    raise ValueError\n"), ("a.py", own), ("a.py", START))
     assert len(fail["big"]) > 12
     assert json_size(outer["big"]) <= BRIEF and outer["big"]["key 0"].startswith("xxx")
     assert 12 == len(outer["own"]) and json_size(outer) <= FRAME_SIZE
+    assert 300 < json_size(fail["text"]) and 250 < json_size(outer["text"]) <= BRIEF and outer["text"].endswith("…")
+    assert {"name": "small"} == fail["small"] == outer["small"]
 
-    small = "def outer(big):\n    big = None\n    some = {f'key {n}': 'x' * 90 for n in range(9)}\n    fail(some)\n"
-    outer, fail = frames_of(("a.py", "def fail(some):\n    raise ValueError\n"), ("a.py", small))
-    assert BRIEF < json_size(fail["some"]) and fail["some"] == outer["some"]
+
+START = "def start(big):\n    outer(big, 't' * 350, {'name': 'small'})\n"
 
 
 def test_a_library_does_not_take_the_applications_room():
