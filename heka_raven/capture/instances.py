@@ -40,7 +40,7 @@ def _text(plan: Plan, walker: Walker, value: Any, depth: int) -> Any:
     if type(shown) is str and not plan.by_value:
         text = shown if len(shown) <= MAX_CHARACTERS and shown.isascii() else cut(clean(shown), MAX_CHARACTERS)
         walker.room -= len(text)
-        return walker.guard.clean_text(text) if not plan.harmless and is_suspicious(text) else text
+        return walker.guard.clean_text(text) if len(text) >= plan.harmless_below and is_suspicious(text) else text
     return HANDLERS[id(type(shown))](walker, shown, depth)
 
 

@@ -6,6 +6,7 @@ import collections
 import datetime
 import decimal
 import enum
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +41,7 @@ class Plan:
     """How to show the values of one class."""
 
     __slots__ = (
-        "by_value", "charge", "cls", "harmless", "hidden", "kind", "length", "name", "nesting", "opaque", "show",
+        "by_value", "charge", "cls", "harmless_below", "hidden", "kind", "length", "name", "nesting", "opaque", "show",
         "str_file", "str_owner", "user_repr",
     )  # fmt: skip
 
@@ -53,7 +54,7 @@ class Plan:
         self.show = show
         self.length: Callable[[Any], int] = len
         self.by_value = False  # whether a text that show() returns is the value itself
-        self.harmless = False  # whether that text can hold nothing private
+        self.harmless_below = 0  # characters of that text from which on it may hold something private
         self.user_repr = False
         self.hidden: frozenset[str] = frozenset()  # names of fields that are not shown
         self.nesting = 1  # how many levels of the depth limit the fields of an object take
@@ -90,7 +91,7 @@ def _known(cls: type) -> Plan | None:
     row = row_of(cls)
     if row is not None:
         plan = Plan(cls, row.kind, row.read)
-        plan.harmless = issubclass(cls, _DATES)
+        plan.harmless_below = next((below for base, below in _HARMLESS if issubclass(cls, base)), 0)
         return plan
     if issubclass(cls, type):
         return Plan(cls, TEXT, lambda value: f"<class {type_name(value)}>")
@@ -98,6 +99,7 @@ def _known(cls: type) -> Plan | None:
 
 
 _DATES = (datetime.date, datetime.time, datetime.timedelta)
+_HARMLESS = ((_DATES, sys.maxsize), (decimal.Decimal, 13))  # fewer digits are no payment card's (scrub/shapes.py)
 
 
 def _by_base(cls: type) -> Plan | None:
