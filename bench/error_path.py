@@ -203,6 +203,8 @@ def main():
         else:
             print()
             beside_its_peers("one error, rows and models", _rows.make_app())
+            print()
+            beside_its_peers("the same, 12 variables", _rows.make_app(plain=True))
         client = get_client("bench")
         by_stages(client)
         hostile(client)
