@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,31 @@ for number in (signal.SIGQUIT, signal.SIGHUP):
 # On a busy machine any example can take longer than hypothesis' 200 ms; the tests' own time limit stays.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+
+# Files that take minutes in the full run: they begin first, so that no process ends alone with one of them.
+LONG = (
+    "functional/project/test_pythons.py",
+    "functional/project/test_release.py",
+    "functional/project/test_soak.py",
+    "functional/spool/test_machine.py",
+    "functional/uwsgi_plugin/watch/test_reading_cost.py",
+    "functional/project/test_faults.py",
+    "functional/project/test_bad_bytes.py",
+    "unit/uwsgi_plugin/test_c_units.py",
+    "functional/fleet/test_faults.py",
+    "functional/middleware/test_django_versions.py",
+    "functional/gunicorn/test_versions.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """The long files first, then those with many tests: `./run` gives files to processes in this order."""
+    files = Counter(item.path for item in items)
+    tests = Path(__file__).parent
+    ranks = {tests / name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: (ranks.get(item.path, len(LONG)), -files[item.path]))
 
 
 def pytest_collection_finish():
