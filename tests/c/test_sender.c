@@ -8,6 +8,7 @@
 #include "../../uwsgi_plugin/sender/sender_state.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -337,6 +338,34 @@ static void one_sender(void)
     hk_spool_free(&s);
 }
 
+/* A lock that cannot be looked at now is kept: given up, another sender would send beside what is under way. One that is
+ * gone is not. */
+static void a_lock_out_of_sight(void)
+{
+    fake f;
+    hk_spool s;
+    hk_sender *sender;
+
+    memset(&f, 0, sizeof f);
+    spools_open(&s, HK_SPOOL_MAX_BYTES, 1000);
+    sender = make_sender(&s, &f, 0);
+    hk_sender_turn(sender, 0);
+    CHECK(hk_sender_has_lock(sender));
+    CHECK(fchmod(s.state_fd, 0) == 0);
+    if (geteuid() == 0)
+        CHECK(seteuid(65534) == 0);
+    CHECK(faccessat(s.state_fd, "sender.lock", F_OK, AT_EACCESS) < 0 && errno == EACCES);
+    turn_for(sender, 1500); /* it is looked for every second */
+    CHECK(getuid() != 0 || seteuid(0) == 0);
+    CHECK(fchmod(s.state_fd, 0700) == 0);
+    CHECK(hk_sender_has_lock(sender));
+    CHECK(unlinkat(s.state_fd, "sender.lock", 0) == 0);
+    turn_for(sender, 1500);
+    CHECK(hk_sender_has_lock(sender) && faccessat(s.state_fd, "sender.lock", F_OK, 0) == 0);
+    hk_sender_free(sender);
+    hk_spool_free(&s);
+}
+
 static void seconds_left(double now_s, double begin_s, double moved_s, int restart, double expected)
 {
     hk_targets t, again, *left = &t;
@@ -420,6 +449,7 @@ int main(void)
     damaged_file();
     one_sender();
     finds_what_changed_no_mtime();
+    a_lock_out_of_sight();
     quiet_when_the_clock_is_set();
     return spools_end();
 }
