@@ -255,7 +255,7 @@ def test_a_crash_does_not_wait_for_ever(serve, receiver, tmp_path):
 
 
 def test_many_looks_leave_nothing_behind(serve, receiver):
-    """Twenty crashes that were read (most of them, on a busy machine): no process, no zombie and no descriptor is left."""
+    """Twenty crashes, most of which were read: no process, no zombie and no descriptor is left."""
     lines = f"{WATCH.replace('true', 'segfault')}{OUTSIDE}processes = 1\n"
     server = wait_for_reader(serve(lines))
     server.crash("/write_to_8")
