@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from heka_raven.cli.config_file import add_config, parse_with_config
 from heka_raven.cli.options import add_sender, add_spool, existing_spool, open_as_owner, read_sender
@@ -78,7 +78,13 @@ def main(argv: list[str]) -> int:
     return EXIT_OK
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler  # no generic before Python 3.11
+
+
+class _Handler(_StreamHandler):
     """To what stderr is at that moment: while the bar is shown, rich puts lines above it."""
 
     def emit(self, record: logging.LogRecord) -> None:
