@@ -50,6 +50,7 @@ class Link:
         self.loop = IOLoop()
         self.state = "not connected"
         self.error: str | None = None
+        self.stalled: str | None = None  # why the publisher dropped the last connection; it clears this
         self.depths: dict[str, int] = {}
         self.blocked = False
         self._options = options
@@ -70,7 +71,12 @@ class Link:
 
     def facts(self) -> dict[str, Any]:
         """For the status: no password in it."""
-        return {"url": str(self.url), "state": self.state, "error": self.error, "queues": dict(self.depths)}
+        return {
+            "url": str(self.url),
+            "state": self.state,
+            "error": self.error or self.stalled,
+            "queues": dict(self.depths),
+        }
 
     def run(self) -> None:
         """Keep connected until `end`."""

@@ -77,6 +77,8 @@ class Publisher:
         self._tag = 0
         self._paused_until = 0.0
         self._confirmed_at = 0.0
+        self._refused_since: float | None = None
+        self._refusals = 0  # times that a connection was dropped for it
         self._listing = Listing(spool, once=once)
         self._house = House(spool)
         self._stop_by: float | None = None
@@ -105,8 +107,7 @@ class Publisher:
             return
         self._scan()
         self._fill()
-        if self._in_flight and not self.link.blocked and now - self._confirmed_at > STALL_S:
-            self.link.drop(f"nothing was confirmed for {STALL_S:g} s")
+        self._look_for_a_stall(now)
         if not self._once and self._house.due(now):
             self._house.keep(time.time())
             self._give_up_old()
@@ -115,6 +116,18 @@ class Publisher:
             done = sum(self.ends.values())
             self._progress(done, done + len(self._known))
         self.link.loop.call_later(TICK_S, self._tick)
+
+    def _look_for_a_stall(self, now: float) -> None:
+        """Another connection may get on where this one does not."""
+        if self._in_flight and not self.link.blocked and now - self._confirmed_at > STALL_S:
+            self.link.stalled = f"nothing was confirmed for {STALL_S:g} s"
+        elif self._refused_since is not None and now - self._refused_since > STALL_S * 2 ** min(self._refusals, 4):
+            # A full queue; or RabbitMQ 3.10's end of this channel, which can go on refusing after a change of leader.
+            self._refusals += 1
+            self.link.stalled = f"the queue refused all for {now - self._refused_since:.0f} s"
+        else:
+            return
+        self.link.drop(self.link.stalled)
 
     def _over(self, now: float) -> bool:
         if not self._still_ours():
@@ -145,6 +158,7 @@ class Publisher:
     def _lost(self) -> None:
         """Whatever was not confirmed goes again, before the rest."""
         self._channel = None
+        self._refused_since = None
         self._losses += 1
         self._waiting.extendleft(name for name, _, _ in reversed(self._in_flight.values()))
         self._in_flight.clear()
@@ -207,6 +221,11 @@ class Publisher:
         method = frame.method
         acked = isinstance(method, pika.spec.Basic.Ack)
         self._confirmed_at = time.monotonic()
+        if acked:
+            self.link.stalled = self._refused_since = None
+            self._refusals = 0
+        elif self._refused_since is None:
+            self._refused_since = self._confirmed_at
         if method.multiple:
             tags = []
             for tag in self._in_flight:

@@ -87,12 +87,15 @@ class Uwsgi(Scenario):
     def attempt(self, number, fault):
         self.ensure()
         before, files = self.state(), set(os.listdir(os.path.join(self.path, "new")))
+        in_master = os.path.isdir(f"/proc/{self.uwsgi.process.pid}/task/{self.process_pid()}")
         strace = self._watch("-e", f"trace={fault.call}", "-e", fault.expression(), "-s", "0")
         self.trigger(before, FIRST_S)
         trace = strace.end(1)
         # Of a thread that is killed strace may not hear the end, but of the call that it was killed in.
         hit = trace.rstrip().endswith("= ?") or "killed by" in trace if fault.kills else "INJECTED" in trace
         result = Result(str(fault), hit)
+        if fault.kills and hit and in_master:
+            self.uwsgi.process.wait(SETTLE_S)  # a moment passes until it has ended
         if self.uwsgi.process.poll() is None:
             if not self._answers():
                 result.wrong.append("uWSGI answers no more")

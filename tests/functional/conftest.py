@@ -46,4 +46,4 @@ def serve(receiver, tmp_path, passable):  # passable: a folder goes only after t
 
     yield start
     for server in servers:
-        server.stop()
+        server.stop(patience_s=5)  # what it had to say is read; a worker may hang, as it was told to

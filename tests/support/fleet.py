@@ -264,8 +264,8 @@ def publish_once(path, node, queue, *options):
     )
 
 
-def start_publisher(path, urls, queue, *options):
-    command = [*COMMAND, "send", "--spool", path, "--queue", queue, *options]
+def start_publisher(path, urls, queue, *options, command=COMMAND):
+    command = [*command, "send", "--spool", path, "--queue", queue, *options]
     for url in urls:
         command += ["--to", url]
     return subprocess.Popen(command)

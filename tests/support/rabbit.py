@@ -122,6 +122,17 @@ class Node:
         assert not check or 0 == done.returncode, done.stdout + done.stderr
         return done.stdout.strip()
 
+    def elect(self, queue):
+        """Give the queue a leader if it has none, as an operator would.
+
+        The broker's fault (3.10.8): of a node that was killed, a queue can come back and never hold an election.
+        """
+        member = f"'%2F_{queue}'"
+        self.ctl(
+            "eval",
+            f"ets:lookup_element(ra_state, {member}, 2) == leader orelse ra:trigger_election({{{member}, node()}}).",
+        )
+
     @contextmanager
     def channel(self):
         with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:

@@ -238,11 +238,11 @@ need-app = true
         except OSError:
             return 0
 
-    def stop(self, signum: int = signal.SIGINT) -> None:
+    def stop(self, signum: int = signal.SIGINT, patience_s: float = 20) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signum)
             try:
-                self.process.wait(20)
+                self.process.wait(patience_s)
             except subprocess.TimeoutExpired:
                 pass
         for pid in self.pids():

@@ -113,6 +113,12 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
             self.will_close = True
         return bool(super().readable())
 
+    def handle_close(self) -> None:
+        super().handle_close()
+        # waitress closes only what was received whole: the file of a body that was cut off would wait for the collector.
+        if self.request is not None:
+            self.request.close()
+
 
 def bound(server: MultiSocketServer | BaseWSGIServer, body_limit: Callable[[dict[str, Any]], int]) -> None:
     """Make *server*, which has one socket, keep these limits.

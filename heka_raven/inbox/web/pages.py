@@ -300,6 +300,8 @@ class Pages:
             taken, refused = import_file(self.intake, upload.file)
         except ArchiveError as error:
             raise HTTPBadRequest(str(error)) from None
+        finally:
+            upload.file.close()  # its room is free now, not when the collector comes
         gone = self.store.trim()
         said = f"{taken:,} events imported" + (f", {refused:,} refused" if refused else "")
         said += f", {gone:,} of the oldest deleted: --keep" if gone else ""

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 
 import pika
 import pytest
@@ -33,6 +34,19 @@ from support.waiting import still, wait_for
 pytestmark = [pytest.mark.full, needs_rabbit, pytest.mark.timeout(600)]
 
 RULE = "http://*@sentry.example.com/*"
+
+
+IMPATIENT = [
+    sys.executable,
+    "-c",
+    """
+import sys
+from heka_raven.cli.main import main
+from heka_raven.fleet import publisher
+publisher.STALL_S = 2.0
+sys.exit(main(sys.argv[1:]))
+""",
+]  # a minute otherwise
 
 
 @pytest.fixture(scope="module")
@@ -262,14 +276,14 @@ def test_once_does_not_wait_for_the_disk_of_the_broker(tmp_path, node, queue):
 
 
 def test_a_full_queue_leaves_events_with_the_publisher(tmp_path, node, queue):
-    """reject-publish: over the queue's limit the broker refuses, the spool keeps, and later everything goes."""
+    """reject-publish: over its limit the queue refuses, status says so, the spool keeps, and later all goes."""
     path = fill(tmp_path / "host", 0)
     with from_broker(tmp_path / "relay", node, queue, "--dsn", RULE):  # declares the queues
         wait_for(lambda: broker_state(tmp_path / "relay").get("state") == "connected")
     node.ctl("set_policy", queue, f"^{queue}$", '{"max-length": 20}', "--apply-to", "queues")
     count = 50
     fill(path, count)
-    publisher = start_publisher(path, [node.url], queue)
+    publisher = start_publisher(path, [node.url], queue, command=IMPATIENT)
 
     def refused():
         # The broker heeds a new policy, and tells that a queue is full, a moment later: what comes before that passes.
@@ -281,9 +295,11 @@ def test_a_full_queue_leaves_events_with_the_publisher(tmp_path, node, queue):
     try:
         wait_for(lambda: node.depth(queue) >= 20)
         wait_for(refused)
+        wait_for(lambda: "the queue refused all for 2 s" == broker_state(path, "send").get("error"))
         with from_broker(tmp_path / "relay", node, queue, "--dsn", RULE) as relay:
             wait_for(lambda: len(relay.names()) >= count)
             wait_for(lambda: not spool_names(path))
+        wait_for(lambda: broker_state(path, "send").get("error") is None)
     finally:
         stop(publisher)
         node.ctl("clear_policy", queue)
@@ -303,6 +319,25 @@ def test_a_queue_that_is_deleted_comes_back(tmp_path, node, queue):
             wait_for(lambda: len(set(spool_ids(relay.spool))) == 11)
     finally:
         stop(publisher)
+
+
+def test_a_queue_without_a_leader(tmp_path, node, queue):
+    """It takes events and confirms none: they stay in the spool, status says so, and all go when it has one again."""
+    path = fill(tmp_path / "host", 1)
+    assert 0 == publish_once(path, node, queue).returncode
+    node.ctl("eval", f"sys:suspend('%2F_{queue}').")
+    fill(path, 10, first=1)
+    publisher = start_publisher(path, [node.url], queue, command=IMPATIENT)
+    try:
+        stalled = {"state": "connected", "error": "nothing was confirmed for 2 s"}
+        wait_for(lambda: broker_state(path, "send").items() >= stalled.items())  # it has connected anew, in vain
+        assert 10 == len(spool_names(path))
+        node.ctl("eval", f"sys:resume('%2F_{queue}').")
+        wait_for(lambda: not spool_names(path))
+        wait_for(lambda: broker_state(path, "send").get("error") is None)
+    finally:
+        stop(publisher)
+    assert exact(path)
 
 
 def test_wrong_credentials_are_said_and_not_quoted(tmp_path, node, queue):

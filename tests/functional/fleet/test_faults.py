@@ -166,7 +166,7 @@ def test_the_only_node_is_killed(tmp_path, single):
         node.kill()
         fleet.cuts += 1
         time.sleep(1)  # both sides try again meanwhile, in vain
-        node.start().wait_ready()
+        node.start().wait_ready().elect(fleet.queue)
         fleet.wait_done()
         fleet.check(node)
 

@@ -1,12 +1,11 @@
 """The Django applications of test_any_app.py with other versions of Django, each in an environment of its own."""
 
 import subprocess
-import sys
 
 import pytest
 
 from support.paths import ROOT
-from support.pythons import find_python
+from support.pythons import environment, find_python
 
 # (Django, the Pythons that it runs on, the best first)
 VERSIONS = [("4.2", ["3.11", "3.12", "3.10"]), ("5.2", ["3.13", "3.12"]), ("6.0", ["3.13", "3.12"])]
@@ -21,11 +20,7 @@ def test_django(django, pythons):
     python = next(filter(None, map(find_python, pythons)), None)
     if python is None:
         pytest.skip(f"this machine has no Python for Django {django}")
-    venv = ROOT / "build" / f"venv-django-{django}"
-    if not (venv / "bin" / "pytest").exists():
-        subprocess.run([python, "-m", "venv", str(venv)], check=True)
-    pip = [venv / "bin" / "pip", "install", "-q", "-e", str(ROOT), f"Django~={django}.0", *TOOLS]
-    subprocess.run(pip, check=True, stdout=sys.stderr)
+    venv = environment(python, f"django-{django}", "", f"Django~={django}.0", *TOOLS)
     ran = subprocess.run(
         [venv / "bin" / "python", "-m", "pytest", "-q", "-k", "django", "-p", "no:cacheprovider",
          "tests/functional/middleware/test_any_app.py"],

@@ -7,21 +7,17 @@ import sys
 import pytest
 
 from support.paths import ROOT
-from support.pythons import find_python
+from support.pythons import environment, find_python
 
 VERSIONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]  # the last two also on Debian testing: ./run fresh forky
 
 
-def environment(version, extras):
+def with_project(version, extras):
     """An environment of that Python with this project in it."""
     python = find_python(version)
     if python is None:
         pytest.skip(f"this machine has no Python {version}")
-    venv = ROOT / "build" / f"venv-{version}"
-    if not (venv / "bin" / "pip").exists():
-        subprocess.run([python, "-m", "venv", str(venv)], check=True)
-    subprocess.run([venv / "bin" / "pip", "install", "-q", "-e", f"{ROOT}[{extras}]"], check=True)
-    return venv
+    return environment(python, version, extras)
 
 
 @pytest.mark.full
@@ -29,7 +25,7 @@ def environment(version, extras):
 @pytest.mark.parametrize("version", [v for v in VERSIONS if v != f"3.{sys.version_info.minor}"])
 def test_the_unit_tests_pass_on_every_python(version):
     """3.11 to 3.14: the unit tests pass, in an environment that holds what setup.py asks for."""
-    venv = environment(version, "amqp,cli,inbox,paste,test")
+    venv = with_project(version, "amqp,cli,inbox,paste,test")
     ran = subprocess.run(
         [venv / "bin" / "python", "-m", "pytest", "-q", "-m", "not full", "tests/unit", "-k", "not uwsgi"],
         cwd=ROOT,
@@ -56,6 +52,6 @@ for package in (heka, heka_raven):
 @pytest.mark.full
 def test_python_3_10_can_import_all_of_it():
     """3.10 has reached its end: what is here can be imported there, and no more is promised."""
-    venv = environment("3.10", "amqp,cli,inbox,paste")
+    venv = with_project("3.10", "amqp,cli,inbox,paste")
     ran = subprocess.run([venv / "bin" / "python", "-W", "ignore", "-c", IMPORT_ALL], capture_output=True, text=True)
     assert (0, "") == (ran.returncode, ran.stderr)
