@@ -115,7 +115,7 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
 
     def handle_close(self) -> None:
         super().handle_close()
-        # waitress closes only what was received whole: the file of a body that was cut off would wait for the collector.
+        # waitress closes what was received whole: the file of a body that was cut off would wait for the collector.
         if self.request is not None:
             self.request.close()
 
