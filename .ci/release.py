@@ -3,6 +3,8 @@
 A sdist, a pure wheel, and a wheel with the compiled plugin, each made twice and equal byte for byte; installed into
 empty environments away from the tree, where one error is reported, delivered, and read back from an inbox: by the
 package alone, and by each uWSGI that has a plugin; SHA256SUMS; sbom.json (CycloneDX).
+
+With `--brief FOLDER` the wheel has plugins only for the uWSGIs that are tried out: what the full tests do.
 """
 
 import gzip
@@ -85,14 +87,18 @@ def try_each_uwsgi(wheels, scratch):
         try_uwsgi(wheels, f"pyuwsgi=={version}", scratch / f"try-{version}")
 
 
-def main(target):
+def main(target, brief=False):
     target = Path(target).resolve()
     if run("git", "-C", ROOT, "status", "--porcelain"):
         sys.exit("release: commit first: a release is made of what is committed")
     epoch = int(run("git", "-C", ROOT, "log", "-1", "--format=%ct"))
     with tempfile.TemporaryDirectory(prefix="heka-raven-release-") as scratch:
         scratch = Path(scratch)
-        builds = builds_of(scratch)
+        builds = [
+            build
+            for build in builds_of(scratch)
+            if not brief or build[0].startswith("pyuwsgi-") or build[0].endswith(f"-{TRIED}")
+        ]
         folders = [scratch / name for name in ("first", "second")]
         for folder in folders:
             folder.mkdir()
@@ -120,4 +126,4 @@ def main(target):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else ROOT / "dist")
+    main(sys.argv[-1] if len(sys.argv) > 1 else ROOT / "dist", brief="--brief" in sys.argv[1:-1])

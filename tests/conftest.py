@@ -32,17 +32,26 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
-# Files that take minutes in the full run: they begin first, so that no process ends alone with one of them.
+# Files that take minutes in the full run. They begin first, so that no process ends alone with one of them, and those
+# that mostly wait stand between those that compute, so that the processors are never idle.
 LONG = (
-    "functional/project/test_pythons.py",
-    "functional/project/test_release.py",
     "functional/project/test_soak.py",
-    "functional/spool/test_machine.py",
-    "functional/uwsgi_plugin/watch/test_reading_cost.py",
+    "functional/project/test_pythons.py",
+    "functional/uwsgi_plugin/watch/test_values.py",
+    "functional/project/test_release.py",
+    "functional/uwsgi_plugin/watch/test_top.py",
     "functional/project/test_faults.py",
-    "functional/project/test_bad_bytes.py",
-    "unit/uwsgi_plugin/test_c_units.py",
     "functional/fleet/test_faults.py",
+    "functional/uwsgi_plugin/watch/test_native.py",
+    "functional/spool/test_machine.py",
+    "functional/gunicorn/test_watch.py",
+    "functional/uwsgi_plugin/watch/test_reading_cost.py",
+    "functional/project/test_bad_bytes.py",
+    "functional/uwsgi_plugin/watch/test_deaths.py",
+    "unit/uwsgi_plugin/test_c_units.py",
+    "functional/gunicorn/test_values.py",
+    "functional/sender/test_processes.py",
+    "functional/inbox/test_peers.py",
     "functional/middleware/test_django_versions.py",
     "functional/gunicorn/test_versions.py",
 )

@@ -167,7 +167,7 @@ class Inbox:
                 raise HTTPForbidden("a page of another site asked for this")
             if (request.content_length or 0) > self.body_limit(request.environ):
                 raise HTTPRequestEntityTooLarge("more than is taken here")
-            # waitress has all of a body, in memory or in a file: WebOb need not copy it to another, which it leaves open.
+            # waitress has all of a body, in memory or in a file: WebOb would copy it to another, and leave that open.
             request.is_body_seekable = getattr(request.body_file_raw, "seekable", bool)()
             return view(request, **match.groupdict())
         raise HTTPNotFound("no such page")

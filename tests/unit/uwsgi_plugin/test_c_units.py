@@ -60,11 +60,3 @@ def test_c_units_under_sanitizers(out):
 def test_c_units_under_valgrind(out):
     """Units leak nothing and touch no byte that is not theirs, as valgrind sees it."""
     assert make(out, "valgrind").count(", 0 failed") == UNITS - 1  # test_guard: these signals are valgrind's there
-
-
-@NEEDS
-@pytest.mark.full
-@pytest.mark.timeout(900)
-def test_analyzer_finds_nothing(out):
-    """gcc -fanalyzer and -Wconversion find nothing in core and edge."""
-    make(out, "analyze")
