@@ -32,38 +32,44 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
-# Files that take minutes in the full run. They begin first, so that no process ends alone with one of them, and those
-# that mostly wait stand between those that compute, so that the processors are never idle.
+# Files that take minutes in the full run. They begin first, so that no process ends alone with one of them. The first
+# keeps the processors busy, so that those which mostly wait come next.
 LONG = (
-    "functional/project/test_soak.py",
-    "functional/project/test_pythons.py",
+    "functional/project/test_together.py",
     "functional/uwsgi_plugin/watch/test_values.py",
-    "functional/project/test_release.py",
-    "functional/uwsgi_plugin/watch/test_top.py",
-    "functional/project/test_faults.py",
-    "functional/fleet/test_faults.py",
     "functional/uwsgi_plugin/watch/test_native.py",
-    "functional/spool/test_machine.py",
-    "functional/gunicorn/test_watch.py",
-    "functional/uwsgi_plugin/watch/test_reading_cost.py",
-    "functional/project/test_bad_bytes.py",
+    "functional/uwsgi_plugin/watch/test_top.py",
     "functional/uwsgi_plugin/watch/test_deaths.py",
+    "functional/gunicorn/test_watch.py",
+    "functional/project/test_faults.py",
+    "functional/uwsgi_plugin/test_users.py",
+    "functional/spool/test_machine.py",
+    "functional/uwsgi_plugin/test_sender.py",
+    "functional/fleet/test_faults.py",
+    "functional/sender/test_processes.py",
+    "functional/uwsgi_plugin/watch/test_pressure.py",
+    "functional/uwsgi_plugin/watch/test_reading_cost.py",
     "unit/uwsgi_plugin/test_c_units.py",
     "functional/gunicorn/test_values.py",
-    "functional/sender/test_processes.py",
     "functional/inbox/test_peers.py",
+    "functional/project/test_bad_bytes.py",
+    "functional/uwsgi_plugin/test_entry_points.py",
     "functional/middleware/test_django_versions.py",
-    "functional/gunicorn/test_versions.py",
+    "functional/uwsgi_plugin/watch/test_operators.py",
 )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """The long files first, then those with many tests: `./run` gives files to processes in this order."""
-    files = Counter(item.path for item in items)
+    """The order in which `./run` gives files to processes: the long ones; then unit tests, which compute, and the rest,
+    which mostly wait, side by side."""
     tests = Path(__file__).parent
-    ranks = {tests / name: rank for rank, name in enumerate(LONG)}
-    items.sort(key=lambda item: (ranks.get(item.path, len(LONG)), -files[item.path]))
+    place = {tests / name: (0.0, rank) for rank, name in enumerate(LONG)}
+    files = Counter(item.path for item in items if item.path not in place)
+    for computes in (True, False):
+        kind = [path for path, _ in files.most_common() if (tests / "unit" in path.parents) == computes]
+        place.update({path: (1.0, rank / len(kind)) for rank, path in enumerate(kind)})
+    items.sort(key=lambda item: place[item.path])
 
 
 def pytest_collection_finish():

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from support.paths import ROOT
@@ -35,6 +34,6 @@ def environment(python, name, extras="", *requirements):
     if not installed.exists() or installed.read_text() != wanted:
         subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
         pip = [venv / "bin" / "pip", "install", "-q", "-e", project, *requirements]
-        subprocess.run(pip, check=True, stdout=sys.stderr)
+        subprocess.run(pip, check=True, stdout=subprocess.DEVNULL)
         installed.write_text(wanted)
     return venv

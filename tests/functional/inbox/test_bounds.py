@@ -86,12 +86,12 @@ def test_a_body_a_little_too_large_is_refused_in_words(inbox):
 
 
 def test_an_import_may_be_large(inbox):
-    """What may be imported is taken, to a file, which is gone with the answer."""
+    """What may be imported is taken, to a file, which is gone after the answer."""
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
     data = head + b"x" * (5 * MIB) + b"\r\n--b--\r\n"
     reply = inbox.request("/data/import", data, {"Content-Type": "multipart/form-data; boundary=b"})
     assert 400 == reply.status and b"tar" in reply.body
-    assert 0 == held(inbox.process)
+    wait_for(lambda: 0 == held(inbox.process))
 
 
 def test_slow_clients_hold_nobody_up(inbox):
