@@ -56,6 +56,17 @@ LONG = (
     "functional/uwsgi_plugin/test_entry_points.py",
     "functional/middleware/test_django_versions.py",
     "functional/uwsgi_plugin/watch/test_operators.py",
+    "functional/uwsgi_plugin/test_server.py",
+    "functional/jobs/test_celery.py",
+    "functional/spool/test_model.py",
+    "functional/uwsgi_plugin/test_sender_names.py",
+    "test_packaging.py",
+    "functional/uwsgi_plugin/watch/test_helpers.py",
+    "functional/events/test_servers.py",
+    "functional/anyserver/test_celery.py",
+    "unit/gunicorn/test_asking.py",
+    "functional/fleet/test_fuzz.py",
+    "functional/gunicorn/test_versions.py",
 )
 
 

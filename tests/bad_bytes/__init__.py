@@ -32,7 +32,8 @@ MORE_MEMORY = 64 << 20  # bytes
 class Levels:
     """Descriptors and memory of this process, which reads the bytes itself."""
 
-    def __init__(self):
+    def __init__(self, more_files):
+        self.more_files = MORE_FILES + more_files
         self.files = self.size = None
 
     def look(self, done):
@@ -42,7 +43,7 @@ class Levels:
             self.files = files
         if self.size is None and done >= SETTLED:
             self.size = size
-        assert files <= self.files + MORE_FILES, f"{self.files} descriptors became {files}"
+        assert files <= self.files + self.more_files, f"{self.files} descriptors became {files}"
         assert size <= (self.size or size) + MORE_MEMORY, f"{self.size >> 20} MiB became {size >> 20}"
 
 
@@ -56,7 +57,8 @@ def run(name, dice, seconds=0.0, runs=0, keep=False):
     place = tempfile.mkdtemp(prefix="hk-bytes-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
     until, done, broken = time.monotonic() + seconds if seconds else float("inf"), 0, []
     try:
-        target, levels = TARGETS[name](place), Levels()
+        target = TARGETS[name](place)
+        levels = Levels(target.more_files)
         seeds = [*target.seeds(), *corpus(name)]
         for data in seeds:
             broken += _feed(target, data, keep)

@@ -57,6 +57,7 @@ class Http(Target):
     event is taken."""
 
     name = "http"
+    more_files = MOST_OPEN  # of those that stay it has closed some
 
     def __init__(self, place):
         super().__init__(place)

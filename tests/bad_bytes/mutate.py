@@ -79,6 +79,7 @@ class Target:
     """What reads bytes. ``feed`` raises where an invariant broke."""
 
     name = ""
+    more_files = 0  # descriptors that may come and go
 
     def __init__(self, place):
         self.place = place

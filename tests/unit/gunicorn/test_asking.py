@@ -102,7 +102,7 @@ def test_threads_that_run_python(tmp_path, main, others, show):
 def test_a_process_that_answers_nothing(tmp_path, others):
     """As under mod_wsgi: faulthandler tells of a thread that stands still, and is not asked of one that runs."""
     with Asked(tmp_path, "waits", others, answers="none") as asked:
-        for number in range(30):
+        for number in range(10):
             told, dumped = asked.ask(number)
             assert asked.process.poll() is None
             assert [] == told
