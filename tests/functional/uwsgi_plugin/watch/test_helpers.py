@@ -79,13 +79,19 @@ def test_a_mule(serve, receiver, mule, uwsgi):
 def test_a_mule_is_killed_and_a_reload_is_none(serve, receiver, mule):
     """Who sends SIGKILL to a mule is told as for a worker; a reload and a stop are no event."""
     server = serve(f"{ONE}mule = {mule}\n", app=APP)
-    wait_for(lambda: "spawned uWSGI mule 1" in server.text(), server.text)
+
+    def spawned(who, times):
+        wait_for(lambda: times == server.text().count(f"spawned uWSGI {who} 1 "), server.text)
+
+    spawned("mule", 1)
     pid = int(server.text().split("spawned uWSGI mule 1 (pid: ")[1].split(")")[0])
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: ["killed"] == kinds(receiver), server.text)
     assert pid == figures(receiver.events[0])["pid"]
+    spawned("mule", 2)
     os.kill(server.process.pid, signal.SIGHUP)
-    wait_for(lambda: 2 == server.text().count("spawned uWSGI worker 1 "), server.text)
+    spawned("worker", 2)
+    spawned("mule", 3)
     server.stop()
     assert ["killed"] == kinds(receiver)
 
