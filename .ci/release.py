@@ -7,6 +7,7 @@ package alone, and by each uWSGI that has a plugin; SHA256SUMS; sbom.json (Cyclo
 With `--brief FOLDER` the wheel has plugins for two uWSGIs only, both tried out: what the full tests do.
 """
 
+import argparse
 import gzip
 import hashlib
 import io
@@ -129,4 +130,7 @@ def main(target, brief=False):
 
 
 if __name__ == "__main__":
-    main(sys.argv[-1] if len(sys.argv) > 1 else ROOT / "dist", brief="--brief" in sys.argv[1:-1])
+    parser = argparse.ArgumentParser(description="What is published, from what is committed.")
+    parser.add_argument("target", metavar="FOLDER", nargs="?", default=ROOT / "dist")
+    parser.add_argument("--brief", action="store_true", help="plugins for two uWSGIs only")
+    main(**vars(parser.parse_args()))

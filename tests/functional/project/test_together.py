@@ -23,7 +23,7 @@ def run(*command, **options):
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **options)
 
 
-def soak(_folder):
+def soak():
     return run(
         sys.executable, "-m", "soak", SOAK_MINUTES, env={**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{ROOT}"}
     )
@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
 def begun(request, folder):
     """Those that were asked for, by the names of their tests."""
     work = {
-        "test_nothing_is_lost": lambda: soak(folder),
+        "test_nothing_is_lost": soak,
         "test_a_release_of_what_is_committed": lambda: release(folder),
         **{f"test_the_unit_tests_pass[{version}]": lambda version=version: units(version) for version in OTHERS},
     }
