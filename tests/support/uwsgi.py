@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
+import fcntl
 import functools
+import hashlib
 import http.client
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from support.paths import ROOT
@@ -101,16 +101,19 @@ def build_plugin(uwsgi: str, where: Path, source: Path | str = ROOT / "uwsgi_plu
 
 @functools.cache
 def shared_plugin(uwsgi: str) -> Path:
-    """The plugin, built once for all test files of this process; `./run test` built it already for its own uWSGI."""
-    made = ROOT / "build" / "sentry_plugin.so"
-    if uwsgi == str(Path(sys.executable).parent / "uwsgi") and made.exists():
-        inputs = [Path(uwsgi), *(ROOT / "uwsgi_plugin").rglob("*.[ch]"), *(ROOT / "uwsgi_plugin").rglob("*.py")]
-        if made.stat().st_mtime > max(path.stat().st_mtime for path in inputs):
-            return made
-    where, owner = tempfile.mkdtemp(prefix="hk-plugin-"), os.getpid()
-    # A child that a test forked runs this, too.
-    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(where, ignore_errors=True))
-    return build_plugin(uwsgi, Path(where))
+    """The plugin, built once for all processes that test and kept while uWSGI and the sources are the same;
+    `./run test` built it already for its own uWSGI."""
+    own, info = Path(sys.executable).parent / "uwsgi", os.stat(uwsgi)
+    key = hashlib.sha256(f"{uwsgi} {info.st_size} {info.st_mtime_ns}".encode()).hexdigest()[:12]
+    where = ROOT / "build" / ("." if uwsgi == str(own) else f"plugin-{key}")
+    where.mkdir(parents=True, exist_ok=True)
+    made = where / "sentry_plugin.so"
+    inputs = [Path(uwsgi), *(ROOT / "uwsgi_plugin").rglob("*.[ch]"), *(ROOT / "uwsgi_plugin").rglob("*.py")]
+    with open(where / "plugin.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists() or made.stat().st_mtime <= max(path.stat().st_mtime for path in inputs):
+            build_plugin(uwsgi, where / "new").replace(made)
+    return made
 
 
 class Server:

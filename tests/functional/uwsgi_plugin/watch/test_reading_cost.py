@@ -107,8 +107,9 @@ def memory_kb(server, pids):
 def test_a_thousand_harakiris_leave_nothing_behind(serve, receiver):
     """Each is told once; no process, no descriptor and no file is left, and master, sender and reader have the memory
     that they had before."""
-    at_once, rounds = 25, 40
-    lines = f"{WATCH}sentry-watch-values = true\nsentry-watch-storm = 1000\nharakiri = 1\nprocesses = {at_once}\n"
+    at_once, rounds = 50, 20
+    no_storm = "sentry-watch-storm = 1000\nsentry-watch-storm-seconds = 10\n"
+    lines = f"{WATCH}{no_storm}sentry-watch-values = true\nharakiri = 1\nprocesses = {at_once}\n"
     server = serve(lines, app=APP, env={"TEST_DSN": receiver.dsn})
     wait_for(lambda: "spawned uWSGI sentry reader" in server.text(), server.text)
     server.sender_pid()
