@@ -122,9 +122,12 @@ def named_or_found(prog: str, named: str | None) -> str | None:
 
 
 def find_uwsgi(named: str | None) -> str | None:
-    if named:
-        return shutil.which(named)
+    """Its absolute path: it runs in the folder that the plugin is built in."""
     beside = Path(sys.executable).parent / "uwsgi"
-    if os.access(beside, os.X_OK):
-        return str(beside)
-    return shutil.which("uwsgi") or shutil.which("uwsgi-core")
+    if named:
+        found = shutil.which(named)
+    elif os.access(beside, os.X_OK):
+        found = str(beside)
+    else:
+        found = shutil.which("uwsgi") or shutil.which("uwsgi-core")
+    return os.path.abspath(found) if found else None

@@ -12,6 +12,7 @@ import pytest
 from heka_raven.cli.build_plugin import packages_for
 from heka_raven.cli.plugin_path import flags_hash, flags_of, hash_of_sources
 from support.delivery import in_words, run_command
+from support.paths import ROOT
 from support.uwsgi import find_uwsgi, shared_plugin
 
 UWSGI = find_uwsgi()
@@ -33,7 +34,9 @@ def brought(folder, **changed):
 
 
 def plugin_path(cache, **environ):
-    return run_command("plugin-path", "--uwsgi", find_uwsgi(), env={"XDG_CACHE_HOME": str(cache), **environ})
+    """As somebody names it who stands in the project's folder."""
+    uwsgi = os.path.relpath(find_uwsgi(), ROOT)
+    return run_command("plugin-path", "--uwsgi", uwsgi, env={"XDG_CACHE_HOME": str(cache), **environ})
 
 
 @pytest.fixture(scope="module")
