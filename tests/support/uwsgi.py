@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
-import hashlib
 import http.client
 import os
 import shutil
@@ -14,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from heka_raven.cli.plugin_path import flags_of, key_of
 from support.paths import ROOT
 from support.ports import free_port
 from support.waiting import WAIT_S, wait_for
@@ -103,15 +103,17 @@ def build_plugin(uwsgi: str, where: Path, source: Path | str = ROOT / "uwsgi_plu
 def shared_plugin(uwsgi: str) -> Path:
     """The plugin, built once for all processes that test and kept while uWSGI and the sources are the same;
     `./run test` built it already for its own uWSGI."""
-    own, info = Path(sys.executable).parent / "uwsgi", os.stat(uwsgi)
-    key = hashlib.sha256(f"{uwsgi} {info.st_size} {info.st_mtime_ns}".encode()).hexdigest()[:12]
-    where = ROOT / "build" / ("." if uwsgi == str(own) else f"plugin-{key}")
+    made = ROOT / "build" / "sentry_plugin.so"
+    if uwsgi == str(Path(sys.executable).parent / "uwsgi") and made.exists():
+        inputs = [Path(uwsgi), *(ROOT / "uwsgi_plugin").rglob("*.[ch]"), *(ROOT / "uwsgi_plugin").rglob("*.py")]
+        if made.stat().st_mtime > max(path.stat().st_mtime for path in inputs):
+            return made
+    where = ROOT / "build" / key_of(Path(uwsgi), flags_of(uwsgi))
     where.mkdir(parents=True, exist_ok=True)
     made = where / "sentry_plugin.so"
-    inputs = [Path(uwsgi), *(ROOT / "uwsgi_plugin").rglob("*.[ch]"), *(ROOT / "uwsgi_plugin").rglob("*.py")]
     with open(where / "plugin.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists() or made.stat().st_mtime <= max(path.stat().st_mtime for path in inputs):
+        if not made.exists():
             build_plugin(uwsgi, where / "new").replace(made)
     return made
 

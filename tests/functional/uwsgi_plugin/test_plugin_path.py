@@ -12,7 +12,6 @@ import pytest
 from heka_raven.cli.build_plugin import packages_for
 from heka_raven.cli.plugin_path import flags_hash, flags_of, hash_of_sources
 from support.delivery import in_words, run_command
-from support.paths import ROOT
 from support.uwsgi import find_uwsgi, shared_plugin
 
 UWSGI = find_uwsgi()
@@ -34,8 +33,8 @@ def brought(folder, **changed):
 
 
 def plugin_path(cache, **environ):
-    """As somebody names it who stands in the project's folder."""
-    uwsgi = os.path.relpath(find_uwsgi(), ROOT)
+    """Said of a uwsgi that is named by its path from here."""
+    uwsgi = os.path.relpath(find_uwsgi())
     return run_command("plugin-path", "--uwsgi", uwsgi, env={"XDG_CACHE_HOME": str(cache), **environ})
 
 
